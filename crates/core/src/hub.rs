@@ -1,0 +1,300 @@
+//! The hub: an application has one. It holds the channels, their logs, the sessions and the fan-out.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::channel::Channel;
+use crate::clock::{Clock, SystemClock};
+use crate::close::CloseReason;
+use crate::config::{ConfigError, Limits, LogLimits};
+use crate::fanout::{FanOut, Local};
+use crate::hooks::{Hooks, Notices};
+use crate::ingest::Ingest;
+use crate::logs::Logs;
+use crate::message::Identity;
+use crate::name::{ChannelName, IntoChannelName, NameError};
+use crate::position::Position;
+use crate::session::{Session, Sessions, Transport};
+use crate::subscribe::Subscribe;
+use crate::sync::{AtomicBool, Ordering};
+
+/// The registry of an application's channels and sessions. Clones are handles to the same hub.
+///
+/// ```
+/// use dualcast_core::{Hub, Message};
+///
+/// # futures::executor::block_on(async {
+/// let hub = Hub::new();
+/// let room = hub.channel(("room", 42))?;
+/// let mut subscription = room.subscribe().open()?;
+/// let position = room.publish(Message::text("note", "hello")).await?;
+/// let items = subscription.read(1 << 16).unwrap();
+/// assert_eq!(items.len(), 1);
+/// assert_eq!(subscription.cursor(), position);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Hub(Arc<Shared>);
+
+struct Shared {
+    ingest: Ingest,
+    fan_out: Box<dyn FanOut>,
+    sessions: Arc<Sessions>,
+    is_maintained: AtomicBool,
+}
+
+impl Hub {
+    /// A hub with the default limits and the embedded fan-out.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().assemble()
+    }
+
+    /// A hub with other limits, hooks or another fan-out.
+    #[must_use]
+    pub fn builder() -> HubBuilder {
+        HubBuilder {
+            limits: Limits::default(),
+            log_limits: LogLimits::default(),
+            log_limits_for: None,
+            fan_out: Box::new(Local::default()),
+            hooks: None,
+            clock: Box::new(SystemClock),
+        }
+    }
+
+    /// A channel by its name, or by parts of it that are escaped: `hub.channel(("room", &id))`.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError`] says which rule the name broke.
+    pub fn channel(&self, name: impl IntoChannelName) -> Result<Channel, NameError> {
+        Ok(Channel::new(self.clone(), name.into_channel_name()?))
+    }
+
+    /// One subscription to several channels, merged in the hub's order, with one cursor.
+    #[must_use]
+    pub fn subscribe(&self, channels: impl IntoIterator<Item = ChannelName>) -> Subscribe {
+        Subscribe::new(self.clone(), channels.into_iter().collect())
+    }
+
+    /// Where the log ends now: the position for "snapshot, then follow".
+    ///
+    /// The application changes its own state first and publishes then. Who comes new reads this position *before* that
+    /// state: whatever was published up to it is in the state already, and whatever is published later reaches a subscription
+    /// [from there](Subscribe::after). So nothing falls between the two. What comes twice, in the state and in the stream,
+    /// was published between this call and the read: a message has to be such that applying it again changes nothing.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        let logs = &self.ingest().logs;
+        logs.position(logs.head())
+    }
+
+    /// Opens a session for a client connection. The adapters do.
+    ///
+    /// # Errors
+    ///
+    /// The reason with which to send the client away: [`CloseReason::Busy`] at [`Limits::max_sessions`].
+    pub fn open_session(
+        &self,
+        transport: Transport,
+        identity: Option<Identity>,
+    ) -> Result<Session, CloseReason> {
+        self.0.sessions.open(transport, identity)
+    }
+
+    /// Tells every session to end with [`CloseReason::Shutdown`], and those that still come.
+    pub fn shutdown(&self) {
+        self.0.sessions.shut();
+    }
+
+    /// How many client connections are open.
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        self.0.sessions.count()
+    }
+
+    /// How many channels are in memory: those with followers or records.
+    #[must_use]
+    pub fn channel_count(&self) -> usize {
+        self.ingest().logs.channel_count()
+    }
+
+    /// What all logs hold, in bytes, counted as in [`LogLimits::max_bytes`].
+    #[must_use]
+    pub fn log_bytes(&self) -> usize {
+        self.ingest().logs.log_bytes()
+    }
+
+    /// How many volatile messages were dropped: nobody followed, or a follower lagged. Counted for each such follower.
+    #[must_use]
+    pub fn volatile_dropped(&self) -> u64 {
+        self.ingest().logs.volatile_dropped()
+    }
+
+    /// Its limits.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        self.ingest().limits()
+    }
+
+    /// Trims what is past its age and lets quiet channels go. To be called about once a second; the adapters see to it
+    /// from the first session on, each hub once ([`Hub::claim_maintenance`]).
+    pub fn maintain(&self) {
+        self.ingest().logs.maintain();
+        self.fan_out().maintain(self.ingest());
+    }
+
+    /// Answers `true` to the first who asks: it is to call [`Hub::maintain`] from then on.
+    #[must_use]
+    pub fn claim_maintenance(&self) -> bool {
+        !self.0.is_maintained.swap(true, Ordering::SeqCst)
+    }
+
+    /// A handle that doesn't keep the hub alive.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakHub {
+        WeakHub(Arc::downgrade(&self.0))
+    }
+
+    pub(crate) fn ingest(&self) -> &Ingest {
+        &self.0.ingest
+    }
+
+    pub(crate) fn fan_out(&self) -> &dyn FanOut {
+        &*self.0.fan_out
+    }
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub")
+            .field("logs", &self.ingest().logs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A handle that doesn't keep its hub alive.
+#[derive(Clone)]
+pub struct WeakHub(std::sync::Weak<Shared>);
+
+impl WeakHub {
+    /// The hub, unless it is gone.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Hub> {
+        self.0.upgrade().map(Hub)
+    }
+}
+
+impl fmt::Debug for WeakHub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakHub")
+    }
+}
+
+/// Puts a hub together.
+#[must_use]
+pub struct HubBuilder {
+    limits: Limits,
+    log_limits: LogLimits,
+    log_limits_for: Option<Box<dyn Fn(&ChannelName, &mut LogLimits) + Send + Sync>>,
+    fan_out: Box<dyn FanOut>,
+    hooks: Option<Box<dyn Hooks>>,
+    clock: Box<dyn Clock>,
+}
+
+impl HubBuilder {
+    /// Changes the hub's [limits](Limits): `.limits(|l| l.max_sessions = 500)`.
+    pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.limits);
+        self
+    }
+
+    /// Changes what each channel's [log keeps](LogLimits): `.log(|l| l.max_records = 10_000)`.
+    pub fn log(mut self, change: impl FnOnce(&mut LogLimits)) -> Self {
+        change(&mut self.log_limits);
+        self
+    }
+
+    /// Changes what the log of some channels keeps: `.log_for(|name, l| if … { l.max_records = 10 })`. Asked when a channel
+    /// comes into memory. No log keeps fewer than one record.
+    pub fn log_for(mut self, change: impl Fn(&ChannelName, &mut LogLimits) + Send + Sync + 'static) -> Self {
+        self.log_limits_for = Some(Box::new(change));
+        self
+    }
+
+    /// Takes another fan-out than [`Local`].
+    pub fn fan_out(mut self, fan_out: impl FanOut) -> Self {
+        self.fan_out = Box::new(fan_out);
+        self
+    }
+
+    /// Tells somebody of followers and sessions.
+    pub fn hooks(mut self, hooks: impl Hooks) -> Self {
+        self.hooks = Some(Box::new(hooks));
+        self
+    }
+
+    /// Reads the time elsewhere: for tests.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// The hub.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] where two limits contradict each other.
+    pub fn build(self) -> Result<Hub, ConfigError> {
+        self.limits.check(&self.log_limits)?;
+        Ok(self.assemble())
+    }
+
+    fn assemble(self) -> Hub {
+        let shared = Arc::new(self.log_limits.clone());
+        let (defaults, change) = (self.log_limits, self.log_limits_for);
+        let log_limits_for = move |name: &ChannelName| match &change {
+            None => Arc::clone(&shared),
+            Some(change) => {
+                let mut own = defaults.clone();
+                change(name, &mut own);
+                own.max_records = own.max_records.max(1);
+                if own == *shared {
+                    Arc::clone(&shared)
+                } else {
+                    Arc::new(own)
+                }
+            }
+        };
+        let notices = Notices::new(self.hooks);
+        let logs = Arc::new(Logs::new(
+            self.limits,
+            Box::new(log_limits_for),
+            self.clock,
+            notices,
+        ));
+        Hub(Arc::new(Shared {
+            sessions: Arc::new(Sessions::new(Arc::clone(&logs))),
+            ingest: Ingest { logs },
+            fan_out: self.fan_out,
+            is_maintained: AtomicBool::new(false),
+        }))
+    }
+}
+
+impl fmt::Debug for HubBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubBuilder")
+            .field("limits", &self.limits)
+            .field("log_limits", &self.log_limits)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,64 @@
+//! The core of Dualcast: channels, their logs, and cursors into them.
+//!
+//! A [`Channel`] is a named, ordered stream of messages. Its log keeps the newest of them, bounded by count, bytes and
+//! age, and a [`Subscription`] is a cursor into it: live and replay are the same read, a slow subscriber owns no queue,
+//! and what it won't get any more is told to it as a [`Gap`].
+//!
+//! This crate names no HTTP, no socket, no broker and no async runtime. What it knows of a transport is that a [`Wire`]
+//! can write an entry down; what it knows of a broker is that a [`FanOut`] gives a message its place.
+
+mod cell;
+mod channel;
+mod clock;
+mod close;
+mod config;
+mod error;
+mod fanout;
+mod followed;
+mod gap;
+mod hooks;
+mod hub;
+mod idempotency;
+mod ingest;
+mod joining;
+mod lag;
+mod log;
+mod logs;
+mod merge;
+mod message;
+mod name;
+mod position;
+mod record;
+mod ring;
+mod session;
+mod sleepers;
+mod stretch;
+mod subscribe;
+mod subscription;
+mod sync;
+mod tombstones;
+mod upkeep;
+mod wire;
+
+pub use channel::Channel;
+pub use clock::{Clock, SystemClock};
+pub use close::{CloseReason, Reconnect};
+pub use config::{ConfigError, Limits, LogLimits};
+pub use error::{LimitReached, PublishError, SubscribeError};
+pub use fanout::{FanOut, Local, Publishing};
+pub use gap::{Gap, GapReason, Merged};
+pub use hooks::Hooks;
+pub use hub::{Hub, HubBuilder, WeakHub};
+pub use ingest::Ingest;
+pub use lag::{LagRule, MaxLag};
+pub use message::{
+    BASE64_EVENT_SUFFIX, Identity, MAX_EVENT_BYTES, MAX_KEY_BYTES, Message, MessageError, Payload,
+    RESERVED_EVENT_PREFIX,
+};
+pub use name::{ChannelName, IntoChannelName, MAX_CHANNEL_NAME_BYTES, NameError};
+pub use position::{Epoch, Position, PositionError};
+pub use record::{RECORD_OVERHEAD_BYTES, Record, Volatile};
+pub use session::{Session, SessionHandle, SessionId, SessionInfo, Transport};
+pub use subscribe::Subscribe;
+pub use subscription::{Batch, Item, Subscription};
+pub use wire::{Entry, Form, Wire};

@@ -1,0 +1,321 @@
+//! All logs of a hub in one total order.
+//!
+//! Order of the locks: a map guard, or the order of the whole, then one cell, then the tables (tombstones, upkeep,
+//! notices). No map guard is held while the order is taken. Nobody is woken and no hook runs under any of them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::cell::{Cell, State};
+use crate::clock::Clock;
+use crate::config::{Limits, LogLimits};
+use crate::error::{LimitReached, PublishError};
+use crate::hooks::{Event, Notices};
+use crate::message::Message;
+use crate::name::ChannelName;
+use crate::position::{Epoch, Position};
+use crate::record::{Record, Volatile};
+use crate::sync::{AtomicU64, AtomicUsize, DashMap, Entry, Mutex, Ordering};
+use crate::tombstones::Tombstones;
+use crate::upkeep::Upkeep;
+
+/// Which bounds the log of a channel has.
+pub(crate) type LogLimitsFor = Box<dyn Fn(&ChannelName) -> Arc<LogLimits> + Send + Sync>;
+
+/// Every channel in memory, and the order of all that they hold.
+pub(crate) struct Logs {
+    pub(crate) limits: Limits,
+    pub(crate) notices: Notices,
+    epoch: Epoch,
+    clock: Box<dyn Clock>,
+    log_limits_for: LogLimitsFor,
+    cells: DashMap<ChannelName, Arc<Cell>>,
+    cell_count: AtomicUsize,
+    tombstones: Mutex<Tombstones>,
+    /// The sequence that the next record gets. Whoever holds it is the only one to append.
+    next_sequence: Mutex<u64>,
+    /// The sequence of the last record that can be read. Moves after the record is in its log, under both locks.
+    head: AtomicU64,
+    upkeep: Upkeep,
+    volatile_dropped: AtomicU64,
+    subscription_count: AtomicUsize,
+}
+
+impl Logs {
+    pub(crate) fn new(
+        limits: Limits,
+        log_limits_for: LogLimitsFor,
+        clock: Box<dyn Clock>,
+        notices: Notices,
+    ) -> Self {
+        Self {
+            notices,
+            epoch: Epoch::random(),
+            clock,
+            log_limits_for,
+            cells: DashMap::new(),
+            cell_count: AtomicUsize::new(0),
+            tombstones: Mutex::new(Tombstones::new(limits.max_tombstones)),
+            next_sequence: Mutex::new(1),
+            head: AtomicU64::new(0),
+            upkeep: Upkeep::default(),
+            volatile_dropped: AtomicU64::new(0),
+            subscription_count: AtomicUsize::new(0),
+            limits,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    pub(crate) fn position(&self, sequence: u64) -> Position {
+        Position::new(self.epoch, sequence)
+    }
+
+    /// Every record up to here is in its log, or was trimmed from it.
+    pub(crate) fn head(&self) -> u64 {
+        self.head.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn channel_count(&self) -> usize {
+        self.cell_count.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn log_bytes(&self) -> usize {
+        self.upkeep.bytes()
+    }
+
+    pub(crate) fn volatile_dropped(&self) -> u64 {
+        self.volatile_dropped.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn count_volatile_dropped(&self, dropped: u64) {
+        if dropped > 0 {
+            self.volatile_dropped.fetch_add(dropped, Ordering::SeqCst);
+        }
+    }
+
+    /// Counts one more subscription, unless there are too many.
+    pub(crate) fn count_subscription(&self) -> Result<(), LimitReached> {
+        let max = self.limits.max_subscriptions;
+        if self.subscription_count.fetch_add(1, Ordering::SeqCst) >= max {
+            self.uncount_subscription();
+            return Err(LimitReached {
+                limit: "max_subscriptions",
+                max,
+            });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn uncount_subscription(&self) {
+        self.subscription_count.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// The channel, if it is in memory.
+    pub(crate) fn find(&self, name: &ChannelName) -> Option<Arc<Cell>> {
+        self.cells.get(name).map(|cell| Arc::clone(&cell))
+    }
+
+    /// Logs a message, or the end of its channel, at the next place in the order.
+    pub(crate) fn append(
+        &self,
+        name: &ChannelName,
+        message: Option<Message>,
+    ) -> Result<Position, PublishError> {
+        let now = self.now();
+        let mut record = Arc::new(Record::new(self.position(0), name.clone(), message, now));
+        let (position, woken, grown) = loop {
+            let cell = self.find_or_create(name)?;
+            if record.cost() > cell.log_limits.max_bytes {
+                let limit = "LogLimits::max_bytes";
+                let error = PublishError::TooLarge {
+                    bytes: record.cost(),
+                    limit,
+                    max: cell.log_limits.max_bytes,
+                };
+                self.evict_if_quiet(&cell);
+                return Err(error);
+            }
+            let mut next = self.next_sequence.lock();
+            let mut state = cell.lock();
+            if state.is_dead {
+                continue;
+            }
+            if state.log.is_finished() {
+                return Err(PublishError::Finished);
+            }
+            let position = self.position(*next);
+            if let Some(record) = Arc::get_mut(&mut record) {
+                record.place(position);
+            }
+            let before = state.log.bytes();
+            state.log.append(record, now, &cell.log_limits);
+            self.head.store(*next, Ordering::SeqCst);
+            *next += 1;
+            let grown = state.log.bytes() as isize - before as isize;
+            drop(next);
+            let woken = state.sleepers.take();
+            self.upkeep.note_records(&cell, &mut state);
+            break (position, woken, grown);
+        };
+        woken.wake();
+        if self.upkeep.count_bytes(grown) > self.limits.max_log_bytes {
+            self.shed();
+        }
+        Ok(position)
+    }
+
+    /// Hands a message to whoever follows now.
+    pub(crate) fn send_volatile(&self, name: &ChannelName, message: Message) {
+        let Some(cell) = self.find(name) else {
+            return self.count_volatile_dropped(1);
+        };
+        let now = self.now();
+        let message = Arc::new(Volatile::new(name.clone(), message, now));
+        let woken = {
+            let mut state = cell.lock();
+            if state.followers == 0 {
+                drop(state);
+                return self.count_volatile_dropped(1);
+            }
+            state.ring.push(message, &self.limits);
+            self.upkeep.note_warmth(&cell, &mut state);
+            state.sleepers.take()
+        };
+        woken.wake();
+    }
+
+    /// Adds a follower to a channel, which keeps it in memory until [`Logs::unfollow`].
+    pub(crate) fn follow(&self, name: &ChannelName) -> Result<Arc<Cell>, LimitReached> {
+        loop {
+            let cell = self.find_or_create(name)?;
+            let mut state = cell.lock();
+            if state.is_dead {
+                continue;
+            }
+            state.followers += 1;
+            if state.followers == 1 {
+                self.notices.note(|| Event::FirstFollower(name.clone()));
+            }
+            drop(state);
+            self.notices.tell();
+            return Ok(cell);
+        }
+    }
+
+    /// Takes a follower away again.
+    pub(crate) fn unfollow(&self, cell: &Arc<Cell>, leave: impl FnOnce(&mut State)) {
+        let is_quiet = {
+            let mut state = cell.lock();
+            leave(&mut state);
+            state.followers -= 1;
+            if state.followers == 0 {
+                state.cool();
+                self.notices.note(|| Event::LastFollowerGone(cell.name.clone()));
+            }
+            state.is_quiet()
+        };
+        if is_quiet {
+            self.evict_if_quiet(cell);
+        }
+        self.notices.tell();
+    }
+
+    /// Tells the upkeep of a channel that has something to cool down.
+    pub(crate) fn note_warmth(&self, cell: &Arc<Cell>, state: &mut State) {
+        self.upkeep.note_warmth(cell, state);
+    }
+
+    /// Trims what is past its age, and lets quiet channels go.
+    pub(crate) fn maintain(&self) {
+        let now = self.now();
+        while let Some(cell) = self.upkeep.next_due(now) {
+            self.trim(&cell, |state| state.log.trim_aged(now, &cell.log_limits));
+        }
+        self.upkeep.cool(now, &self.limits);
+    }
+
+    /// Trims the records nearest to their age limit until the hub is within its byte limit.
+    fn shed(&self) {
+        while self.upkeep.bytes() > self.limits.max_log_bytes {
+            let Some(cell) = self.upkeep.next_to_expire() else {
+                return;
+            };
+            self.trim(&cell, |state| state.log.trim_oldest());
+        }
+    }
+
+    /// Trims a log that the upkeep handed out, and hands it back if there is more in it.
+    fn trim(&self, cell: &Arc<Cell>, trim: impl FnOnce(&mut State)) {
+        let is_quiet = {
+            let mut state = cell.lock();
+            let before = state.log.bytes();
+            trim(&mut state);
+            self.upkeep
+                .count_bytes(state.log.bytes() as isize - before as isize);
+            state.is_indexed = false;
+            self.upkeep.note_records(cell, &mut state);
+            state.is_quiet()
+        };
+        if is_quiet {
+            self.evict_if_quiet(cell);
+        }
+    }
+
+    fn find_or_create(&self, name: &ChannelName) -> Result<Arc<Cell>, LimitReached> {
+        if let Some(cell) = self.find(name) {
+            return Ok(cell);
+        }
+        let log_limits = (self.log_limits_for)(name);
+        match self.cells.entry(name.clone()) {
+            Entry::Occupied(cell) => Ok(Arc::clone(cell.get())),
+            Entry::Vacant(vacant) => {
+                if self.cell_count.fetch_add(1, Ordering::SeqCst) >= self.limits.max_channels {
+                    self.cell_count.fetch_sub(1, Ordering::SeqCst);
+                    return Err(LimitReached {
+                        limit: "max_channels",
+                        max: self.limits.max_channels,
+                    });
+                }
+                let trimmed_through = self.tombstones.lock().exhume(name);
+                let cell = Arc::new(Cell::new(name.clone(), log_limits, trimmed_through));
+                vacant.insert(Arc::clone(&cell));
+                Ok(cell)
+            }
+        }
+    }
+
+    /// Lets a channel go that has no followers and no records. Its tombstone stands before anybody can create it anew.
+    fn evict_if_quiet(&self, cell: &Arc<Cell>) {
+        let evicted = self.cells.remove_if(&cell.name, |_, found| {
+            let mut state = found.lock();
+            if !Arc::ptr_eq(cell, found) || !state.is_quiet() {
+                return false;
+            }
+            state.is_dead = true;
+            self.tombstones
+                .lock()
+                .bury(&cell.name, state.log.trimmed_through());
+            true
+        });
+        if evicted.is_some() {
+            self.cell_count.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl std::fmt::Debug for Logs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Logs")
+            .field("epoch", &self.epoch)
+            .field("head", &self.head())
+            .field("channels", &self.channel_count())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,211 @@
+//! Sessions: one for each client connection, whichever transport it came by.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::task::AtomicWaker;
+
+use crate::close::CloseReason;
+use crate::hooks::{Event, Notices};
+use crate::logs::Logs;
+use crate::message::Identity;
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, DashMap, Mutex, Ordering};
+
+/// A client wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Server-Sent Events.
+    Sse,
+    /// WebSocket.
+    WebSocket,
+}
+
+impl Transport {
+    /// Its name in logs and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sse => "sse",
+            Self::WebSocket => "ws",
+        }
+    }
+}
+
+/// A session's number: unique in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionId(u64);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Who is connected, and how.
+#[derive(Debug)]
+pub struct SessionInfo {
+    /// Its number.
+    pub id: SessionId,
+    /// Its transport.
+    pub transport: Transport,
+    /// Whose it is, if the application said so.
+    pub identity: Option<Identity>,
+}
+
+/// A handle by which a session can be told to close.
+#[derive(Debug, Clone)]
+pub struct SessionHandle(Arc<Control>);
+
+#[derive(Debug)]
+struct Control {
+    info: Arc<SessionInfo>,
+    close: Mutex<Option<CloseReason>>,
+    waker: AtomicWaker,
+}
+
+impl SessionHandle {
+    /// Tells the session to close. The first reason stands.
+    pub fn close(&self, reason: CloseReason) {
+        self.0.close.lock().get_or_insert(reason);
+        self.0.waker.wake();
+    }
+
+    /// Who is connected.
+    #[must_use]
+    pub fn info(&self) -> &SessionInfo {
+        &self.0.info
+    }
+}
+
+/// A client connection, counted from now until this is dropped.
+#[derive(Debug)]
+pub struct Session {
+    control: Arc<Control>,
+    sessions: Arc<Sessions>,
+    ended: CloseReason,
+}
+
+impl Session {
+    /// A handle to close it from elsewhere.
+    #[must_use]
+    pub fn handle(&self) -> SessionHandle {
+        SessionHandle(Arc::clone(&self.control))
+    }
+
+    /// Who is connected.
+    #[must_use]
+    pub fn info(&self) -> &SessionInfo {
+        &self.control.info
+    }
+
+    /// Ready once somebody told it to close; wakes the task when that happens later.
+    pub fn poll_close(&self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        self.control.waker.register(cx.waker());
+        match *self.control.close.lock() {
+            Some(reason) => Poll::Ready(reason),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Says why it ended, for the hooks. Without this it ended because the client left.
+    pub fn ended(&mut self, reason: CloseReason) {
+        self.ended = reason;
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.sessions.remove(&self.control.info, self.ended);
+    }
+}
+
+/// All sessions of a hub.
+pub(crate) struct Sessions {
+    open: DashMap<u64, Arc<Control>>,
+    count: AtomicUsize,
+    next_id: AtomicU64,
+    is_shut: AtomicBool,
+    logs: Arc<Logs>,
+}
+
+impl Sessions {
+    pub(crate) fn new(logs: Arc<Logs>) -> Self {
+        Self {
+            open: DashMap::new(),
+            count: AtomicUsize::new(0),
+            next_id: AtomicU64::new(1),
+            is_shut: AtomicBool::new(false),
+            logs,
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    /// Opens a session, or says with which reason the client is to be sent away.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        transport: Transport,
+        identity: Option<Identity>,
+    ) -> Result<Session, CloseReason> {
+        if self.count.fetch_add(1, Ordering::SeqCst) >= self.logs.limits.max_sessions {
+            self.count.fetch_sub(1, Ordering::SeqCst);
+            return Err(CloseReason::Busy);
+        }
+        let id = self.next_id.fetch_add(1, Ordering::SeqCst);
+        let info = Arc::new(SessionInfo {
+            id: SessionId(id),
+            transport,
+            identity,
+        });
+        let control = Arc::new(Control {
+            info: Arc::clone(&info),
+            close: Mutex::new(None),
+            waker: AtomicWaker::new(),
+        });
+        self.open.insert(id, Arc::clone(&control));
+        self.notices().note(|| Event::SessionOpened(info));
+        let session = Session {
+            control,
+            sessions: Arc::clone(self),
+            ended: CloseReason::Left,
+        };
+        // Looked at after the session stands in the map: a shutdown either finds it there or is seen here.
+        if self.is_shut.load(Ordering::SeqCst) {
+            session.handle().close(CloseReason::Shutdown);
+        }
+        self.notices().tell();
+        Ok(session)
+    }
+
+    /// Tells every session to close, and those still to come.
+    pub(crate) fn shut(&self) {
+        self.is_shut.store(true, Ordering::SeqCst);
+        let open: Vec<_> = self.open.iter().map(|control| Arc::clone(&control)).collect();
+        for control in open {
+            SessionHandle(control).close(CloseReason::Shutdown);
+        }
+    }
+
+    fn remove(&self, info: &Arc<SessionInfo>, reason: CloseReason) {
+        self.open.remove(&info.id.0);
+        self.count.fetch_sub(1, Ordering::SeqCst);
+        self.notices()
+            .note(|| Event::SessionClosed(Arc::clone(info), reason));
+        self.notices().tell();
+    }
+
+    fn notices(&self) -> &Notices {
+        &self.logs.notices
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions")
+            .field("count", &self.count())
+            .finish_non_exhaustive()
+    }
+}

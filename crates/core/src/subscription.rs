@@ -1,0 +1,478 @@
+//! Subscriptions: one cursor over one or more channels.
+//!
+//! A subscription owns no queue. It reads what stands after its cursor, up to the hub's head, in the hub's order, and
+//! cut at a sequence where that is more than the caller has room for. Live and replay are the same read.
+//!
+//! Invariants: the cursor never goes back. Nothing at or below the cursor is unread, but what a gap named. The waker is
+//! registered before the last look, so no record is slept through. No lock is held while a record is encoded.
+
+use std::collections::VecDeque;
+use std::future;
+use std::mem;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+
+use crate::close::CloseReason;
+use crate::error::{LimitReached, SubscribeError};
+use crate::followed::{Followed, Found, Reading};
+use crate::gap::{Gap, GapReason, Merged};
+use crate::joining::{join, join_run};
+use crate::lag::{Lag, LagRule};
+use crate::logs::Logs;
+use crate::merge::{Taken, merge};
+use crate::message::Identity;
+use crate::name::ChannelName;
+use crate::position::Position;
+use crate::record::{Record, Volatile};
+use crate::wire::Wire;
+
+/// A cursor over the channels that were named when it was opened.
+#[derive(Debug)]
+pub struct Subscription {
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) followed: Vec<Followed>,
+    is_multi: bool,
+    lag_rule: LagRule,
+    without: Option<Identity>,
+    cursor: u64,
+    /// What it has to be told before anything else.
+    opening_gaps: Vec<Gap>,
+}
+
+/// Where a subscription begins.
+pub(crate) struct Origin {
+    pub(crate) cursor: u64,
+    pub(crate) gaps: Vec<Gap>,
+}
+
+/// One thing that a subscription reads.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Item {
+    /// A logged message, or the end of its channel.
+    Record(Arc<Record>),
+    /// A message that was not logged.
+    Volatile(Arc<Volatile>),
+    /// Messages are missing here.
+    Gap {
+        /// Which, and why.
+        gap: Gap,
+        /// The cursor at this place.
+        id: Position,
+    },
+    /// Messages were left out of what follows, for newer ones with their key.
+    Merged {
+        /// How many, of which channel.
+        merged: Merged,
+        /// The cursor at this place.
+        id: Position,
+    },
+}
+
+/// What a batch held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Batch {
+    /// Whether anything in it bears an id: then the client's cursor has moved.
+    pub has_id: bool,
+    /// How many bytes it has.
+    pub bytes: usize,
+}
+
+impl Subscription {
+    pub(crate) fn new(
+        logs: Arc<Logs>,
+        is_multi: bool,
+        lag_rule: LagRule,
+        without: Option<Identity>,
+    ) -> Result<Self, LimitReached> {
+        logs.count_subscription()?;
+        let (followed, opening_gaps) = (Vec::new(), Vec::new());
+        Ok(Self {
+            logs,
+            followed,
+            is_multi,
+            lag_rule,
+            without,
+            cursor: 0,
+            opening_gaps,
+        })
+    }
+
+    pub(crate) fn follow(&mut self, channel: &ChannelName) -> Result<(), SubscribeError> {
+        self.followed.push(Followed::new(self.logs.follow(channel)?));
+        Ok(())
+    }
+
+    pub(crate) fn begin(&mut self, origin: Origin) {
+        self.cursor = origin.cursor;
+        // One channel: what the gap names is all that lies before its end.
+        if let ([gap], false) = (&*origin.gaps, self.is_multi)
+            && let Some(to) = gap.to
+        {
+            self.cursor = self.cursor.max(to.sequence());
+        }
+        self.opening_gaps = origin.gaps;
+    }
+
+    /// Where it stands: the id with which a client would miss nothing and get nothing twice.
+    #[must_use]
+    pub fn cursor(&self) -> Position {
+        self.logs.position(self.cursor)
+    }
+
+    /// Whether it is to several channels.
+    #[must_use]
+    pub fn is_multi(&self) -> bool {
+        self.is_multi
+    }
+
+    /// Whether there is nothing left to read and nothing can follow.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        self.opening_gaps.is_empty() && self.followed.iter().all(Followed::is_exhausted)
+    }
+
+    /// What stands after the cursor, in at most so many bytes of payload but for the last item; empty when nothing does.
+    ///
+    /// # Errors
+    ///
+    /// The reason why nothing will follow: [`CloseReason::Finished`], or [`CloseReason::Slow`] by its lag rule.
+    pub fn read(&mut self, max_bytes: usize) -> Result<Vec<Item>, CloseReason> {
+        self.gather(max_bytes, |record| record.size(), |volatile| volatile.size())
+    }
+
+    /// Waits until something stands after the cursor.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Subscription::read`].
+    pub fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        max_bytes: usize,
+    ) -> Poll<Result<Vec<Item>, CloseReason>> {
+        self.poll_gather(cx, |subscription| subscription.read(max_bytes))
+    }
+
+    /// [`Subscription::poll_read`] for `await`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Subscription::read`].
+    pub async fn next(&mut self, max_bytes: usize) -> Result<Vec<Item>, CloseReason> {
+        future::poll_fn(|cx| self.poll_read(cx, max_bytes)).await
+    }
+
+    /// Waits until something stands after the cursor, and appends it as it goes out on a wire: in pieces, each with
+    /// whole entries, fewer than `max_bytes` together before the last entry.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Subscription::read`].
+    pub fn poll_batch(
+        &mut self,
+        cx: &mut Context<'_>,
+        wire: &dyn Wire,
+        max_bytes: usize,
+        out: &mut VecDeque<Bytes>,
+    ) -> Poll<Result<Batch, CloseReason>> {
+        match self.poll_stretch(cx, wire, max_bytes) {
+            Shortcut::Bytes(bytes) => {
+                let batch = Batch {
+                    has_id: true,
+                    bytes: bytes.len(),
+                };
+                out.push_back(bytes);
+                return Poll::Ready(Ok(batch));
+            }
+            Shortcut::Asleep => return Poll::Pending,
+            Shortcut::None => {}
+        }
+        let items = ready!(self.poll_gather(cx, |subscription| {
+            subscription.gather(
+                max_bytes,
+                |record| record.bytes(wire).len(),
+                |volatile| volatile.bytes(wire).len(),
+            )
+        }))?;
+        let bytes = join(&items, wire);
+        let has_id = items.iter().any(|item| !matches!(item, Item::Volatile(_)));
+        let batch = Batch {
+            has_id,
+            bytes: bytes.len(),
+        };
+        out.push_back(bytes);
+        Poll::Ready(Ok(batch))
+    }
+
+    /// Ready when it lies further behind than [`LagRule::Disconnect`] lets pass. For a connection that can't
+    /// read on because its client doesn't take what was read: nobody else would notice in time.
+    pub fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !matches!(self.lag_rule, LagRule::Disconnect(_)) {
+            return Poll::Pending;
+        }
+        self.sleep(cx);
+        if self.lag_rule.is_crossed(self.lag()) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn poll_gather(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut gather: impl FnMut(&mut Self) -> Result<Vec<Item>, CloseReason>,
+    ) -> Poll<Result<Vec<Item>, CloseReason>> {
+        let items = gather(self)?;
+        if !items.is_empty() {
+            return Poll::Ready(Ok(items));
+        }
+        self.sleep(cx);
+        let items = gather(self)?;
+        if items.is_empty() {
+            Poll::Pending
+        } else {
+            Poll::Ready(Ok(items))
+        }
+    }
+
+    fn sleep(&mut self, cx: &mut Context<'_>) {
+        for followed in &mut self.followed {
+            followed.sleep(cx.waker());
+        }
+    }
+
+    fn lag(&self) -> Lag {
+        let mut sum = Lag::default();
+        for followed in &self.followed {
+            let lag = followed.lag(&followed.cell.lock());
+            sum.records += lag.records;
+            sum.bytes += lag.bytes;
+        }
+        sum
+    }
+
+    /// Reads what stands after the cursor, up to the head, and moves the cursor behind it.
+    fn gather(
+        &mut self,
+        limit: usize,
+        size: impl Fn(&Record) -> usize,
+        volatile_size: impl Fn(&Volatile) -> usize,
+    ) -> Result<Vec<Item>, CloseReason> {
+        let mut items = self.take_opening_gaps();
+        // Before any channel is read: what comes to one channel while another is read must wait for the next time,
+        // or the cursor would pass over what comes to the other in between.
+        let head = self.logs.head();
+        let is_lagging = self.lag_rule != LagRule::CatchUp && self.lag_rule.is_crossed(self.lag());
+        match self.lag_rule {
+            LagRule::Disconnect(_) if is_lagging => return Err(CloseReason::Slow),
+            LagRule::Skip(_) if is_lagging => self.skip_to(head, &mut items),
+            _ => {}
+        }
+        let is_conflating = is_lagging && matches!(self.lag_rule, LagRule::Conflate(_));
+        let without = self.without.as_ref();
+        let reading = Reading {
+            head,
+            limit: limit.max(1),
+            without,
+            is_conflating,
+        };
+        let found: Vec<Found> = self
+            .followed
+            .iter()
+            .map(|followed| followed.look(reading))
+            .collect();
+        self.tell_trims(&found, &mut items);
+        let taken = merge(&found, limit, size);
+        self.tell_merged(&taken, &mut items);
+        items.extend(taken.records.iter().cloned().map(Item::Record));
+        self.step(&found, &taken, head);
+        if !taken.is_cut {
+            let room = limit.saturating_sub(taken.bytes);
+            self.take_volatile(&found, room, volatile_size, &mut items);
+            self.leave_finished(&found);
+        }
+        if items.is_empty() && self.followed.is_empty() {
+            return Err(CloseReason::Finished);
+        }
+        Ok(items)
+    }
+
+    fn take_opening_gaps(&mut self) -> Vec<Item> {
+        let id = self.cursor();
+        mem::take(&mut self.opening_gaps)
+            .into_iter()
+            .map(|gap| Item::Gap { gap, id })
+            .collect()
+    }
+
+    /// Jumps to the head, as [`LagRule::Skip`] says.
+    fn skip_to(&mut self, head: u64, items: &mut Vec<Item>) {
+        let (from, to) = (self.cursor(), self.logs.position(head));
+        // With several channels a client that is cut between two of these gaps must be told the second one again.
+        let id = if self.is_multi { from } else { to };
+        for followed in &mut self.followed {
+            if followed.skip_to(head) {
+                let channel = followed.name().clone();
+                let gap = Gap {
+                    channel,
+                    from: Some(from),
+                    to: Some(to),
+                    reason: GapReason::Slow,
+                };
+                items.push(Item::Gap { gap, id });
+            }
+        }
+        self.advance(head);
+    }
+
+    /// Tells where the trim came first.
+    fn tell_trims(&mut self, found: &[Found], items: &mut Vec<Item>) {
+        let from = self.cursor();
+        for (index, found) in found.iter().enumerate() {
+            let Some(trimmed_through) = found.trimmed_through else {
+                continue;
+            };
+            if !self.is_multi {
+                self.advance(trimmed_through);
+            }
+            let channel = self.followed[index].name().clone();
+            let to = Some(self.logs.position(trimmed_through));
+            let gap = Gap {
+                channel,
+                from: Some(from),
+                to,
+                reason: GapReason::Trimmed,
+            };
+            items.push(Item::Gap {
+                gap,
+                id: self.cursor(),
+            });
+        }
+    }
+
+    /// Tells, before the records that follow, how many were left out between them.
+    fn tell_merged(&self, taken: &Taken, items: &mut Vec<Item>) {
+        for (followed, &count) in self.followed.iter().zip(&taken.merged) {
+            if count > 0 {
+                let merged = Merged {
+                    channel: followed.name().clone(),
+                    count,
+                };
+                items.push(Item::Merged {
+                    merged,
+                    id: self.cursor(),
+                });
+            }
+        }
+    }
+
+    /// Moves behind what was taken.
+    fn step(&mut self, found: &[Found], taken: &Taken, head: u64) {
+        for (index, followed) in self.followed.iter_mut().enumerate() {
+            (followed.next, followed.next_bytes) = taken.place(index, &found[index]);
+        }
+        match taken.records.last() {
+            Some(last) if taken.is_cut => self.advance(last.sequence()),
+            _ => self.advance(head),
+        }
+    }
+
+    fn take_volatile(
+        &mut self,
+        found: &[Found],
+        mut room: usize,
+        size: impl Fn(&Volatile) -> usize,
+        items: &mut Vec<Item>,
+    ) {
+        for (followed, found) in self.followed.iter_mut().zip(found) {
+            self.logs.count_volatile_dropped(found.volatile_dropped);
+            followed.next_volatile = found.volatile_from;
+            for volatile in &found.volatile {
+                if room == 0 {
+                    break;
+                }
+                followed.next_volatile += 1;
+                if !volatile.is_from(self.without.as_ref()) {
+                    room = room.saturating_sub(size(volatile));
+                    items.push(Item::Volatile(Arc::clone(volatile)));
+                }
+            }
+        }
+    }
+
+    /// Leaves the channels that have ended.
+    fn leave_finished(&mut self, found: &[Found]) {
+        for (index, found) in found.iter().enumerate().rev() {
+            if found.is_finished {
+                self.followed.remove(index).leave(&self.logs);
+            }
+        }
+    }
+
+    /// The cursor never goes back.
+    fn advance(&mut self, sequence: u64) {
+        self.cursor = self.cursor.max(sequence);
+    }
+
+    /// The way that nearly all batches go: one channel, nothing to leave out, nothing to tell. A crowd that stands at one
+    /// place and reads to one end shares one stretch of bytes; whoever comes first joins it.
+    fn poll_stretch(&mut self, cx: &mut Context<'_>, wire: &dyn Wire, limit: usize) -> Shortcut {
+        let is_plain = !self.is_multi && self.without.is_none() && self.opening_gaps.is_empty();
+        let (true, [followed]) = (is_plain, &mut *self.followed) else {
+            return Shortcut::None;
+        };
+        let mut state = followed.cell.lock();
+        let (from, end) = (followed.next, state.log.end());
+        if state.log.first() > from || self.lag_rule.is_crossed(followed.lag(&state)) {
+            return Shortcut::None;
+        }
+        if from == end {
+            if state.log.is_finished() || state.ring.end() > followed.next_volatile {
+                return Shortcut::None;
+            }
+            followed.place = Some(state.sleepers.enter(followed.place, cx.waker()));
+            // Under the channel's lock, so that the head is at or past all that the channel holds and no more.
+            let head = self.logs.head();
+            drop(state);
+            self.advance(head);
+            return Shortcut::Asleep;
+        }
+        let kept = state.stretches.find(wire.form(), limit, from, end).cloned();
+        let stretch = kept.unwrap_or_else(|| {
+            let records = state.log.run(from, limit);
+            drop(state);
+            let stretch = join_run(&records, (from, followed.next_bytes), end, wire, limit);
+            if records.len() > 1 || wire.headroom() > 0 {
+                let mut state = followed.cell.lock();
+                state.stretches.keep(stretch.clone());
+                self.logs.note_warmth(&followed.cell, &mut state);
+            }
+            stretch
+        });
+        (followed.next, followed.next_bytes) = (stretch.to, stretch.end_bytes);
+        self.advance(stretch.sequence);
+        Shortcut::Bytes(stretch.bytes)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        for followed in self.followed.drain(..) {
+            followed.leave(&self.logs);
+        }
+        self.logs.uncount_subscription();
+    }
+}
+
+/// What [`Subscription::poll_stretch`] came to.
+enum Shortcut {
+    Bytes(Bytes),
+    Asleep,
+    /// The long way has to be taken.
+    None,
+}

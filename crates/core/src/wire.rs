@@ -1,0 +1,92 @@
+//! What core asks of a transport's wire: to write an entry down, so that the bytes can be kept and shared.
+//!
+//! Invariant: nothing here knows how any transport frames anything.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+
+use crate::gap::{Gap, Merged};
+use crate::position::Position;
+use crate::record::{Record, Volatile};
+
+/// How a transport writes entries down. Its adapters implement it; one value serves all connections of that kind.
+pub trait Wire: Send + Sync {
+    /// Which bytes this wire makes. Two wires of one form write the same bytes for the same record: all of the
+    /// options that change them are in the form.
+    fn form(&self) -> Form;
+
+    /// Appends one entry.
+    fn write(&self, entry: Entry<'_>, out: &mut Vec<u8>);
+
+    /// How many bytes [`Wire::seal`] wants free in front of what it seals.
+    fn headroom(&self) -> usize {
+        0
+    }
+
+    /// Turns written entries, behind [`Wire::headroom`] bytes to fill, into what goes out in one piece.
+    fn seal(&self, out: Vec<u8>) -> Bytes {
+        Bytes::from(out)
+    }
+}
+
+/// One thing that a subscriber is told.
+#[derive(Debug, Clone, Copy)]
+pub enum Entry<'a> {
+    /// A logged message, or the end of its channel. Its position is its id.
+    Record(&'a Record),
+    /// A message without a position.
+    Volatile(&'a Volatile),
+    /// Messages are missing here. `id` is the subscription's cursor, which only on a subscription to one channel is the
+    /// gap's end.
+    Gap {
+        /// What is missing.
+        gap: &'a Gap,
+        /// The cursor to come back with.
+        id: Position,
+    },
+    /// Messages were left out of what follows, since newer ones with their key are in it.
+    Merged {
+        /// How many, of which channel.
+        merged: &'a Merged,
+        /// The cursor to come back with.
+        id: Position,
+    },
+}
+
+/// How many forms of one record are kept.
+const SLOTS: usize = 4;
+
+/// Which bytes a [`Wire`] makes for a record, and how it seals them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    slot: u8,
+    seal: u8,
+}
+
+impl Form {
+    /// The form of a wire: `slot` (0 to 3) tells apart the bytes of a record, `seal` the ways of sealing them.
+    ///
+    /// # Panics
+    ///
+    /// If `slot` is above 3.
+    #[must_use]
+    pub const fn new(slot: u8, seal: u8) -> Self {
+        assert!((slot as usize) < SLOTS, "a form's slot is 0 to 3");
+        Self { slot, seal }
+    }
+}
+
+/// A record's bytes in each form that somebody has asked for: encoded once, shared by all.
+#[derive(Debug, Default)]
+pub(crate) struct Encodings([OnceLock<Bytes>; SLOTS]);
+
+impl Encodings {
+    pub(crate) fn get_or_write(&self, wire: &dyn Wire, entry: Entry<'_>) -> &Bytes {
+        self.0[usize::from(wire.form().slot)].get_or_init(|| {
+            let mut out = Vec::new();
+            wire.write(entry, &mut out);
+            Bytes::from(out)
+        })
+    }
+}

@@ -1,0 +1,36 @@
+# Short names for what people do here. Each recipe is a plain command that also works without `just`.
+
+_default:
+    @just --list --unsorted
+
+# Run the smallest application
+hello:
+    cargo run -p hello
+
+# Run everything that must hold before a change lands, or only the steps named
+test *steps:
+    tests/run {{ steps }}
+
+# Run the contract: every behaviour that both transports promise, over each of them
+contract *args:
+    cargo test -p dualcast-tests {{ args }}
+
+# Search the interleavings of publish, read and evict for one that loses a message
+shuttle:
+    tests/run concurrency
+
+# Run the tests in Chromium and Firefox, and with curl
+browsers:
+    tests/run browsers
+
+# Format the code
+fmt:
+    cargo fmt --all
+
+# Check format, spelling, dependencies, Rust version and lints
+lint:
+    tests/run format spelling dependencies msrv clippy
+
+# Build the documentation and open it
+doc:
+    cargo doc --workspace --no-deps --open

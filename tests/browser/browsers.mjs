@@ -1,0 +1,85 @@
+// The browsers of the system behind one small interface, so that a test is written once and runs in each.
+//
+//     const browser = await launchFirefox();
+//     const page = await browser.newPage(url);
+//     const title = await page.evaluate((suffix) => document.title + suffix, "!");
+//     await browser.close();
+//
+// Two drivers are needed. Playwright speaks to Firefox only in builds of its own, which it would download; Puppeteer
+// drives an unchanged Firefox over WebDriver BiDi.
+
+import { accessSync, constants } from "node:fs";
+import { delimiter, join } from "node:path";
+import playwright from "playwright-core";
+import puppeteer from "puppeteer-core";
+
+export async function launchChromium() {
+  const browser = await playwright.chromium.launch({
+    executablePath: executable("chromium"),
+    // Chromium's sandbox refuses to start as root, and these pages are our own.
+    chromiumSandbox: false,
+    args: ["--disable-quic", "--disable-background-networking"],
+  });
+  return new Browser("chromium", browser);
+}
+
+export async function launchFirefox() {
+  const browser = await puppeteer.launch({ browser: "firefox", executablePath: executable("firefox-esr") });
+  return new Browser("firefox", browser);
+}
+
+/** Every browser that a test should run in. */
+export const launchers = { chromium: launchChromium, firefox: launchFirefox };
+
+class Browser {
+  #driver;
+
+  constructor(name, driver) {
+    this.name = name;
+    this.#driver = driver;
+  }
+
+  /** A new tab, once `url` has loaded in it. */
+  async newPage(url) {
+    const page = await this.#driver.newPage();
+    await page.goto(url);
+    return new Page(page);
+  }
+
+  async close() {
+    await this.#driver.close();
+  }
+}
+
+class Page {
+  #driver;
+
+  constructor(driver) {
+    this.#driver = driver;
+  }
+
+  /**
+   * What `fn(...args)` returns, or resolves to, in the page. The function travels as its source: it sees its arguments
+   * and the page, nothing around it here. Arguments and result are JSON.
+   */
+  async evaluate(fn, ...args) {
+    return this.#driver.evaluate(`(${fn})(...${JSON.stringify(args)})`);
+  }
+
+  async close() {
+    await this.#driver.close();
+  }
+}
+
+function executable(name) {
+  for (const directory of (process.env.PATH ?? "").split(delimiter)) {
+    const path = join(directory, name);
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {
+      // Not in this directory.
+    }
+  }
+  throw new Error(`no ${name} in PATH; \`tests/run browsers\` installs it`);
+}

@@ -1,0 +1,112 @@
+// A TCP proxy that takes the network away from under an EventSource or a WebSocket. A browser's own "offline" switch
+// leaves connections that are already open alone.
+
+import { once } from "node:events";
+import net from "node:net";
+
+/** Forwards a free port of this machine to `port` of this machine. */
+export async function startProxy(port) {
+  const proxy = new Proxy(port);
+  await proxy.listen();
+  return proxy;
+}
+
+class Proxy {
+  #target;
+  #server = net.createServer({ allowHalfOpen: true, noDelay: true }, (client) => this.#accept(client));
+  #links = new Set();
+  #dark = false;
+
+  constructor(target) {
+    this.#target = target;
+  }
+
+  async listen() {
+    this.#server.listen(0, "127.0.0.1");
+    await once(this.#server, "listening");
+  }
+
+  get port() {
+    return this.#server.address().port;
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** How many connections the clients have open. */
+  count() {
+    return this.#links.size;
+  }
+
+  /** Resets every open connection, towards the client and towards the server. New ones are welcome. */
+  cut() {
+    for (const link of this.#links) link.cut();
+  }
+
+  /**
+   * Goes silent, as when a cable is pulled: what comes from either side, be it data or an end, never reaches the other,
+   * and neither is told. Holds for new connections too until `heal()`.
+   */
+  blackhole() {
+    this.#dark = true;
+    for (const link of this.#links) link.freeze();
+  }
+
+  /** Forwards new connections again. Those from before stay silent for good, until one is cut. */
+  heal() {
+    this.#dark = false;
+  }
+
+  async close() {
+    this.#server.close();
+    this.cut();
+    await once(this.#server, "close");
+  }
+
+  #accept(client) {
+    const server = net.connect({ port: this.#target, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
+    const link = new Link(client, server);
+    this.#links.add(link);
+    client.once("close", () => this.#links.delete(link));
+    if (this.#dark) link.freeze();
+  }
+}
+
+/** One client's connection and the one to the server that belongs to it. */
+class Link {
+  #ends;
+  #frozen = false;
+
+  constructor(client, server) {
+    this.#ends = [client, server];
+    this.#forward(client, server);
+    this.#forward(server, client);
+  }
+
+  cut() {
+    for (const end of this.#ends) end.resetAndDestroy();
+  }
+
+  freeze() {
+    this.#frozen = true;
+    // Unread, so that the sender's window fills as it would with nobody there.
+    for (const end of this.#ends) end.pause();
+  }
+
+  // By hand and not with `pipe`, which can't be stopped from passing on an end or from reading on after a drain.
+  #forward(from, to) {
+    from.on("data", (chunk) => {
+      if (this.#frozen || to.write(chunk)) return;
+      from.pause();
+      to.once("drain", () => this.#frozen || from.resume());
+    });
+    from.on("end", () => this.#frozen || to.end());
+    // An error is followed by "close", which is all that we act on.
+    from.on("error", () => {});
+    from.on("close", () => {
+      const endedWell = from.readableEnded && from.writableFinished;
+      if (!endedWell && !this.#frozen) to.resetAndDestroy();
+    });
+  }
+}
