@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::channel::Channel;
 use crate::error::{LimitReached, SubscribeError};
 use crate::followed::Followed;
 use crate::gap::{Gap, GapReason};
@@ -123,6 +124,18 @@ impl Subscribe {
         let origin = place(&subscription.logs, &mut subscription.followed, self.start);
         subscription.begin(origin);
         Ok(subscription)
+    }
+}
+
+impl From<Channel> for Subscribe {
+    fn from(channel: Channel) -> Self {
+        channel.subscribe()
+    }
+}
+
+impl From<&Channel> for Subscribe {
+    fn from(channel: &Channel) -> Self {
+        channel.subscribe()
     }
 }
 

@@ -1,0 +1,40 @@
+//! Real-time for axum: publish once, and let each route choose Server-Sent Events or WebSocket.
+//!
+//! An application has one [`Hub`]. It publishes a [`Message`] to a [`Channel`]; a route answers with [`Sse`] or [`Ws`]; and a
+//! client that was cut off comes back with the last id it saw, on either transport, and misses nothing, or is told by a
+//! [`Gap`] what it missed.
+//!
+//! ```no_run
+//! use axum::{Router, extract::State, response::Response, routing::get};
+//! use dualcast::{Error, Hub, Sse, Ws};
+//!
+//! async fn events(State(hub): State<Hub>, sse: Sse) -> Result<Response, Error> {
+//!     Ok(sse.subscribe(hub.channel("news")?))
+//! }
+//!
+//! async fn socket(State(hub): State<Hub>, ws: Ws) -> Result<Response, Error> {
+//!     Ok(ws.subscribe(hub.channel("news")?))
+//! }
+//!
+//! # async fn run() -> std::io::Result<()> {
+//! let app = Router::new().route("/sse", get(events)).route("/ws", get(socket)).with_state(Hub::new());
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//! dualcast::serve(listener, app).await
+//! # }
+//! ```
+
+pub use dualcast_core::{
+    Channel, ChannelName, Clock, CloseReason, ConfigError, Epoch, FanOut, Gap, GapReason, Hooks, Hub,
+    HubBuilder, Identity, Ingest, IntoChannelName, Item, LagRule, LimitReached, Limits, Local, LogLimits,
+    MaxLag, Merged, Message, MessageError, NameError, Payload, Position, PositionError, PublishError,
+    Publishing, Reconnect, Record, SessionId, SessionInfo, Subscribe, SubscribeError, Subscription,
+    SystemClock, Transport, Volatile,
+};
+pub use dualcast_http::{
+    Error, Inbound, InboundHandler, OriginError, OriginPolicy, OriginRefused, Reply, Serve, ServerOptions,
+    SessionOptions, maintain, serve,
+};
+#[cfg(feature = "sse")]
+pub use dualcast_sse::Sse;
+#[cfg(feature = "ws")]
+pub use dualcast_ws::{SUBPROTOCOL, Ws, WsOptions};

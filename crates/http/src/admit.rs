@@ -1,0 +1,67 @@
+//! Admitting a client: its session is counted, its cursor is taken up, its subscription opened.
+
+use dualcast_core::{CloseReason, Hub, Identity, Session, Subscribe, SubscribeError, Transport};
+
+use crate::error::Error;
+use crate::feed::Source;
+use crate::maintenance::maintain;
+
+/// A client that may come in, or that is told at the door why not.
+pub struct Admitted {
+    /// None where it is sent away.
+    pub session: Option<Session>,
+    /// What it will hear.
+    pub source: Source,
+    /// Whether it came back to channels that are finished, and has seen all of them: there is nothing to come back for.
+    pub is_over: bool,
+}
+
+/// Opens a session and its subscription. A cursor that the client sent goes before where the route would begin.
+///
+/// A limit of the hub is not an error here: a browser that is answered with one gives up for good, so the client is let in to be
+/// told [`CloseReason::Busy`], and comes back later.
+///
+/// # Errors
+///
+/// Where the application asked for something impossible.
+pub fn admit(
+    transport: Transport,
+    subscribe: Subscribe,
+    cursor: Option<&str>,
+    identity: Option<Identity>,
+) -> Result<Admitted, Error> {
+    let hub: Hub = subscribe.hub().clone();
+    maintain(&hub);
+    let session = match hub.open_session(transport, identity) {
+        Ok(session) => session,
+        Err(reason) => return Ok(Admitted::refused(reason)),
+    };
+    let subscribe = match cursor {
+        Some(cursor) => subscribe.cursor(cursor),
+        None => subscribe,
+    };
+    let subscription = match subscribe.open() {
+        Ok(subscription) => subscription,
+        Err(SubscribeError::Limit(limit)) => {
+            tracing::warn!(%limit, "a client is sent away");
+            return Ok(Admitted::refused(CloseReason::Busy));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let is_over = cursor.is_some() && subscription.is_exhausted();
+    Ok(Admitted {
+        session: Some(session),
+        source: Source::Subscription(Box::new(subscription)),
+        is_over,
+    })
+}
+
+impl Admitted {
+    fn refused(reason: CloseReason) -> Self {
+        Self {
+            session: None,
+            source: Source::Refused(reason),
+            is_over: false,
+        }
+    }
+}

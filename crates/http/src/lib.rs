@@ -1,0 +1,37 @@
+//! What Dualcast's transports need of axum and hyper, and know in common.
+//!
+//! The cursor in a request, the origin policy, inbound messages and their replies; the server that hands its sockets over, and
+//! the session that owns one. How a transport frames what it says is its own affair: here it is a [`Dialect`] and a
+//! [`Peer`].
+
+mod admit;
+mod body;
+mod cursor;
+mod drive;
+mod error;
+mod feed;
+mod head;
+mod inbound;
+mod line;
+mod maintenance;
+mod notice;
+mod options;
+mod origin;
+mod serve;
+mod socket;
+mod takeover;
+
+pub use admit::{Admitted, admit};
+pub use body::FeedBody;
+pub use cursor::{LAST_EVENT_ID_HEADER, LAST_EVENT_ID_PARAMETER, last_event_id};
+pub use drive::{Drive, Peer};
+pub use error::Error;
+pub use feed::{Dialect, Feed, Heartbeat, Opening, Source};
+pub use inbound::{Inbound, InboundHandler, MAX_INBOUND_BYTES, Reply};
+pub use line::Line;
+pub use maintenance::maintain;
+pub use notice::{ClosingNotice, FinishedNotice, HeartbeatNotice, millis};
+pub use options::SessionOptions;
+pub use origin::{OriginError, OriginPolicy, OriginRefused};
+pub use serve::{Serve, ServerOptions, serve};
+pub use takeover::{HandsOver, Slot, Taken, Takeover};

@@ -1,0 +1,227 @@
+//! Lines: the way out to one client.
+//!
+//! Two kinds of bytes leave by it: staged pieces, each of whole entries and shared with other lines, and small
+//! control frames, which a protocol library writes as if the line were its socket. A control frame goes in between
+//! two pieces, never into one; and it waits for at most the piece under way, never for all that is staged.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// How many bytes of control frames may wait. A peer that pings faster than it takes the pongs is not read from meanwhile.
+const MAX_CONTROL_BYTES: usize = 1_024;
+
+/// How many pieces go into one system call.
+const MAX_SLICES: usize = 16;
+
+/// A socket, and what waits to leave by it.
+pub struct Line<IO> {
+    io: IO,
+    /// What waits, piece by piece.
+    pub staged: VecDeque<Bytes>,
+    /// Whether the first piece has begun to leave.
+    is_mid_piece: bool,
+    control: BytesMut,
+    written: u64,
+    received: u64,
+}
+
+impl<IO> Line<IO> {
+    /// A line over a socket.
+    pub fn new(io: IO) -> Self {
+        Self {
+            io,
+            staged: VecDeque::new(),
+            is_mid_piece: false,
+            control: BytesMut::new(),
+            written: 0,
+            received: 0,
+        }
+    }
+
+    /// How many bytes have left so far.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// How many bytes a protocol library has read so far.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// The socket, to read from. What is to leave is staged.
+    pub fn io(&mut self) -> &mut IO {
+        &mut self.io
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.staged.is_empty() && self.control.is_empty()
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> Line<IO> {
+    /// Sends all that waits. Pending while the client doesn't take it.
+    ///
+    /// # Errors
+    ///
+    /// The socket's.
+    pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.is_empty() {
+            let written = if self.control.is_empty() || self.is_mid_piece {
+                ready!(self.poll_write_staged(cx))?
+            } else {
+                let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.control))?;
+                self.control.advance(written);
+                if self.control.is_empty() {
+                    self.control = BytesMut::new();
+                }
+                written
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += written as u64;
+        }
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_write_staged(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        // With a control frame waiting no further piece may begin than the one under way.
+        let count = if self.control.is_empty() { MAX_SLICES } else { 1 };
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let mut filled = 0;
+        for (slice, piece) in slices.iter_mut().zip(self.staged.iter().take(count)) {
+            *slice = IoSlice::new(piece);
+            filled += 1;
+        }
+        let io = Pin::new(&mut self.io);
+        let written = match &slices[..filled] {
+            [only] => ready!(io.poll_write(cx, only))?,
+            several => ready!(io.poll_write_vectored(cx, several))?,
+        };
+        self.take_written(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn take_written(&mut self, mut written: usize) {
+        while let Some(piece) = self.staged.front_mut() {
+            if written < piece.len() {
+                piece.advance(written);
+                self.is_mid_piece |= written > 0;
+                return;
+            }
+            written -= piece.len();
+            self.staged.pop_front();
+            self.is_mid_piece = false;
+        }
+    }
+}
+
+/// What a protocol library reads is the socket's.
+impl<IO: AsyncRead + Unpin> AsyncRead for Line<IO> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        self.received += (buf.filled().len() - before) as u64;
+        read
+    }
+}
+
+/// What a protocol library writes are its control frames: they are put aside until [`Line::poll_drain`].
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Line<IO> {
+    fn poll_write(mut self: Pin<&mut Self>, _cx: &mut Context<'_>, frames: &[u8]) -> Poll<io::Result<usize>> {
+        // Whole frames only. Whoever drives the line drains it and then asks the library again, so no waker is kept.
+        if !self.control.is_empty() && self.control.len() + frames.len() > MAX_CONTROL_BYTES {
+            return Poll::Pending;
+        }
+        self.control.extend_from_slice(frames);
+        Poll::Ready(Ok(frames.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(cx))?;
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use tokio::io::{AsyncReadExt, duplex};
+
+    use super::*;
+
+    /// Stages pieces of `d` and control frames of `c` with markers, drains through a pipe of a few bytes, and reads
+    /// back what arrived.
+    async fn through(pipe: usize, pieces: usize, size: usize) -> Vec<u8> {
+        let (near, mut far) = duplex(pipe);
+        let mut line = Line::new(near);
+        for _ in 0..pieces {
+            line.staged
+                .push_back(Bytes::from([b"<", &*vec![b'd'; size], b">"].concat()));
+        }
+        let mut arrived = Vec::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        loop {
+            let _ = Pin::new(&mut line).poll_write(&mut cx, b"[c]");
+            let is_done = line.staged.is_empty();
+            let _ = line.poll_drain(&mut cx);
+            let mut buffer = [0; 7];
+            let read = far.read(&mut buffer).await.unwrap();
+            arrived.extend_from_slice(&buffer[..read]);
+            if is_done && line.is_empty() {
+                break;
+            }
+            if is_done {
+                line.control.clear();
+            }
+        }
+        drop(line);
+        far.read_to_end(&mut arrived).await.unwrap();
+        arrived
+    }
+
+    #[tokio::test]
+    async fn a_control_frame_never_lands_inside_a_piece_and_never_waits_for_all_of_them() {
+        for pipe in [1, 3, 8, 64] {
+            let arrived = String::from_utf8(through(pipe, 20, 10).await).unwrap();
+            let without = arrived.replace("[c]", "");
+            assert_eq!(
+                without,
+                "<dddddddddd>".repeat(20),
+                "through {pipe} bytes: {arrived}"
+            );
+            let first = arrived.find("[c]").unwrap();
+            assert!(
+                first <= 12,
+                "through {pipe} bytes the first control frame came at {first}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_control_frames_is_bounded() {
+        let (near, _far) = duplex(1);
+        let mut line = Line::new(near);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut accepted = 0;
+        while Pin::new(&mut line).poll_write(&mut cx, &[0; 100]).is_ready() {
+            accepted += 1;
+        }
+        assert_eq!(accepted, 10);
+    }
+}

@@ -1,0 +1,55 @@
+//! What Dualcast itself tells a client, in the words that both transports share: each is a JSON object there.
+
+use std::time::Duration;
+
+use dualcast_core::{ChannelName, CloseReason, Reconnect};
+use serde::Serialize;
+
+/// With each sign of life: the next one comes within so many milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct HeartbeatNotice {
+    interval: u64,
+}
+
+impl HeartbeatNotice {
+    /// The next sign of life comes within this.
+    #[must_use]
+    pub fn new(interval: Duration) -> Self {
+        Self {
+            interval: millis(interval),
+        }
+    }
+}
+
+/// A channel has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FinishedNotice<'a> {
+    /// Which one.
+    pub channel: &'a ChannelName,
+}
+
+/// The session ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ClosingNotice {
+    reason: &'static str,
+    code: u16,
+    reconnect: bool,
+    message: &'static str,
+}
+
+impl From<CloseReason> for ClosingNotice {
+    fn from(reason: CloseReason) -> Self {
+        Self {
+            reason: reason.name(),
+            code: reason.code(),
+            reconnect: reason.reconnect() == Reconnect::Yes,
+            message: reason.text(),
+        }
+    }
+}
+
+/// A duration in whole milliseconds, as the wire has it.
+#[must_use]
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,35 @@
+//! What both transports can be told about a session.
+
+use std::time::Duration;
+
+/// The bounds of one client connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionOptions {
+    /// After how long without an id a heartbeat goes out: it tells the client that the stream lives, and gives it a cursor that
+    /// keeps up with a quiet hour. Default 15 seconds; proxies cut a silent stream after 50 to 60.
+    pub heartbeat: Duration,
+    /// After how long a client that was cut off should come back. Default 3 seconds. Each connection is told its own, between
+    /// half and one and a half of this, so that a crowd does not come back at once.
+    pub retry: Duration,
+    /// How many bytes of entries are staged for a connection before the last of them. Default 64 KiB. What a client can
+    /// hold of the server's memory is this, one message, and the kernel's send buffer.
+    pub max_batch_bytes: usize,
+    /// For how long a connection may take nothing of what is staged. Default 30 seconds. Then it is cut.
+    pub write_timeout: Duration,
+    /// For how long a session that was told to close waits for what is staged to leave, and for the other side's goodbye.
+    /// Default half a second.
+    pub close_timeout: Duration,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(15),
+            retry: Duration::from_secs(3),
+            max_batch_bytes: 64 << 10,
+            write_timeout: Duration::from_secs(30),
+            close_timeout: Duration::from_millis(500),
+        }
+    }
+}

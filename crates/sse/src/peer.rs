@@ -1,0 +1,65 @@
+//! The client of an event stream: it listens, and what it says means nothing until it leaves.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use dualcast_core::CloseReason;
+use dualcast_http::{Line, Peer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Ends a chunked body (RFC 9112 section 7.1).
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// The client's side of the socket.
+pub(crate) struct SsePeer {
+    line: Line<TcpStream>,
+    has_ended: bool,
+}
+
+impl SsePeer {
+    pub(crate) fn new(line: Line<TcpStream>) -> Self {
+        Self {
+            line,
+            has_ended: false,
+        }
+    }
+
+    /// Reads and forgets what the client sends, until it sends no more for good.
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let mut buffer = [0; 256];
+            let mut buffer = ReadBuf::new(&mut buffer);
+            let read: io::Result<()> = ready!(Pin::new(self.line.io()).poll_read(cx, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+impl Peer for SsePeer {
+    type Io = TcpStream;
+
+    fn line(&mut self) -> &mut Line<TcpStream> {
+        &mut self.line
+    }
+
+    fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        self.poll_left(cx).map(|()| CloseReason::Left)
+    }
+
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.has_ended {
+            self.has_ended = true;
+            self.line.staged.push_back(Bytes::from_static(LAST_CHUNK));
+        }
+        let parted = ready!(Pin::new(&mut self.line).poll_shutdown(cx));
+        if parted.is_err() {
+            return Poll::Ready(());
+        }
+        self.poll_left(cx)
+    }
+}

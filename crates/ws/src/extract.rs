@@ -1,0 +1,158 @@
+//! The extractor: from a request to a WebSocket.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use dualcast_core::{Identity, Session, Subscribe, Transport};
+use dualcast_http::{
+    Drive, Feed, HandsOver, InboundHandler, Line, OriginPolicy, Slot, Takeover, admit, last_event_id,
+};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+
+use crate::handshake::{self, NoUpgrade};
+use crate::options::WsOptions;
+use crate::peer::WsPeer;
+use crate::wire::WsWire;
+
+/// Answers a request with a WebSocket.
+///
+/// ```
+/// use axum::{extract::{Path, State}, response::Response};
+/// use dualcast_core::Hub;
+/// use dualcast_http::{Error, Inbound};
+/// use dualcast_ws::Ws;
+///
+/// async fn room(State(hub): State<Hub>, Path(id): Path<String>, ws: Ws) -> Result<Response, Error> {
+///     let room = hub.channel(("room", &id))?;
+///     let publish = {
+///         let room = room.clone();
+///         move |message: Inbound| {
+///             let room = room.clone();
+///             async move { room.publish(message.into_message()).await }
+///         }
+///     };
+///     Ok(ws.on_message(publish).subscribe(room))
+/// }
+/// ```
+///
+/// As an extractor it checks the handshake, and the route's [`OriginPolicy`] (an `Extension`, else same origin).
+#[must_use]
+pub struct Ws {
+    response: Response,
+    cursor: Option<String>,
+    /// How the socket comes: by takeover, or by an upgrade that hyper will grant.
+    on_upgrade: Option<OnUpgrade>,
+    identity: Option<Identity>,
+    handler: Option<Arc<dyn InboundHandler>>,
+    options: WsOptions,
+}
+
+impl Ws {
+    /// Changes the [bounds](WsOptions) of this session: `.options(|o| o.ping_interval = …)`.
+    pub fn options(mut self, change: impl FnOnce(&mut WsOptions)) -> Self {
+        change(&mut self.options);
+        self
+    }
+
+    /// Says whose session it is.
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// Handles the client's messages: in order, one at a time, each with a reply. Without this they are answered with an error.
+    pub fn on_message(mut self, handler: impl InboundHandler) -> Self {
+        self.handler = Some(Arc::new(handler));
+        self
+    }
+
+    /// The cursor with which the client came back, if it did.
+    #[must_use]
+    pub fn cursor(&self) -> Option<&str> {
+        self.cursor.as_deref()
+    }
+
+    /// Streams a channel, or what `hub.subscribe(…)` describes. A cursor in the request goes before where that would begin.
+    pub fn subscribe(self, to: impl Into<Subscribe>) -> Response {
+        let Self {
+            mut response,
+            cursor,
+            on_upgrade,
+            identity,
+            handler,
+            options,
+        } = self;
+        let subscribe = to.into();
+        let dialect = WsWire::get(subscribe.is_multi());
+        let admitted = match admit(Transport::WebSocket, subscribe, cursor.as_deref(), identity) {
+            Ok(admitted) => admitted,
+            Err(error) => return error.into_response(),
+        };
+        let session = admitted.session.as_ref().map(Session::handle);
+        let feed = Feed::new(
+            dialect,
+            admitted.session,
+            admitted.source,
+            options.session.clone(),
+        );
+        let Some(on_upgrade) = on_upgrade else {
+            let waiting = Slot::new((feed, handler));
+            response
+                .extensions_mut()
+                .insert(Takeover::new(session, move |taken| {
+                    let (feed, handler) = waiting.take()?;
+                    Some(async move {
+                        let peer = WsPeer::new(taken.line, taken.read_ahead, handler, &options).await;
+                        Drive::new(feed, peer).await;
+                    })
+                }));
+            return response;
+        };
+        tokio::spawn(async move {
+            let upgraded = match on_upgrade.await {
+                Ok(upgraded) => upgraded,
+                Err(error) => return tracing::debug!(%error, "the client left before the upgrade"),
+            };
+            let line = Line::new(TokioIo::new(upgraded));
+            let peer = WsPeer::new(line, Bytes::new(), handler, &options).await;
+            Drive::new(feed, peer).await;
+        });
+        response
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Ws {
+    type Rejection = NoUpgrade;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, NoUpgrade> {
+        let policy: Result<Extension<OriginPolicy>, _> = Extension::from_request_parts(parts, state).await;
+        policy
+            .map(|Extension(policy)| policy)
+            .unwrap_or_default()
+            .check(parts)
+            .map_err(dualcast_http::Error::from)?;
+        let response = handshake::accept(parts)?;
+        let on_upgrade = match parts.extensions.get::<HandsOver>() {
+            Some(HandsOver) => None,
+            None => Some(
+                parts
+                    .extensions
+                    .remove::<OnUpgrade>()
+                    .ok_or_else(NoUpgrade::impossible)?,
+            ),
+        };
+        Ok(Self {
+            response,
+            cursor: last_event_id(parts),
+            on_upgrade,
+            identity: None,
+            handler: None,
+            options: WsOptions::default(),
+        })
+    }
+}

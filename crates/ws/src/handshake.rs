@@ -1,0 +1,160 @@
+//! The upgrade (RFC 6455 section 4.2), of our own: axum's brings buffers of 128 KiB for each connection.
+
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use dualcast_http::Error;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+/// The subprotocol that says: the messages are Dualcast's. Chosen where the client offers it.
+pub const SUBPROTOCOL: &str = "dualcast.v1";
+
+/// Why there was no upgrade.
+#[derive(Debug)]
+pub struct NoUpgrade(Error);
+
+impl NoUpgrade {
+    fn new(status: StatusCode, message: &'static str) -> Self {
+        Self(Error::new(status, "bad-handshake", message))
+    }
+
+    /// The request came by a connection that can't become anything else: HTTP/1.0, or a test's.
+    pub(crate) fn impossible() -> Self {
+        Self::new(StatusCode::UPGRADE_REQUIRED, "this connection can't be upgraded")
+    }
+}
+
+impl From<Error> for NoUpgrade {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for NoUpgrade {
+    fn into_response(self) -> Response {
+        let is_upgrade_required = self.0.status() == StatusCode::UPGRADE_REQUIRED;
+        let mut response = self.0.into_response();
+        if is_upgrade_required {
+            let headers = response.headers_mut();
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        }
+        response
+    }
+}
+
+/// Checks a request, and makes the response that accepts it.
+pub(crate) fn accept(parts: &Parts) -> Result<Response, NoUpgrade> {
+    if parts.method != Method::GET {
+        return Err(NoUpgrade::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "a WebSocket begins with GET",
+        ));
+    }
+    let headers = &parts.headers;
+    if !has_token(headers, &header::CONNECTION, "upgrade")
+        || !has_token(headers, &header::UPGRADE, "websocket")
+    {
+        return Err(NoUpgrade::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "this is a WebSocket: expected an upgrade",
+        ));
+    }
+    if headers
+        .get(header::SEC_WEBSOCKET_VERSION)
+        .is_none_or(|version| version != "13")
+    {
+        return Err(NoUpgrade::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "expected Sec-WebSocket-Version: 13",
+        ));
+    }
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
+    // 16 bytes in base64.
+    let key = key.filter(|key| key.len() == 24 && key.ends_with(b"=="));
+    let Some(key) = key else {
+        return Err(NoUpgrade::new(
+            StatusCode::BAD_REQUEST,
+            "expected a Sec-WebSocket-Key of 16 bytes in base64",
+        ));
+    };
+    let accepted = HeaderValue::try_from(derive_accept_key(key))
+        .map_err(|_| NoUpgrade::new(StatusCode::BAD_REQUEST, "the Sec-WebSocket-Key can't be answered"))?;
+
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let answer = response.headers_mut();
+    answer.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    answer.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    answer.insert(header::SEC_WEBSOCKET_ACCEPT, accepted);
+    if has_token(headers, &header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
+        answer.insert(
+            header::SEC_WEBSOCKET_PROTOCOL,
+            HeaderValue::from_static(SUBPROTOCOL),
+        );
+    }
+    Ok(response)
+}
+
+/// Whether a comma-separated header has a token, in any letter case.
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|found| found.trim().eq_ignore_ascii_case(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    /// The example of RFC 6455 section 1.3, with one header changed.
+    fn answer(change: (&'static str, &'static str)) -> Result<Response, StatusCode> {
+        let mut request = Request::builder().uri("/chat").body(()).unwrap();
+        for (name, value) in [
+            ("connection", "keep-alive, Upgrade"),
+            ("upgrade", "WebSocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            change,
+        ] {
+            request
+                .headers_mut()
+                .insert(name, HeaderValue::from_static(value));
+        }
+        accept(&request.into_parts().0).map_err(|refused| refused.0.status())
+    }
+
+    #[test]
+    fn the_rfcs_example_is_accepted() {
+        let response = answer(("x", "y")).unwrap();
+        assert_eq!(response.status(), 101);
+        assert_eq!(
+            response.headers()["sec-websocket-accept"],
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        );
+        assert!(!response.headers().contains_key("sec-websocket-protocol"));
+    }
+
+    #[test]
+    fn our_subprotocol_is_chosen_where_it_is_offered() {
+        let response = answer(("sec-websocket-protocol", "other, dualcast.v1")).unwrap();
+        assert_eq!(response.headers()["sec-websocket-protocol"], SUBPROTOCOL);
+        let response = answer(("sec-websocket-protocol", "other")).unwrap();
+        assert!(!response.headers().contains_key("sec-websocket-protocol"));
+    }
+
+    #[test]
+    fn what_is_no_handshake_is_told_what_is_missing() {
+        assert_eq!(answer(("connection", "close")).unwrap_err(), 426);
+        assert_eq!(answer(("upgrade", "h2c")).unwrap_err(), 426);
+        assert_eq!(answer(("sec-websocket-version", "8")).unwrap_err(), 426);
+        assert_eq!(answer(("sec-websocket-key", "short")).unwrap_err(), 400);
+    }
+}

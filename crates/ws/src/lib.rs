@@ -1,0 +1,17 @@
+//! WebSocket for Dualcast: an axum extractor that upgrades, and the session that follows.
+//!
+//! The handshake and the frames are RFC 6455's; tungstenite reads what the client sends and answers its pings. What goes out are
+//! frames that were encoded once for all followers, beside tungstenite's own.
+
+mod extract;
+mod frame;
+mod handshake;
+mod inbox;
+mod options;
+mod peer;
+mod pulse;
+mod wire;
+
+pub use extract::Ws;
+pub use handshake::SUBPROTOCOL;
+pub use options::WsOptions;

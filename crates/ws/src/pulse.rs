@@ -1,0 +1,113 @@
+//! The pulse: a silent client is pinged, and one that stays silent is given up.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{self, Instant, Sleep};
+
+/// Minds when a client was last heard.
+pub(crate) struct Pulse {
+    ping_interval: Duration,
+    pong_timeout: Duration,
+    heard_at: Instant,
+    /// When the ping went out that waits for a sign of life.
+    pinged_at: Option<Instant>,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// What is to be done about a silence.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Beat {
+    Ping,
+    GiveUp,
+}
+
+impl Pulse {
+    pub(crate) fn new(ping_interval: Duration, pong_timeout: Duration) -> Self {
+        let timer = Box::pin(time::sleep(jittered(ping_interval)));
+        Self {
+            ping_interval,
+            pong_timeout,
+            heard_at: Instant::now(),
+            pinged_at: None,
+            timer,
+        }
+    }
+
+    /// The client was heard, or could not be because nobody listened.
+    pub(crate) fn hear(&mut self) {
+        self.heard_at = Instant::now();
+        self.pinged_at = None;
+    }
+
+    /// Ready when there is something to be done. Registers the timer otherwise.
+    pub(crate) fn poll_beat(&mut self, cx: &mut Context<'_>) -> Poll<Beat> {
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            if let Some(pinged_at) = self.pinged_at {
+                if now >= pinged_at + self.pong_timeout {
+                    return Poll::Ready(Beat::GiveUp);
+                }
+                self.timer.as_mut().reset(pinged_at + self.pong_timeout);
+                continue;
+            }
+            // Drawn anew each time, so that a crowd that came at once is not pinged at once for ever.
+            let ping_at = self.heard_at + jittered(self.ping_interval);
+            if now < ping_at && now < self.heard_at + self.ping_interval {
+                self.timer
+                    .as_mut()
+                    .reset(ping_at.max(now + Duration::from_millis(1)));
+                continue;
+            }
+            self.pinged_at = Some(now);
+            self.timer.as_mut().reset(now + self.pong_timeout);
+            return Poll::Ready(Beat::Ping);
+        }
+        Poll::Pending
+    }
+}
+
+fn jittered(interval: Duration) -> Duration {
+    interval.mul_f64(0.8 + 0.4 * fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    const PING: Duration = Duration::from_secs(25);
+    const PONG: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_client_is_pinged_and_then_given_up() {
+        let begun = Instant::now();
+        let mut pulse = Pulse::new(PING, PONG);
+        assert_eq!(poll_fn(|cx| pulse.poll_beat(cx)).await, Beat::Ping);
+        let pinged = begun.elapsed();
+        assert!(
+            pinged >= PING.mul_f64(0.8) && pinged <= PING.mul_f64(1.25),
+            "{pinged:?}"
+        );
+        assert_eq!(poll_fn(|cx| pulse.poll_beat(cx)).await, Beat::GiveUp);
+        assert!(begun.elapsed() - pinged >= PONG);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_is_heard_is_left_in_peace() {
+        let mut pulse = Pulse::new(PING, PONG);
+        for _ in 0..20 {
+            time::sleep(Duration::from_secs(19)).await;
+            pulse.hear();
+            assert_eq!(
+                poll_fn(|cx| Poll::Ready(pulse.poll_beat(cx).is_ready())).await,
+                false
+            );
+        }
+        assert_eq!(poll_fn(|cx| pulse.poll_beat(cx)).await, Beat::Ping);
+        pulse.hear();
+        assert_eq!(poll_fn(|cx| pulse.poll_beat(cx)).await, Beat::Ping);
+    }
+}

@@ -1,0 +1,203 @@
+//! What stands in the frames: one JSON object in a text frame; for binary payloads a line of JSON and the bytes.
+
+use dualcast_core::{ChannelName, CloseReason, Entry, Form, Message, Payload, Position, Wire};
+use dualcast_http::{ClosingNotice, Dialect, FinishedNotice, Heartbeat, HeartbeatNotice, Opening, millis};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::frame::{self, Opcode};
+
+/// WebSocket messages, of one channel or several.
+#[derive(Debug)]
+pub(crate) struct WsWire {
+    is_multi: bool,
+}
+
+static WIRES: [WsWire; 2] = [WsWire { is_multi: false }, WsWire { is_multi: true }];
+
+impl WsWire {
+    pub(crate) fn get(is_multi: bool) -> &'static Self {
+        &WIRES[usize::from(is_multi)]
+    }
+
+    fn message(
+        &self,
+        id: Option<Position>,
+        channel: Option<&ChannelName>,
+        message: &Message,
+        out: &mut Vec<u8>,
+    ) {
+        let channel = channel.filter(|_| self.is_multi);
+        let event = message.event();
+        match message.payload() {
+            Payload::Text(text) => {
+                text_frame(
+                    &Sent {
+                        channel,
+                        id,
+                        event,
+                        data: Some(Data::Text(text)),
+                    },
+                    out,
+                );
+            }
+            Payload::Json(json) => {
+                // A text that claims to be JSON and isn't would break the frame: then it goes out as text.
+                let data = serde_json::from_str::<&RawValue>(json).map_or(Data::Text(json), Data::Json);
+                text_frame(
+                    &Sent {
+                        channel,
+                        id,
+                        event,
+                        data: Some(data),
+                    },
+                    out,
+                );
+            }
+            Payload::Binary(bytes) => {
+                let head = json(&Sent {
+                    channel,
+                    id,
+                    event,
+                    data: None,
+                });
+                frame::write(Opcode::Binary, &[&head, b"\n", bytes], out);
+            }
+        }
+    }
+}
+
+/// A message as it stands on the wire.
+#[derive(Serialize)]
+struct Sent<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<&'a ChannelName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<Position>,
+    event: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Data<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Data<'a> {
+    Text(&'a str),
+    Json(&'a RawValue),
+}
+
+/// What Dualcast itself says.
+#[derive(Serialize)]
+struct Control<'a, T> {
+    control: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<Position>,
+    #[serde(flatten)]
+    notice: &'a T,
+}
+
+#[derive(Serialize)]
+struct WelcomeNotice {
+    #[serde(flatten)]
+    heartbeat: HeartbeatNotice,
+    retry: u64,
+}
+
+impl Wire for WsWire {
+    fn form(&self) -> Form {
+        Form::new(2 + u8::from(self.is_multi), 0)
+    }
+
+    fn write(&self, entry: Entry<'_>, out: &mut Vec<u8>) {
+        match entry {
+            Entry::Record(record) => {
+                let (id, channel) = (Some(record.position()), record.channel());
+                match record.message() {
+                    Some(message) => self.message(id, Some(channel), message, out),
+                    None => control("finished", id, &FinishedNotice { channel }, out),
+                }
+            }
+            Entry::Volatile(volatile) => {
+                self.message(None, Some(volatile.channel()), volatile.message(), out);
+            }
+            Entry::Gap { gap, id } => control("gap", Some(id), gap, out),
+            Entry::Merged { merged, id } => control("merged", Some(id), merged, out),
+        }
+    }
+}
+
+impl Dialect for WsWire {
+    fn write_opening(&self, opening: &Opening, out: &mut Vec<u8>) {
+        let heartbeat = HeartbeatNotice::new(opening.heartbeat.interval);
+        let welcome = WelcomeNotice {
+            heartbeat,
+            retry: millis(opening.retry),
+        };
+        control("welcome", opening.heartbeat.id, &welcome, out);
+    }
+
+    fn write_heartbeat(&self, heartbeat: &Heartbeat, out: &mut Vec<u8>) {
+        control(
+            "heartbeat",
+            heartbeat.id,
+            &HeartbeatNotice::new(heartbeat.interval),
+            out,
+        );
+    }
+
+    fn write_closing(&self, reason: CloseReason, out: &mut Vec<u8>) {
+        control("closing", None, &ClosingNotice::from(reason), out);
+        frame::write_close(reason.code(), reason.text(), out);
+    }
+
+    fn write_message(&self, message: &Message, out: &mut Vec<u8>) {
+        self.message(None, None, message, out);
+    }
+}
+
+fn control<T: Serialize>(control: &'static str, id: Option<Position>, notice: &T, out: &mut Vec<u8>) {
+    text_frame(&Control { control, id, notice }, out);
+}
+
+fn text_frame<T: Serialize>(value: &T, out: &mut Vec<u8>) {
+    frame::write(Opcode::Text, &[&json(value)], out);
+}
+
+/// Nothing that stands on the wire can fail to be JSON: strings, numbers, and JSON that was read as such.
+fn json<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payload(message: &Message) -> String {
+        let mut out = Vec::new();
+        WsWire::get(false).message(None, None, message, &mut out);
+        String::from_utf8_lossy(&out[2..]).into_owned()
+    }
+
+    #[test]
+    fn json_stands_as_json_and_text_as_a_string() {
+        assert_eq!(
+            payload(&Message::text("e", "a\r\n\0")),
+            r#"{"event":"e","data":"a\r\n\u0000"}"#
+        );
+        let value = serde_json::json!({ "a": [1, null] });
+        assert_eq!(
+            payload(&Message::json("e", &value).unwrap()),
+            r#"{"event":"e","data":{"a":[1,null]}}"#
+        );
+        let broken = Message::new("e", Payload::Json("{".into()));
+        assert_eq!(payload(&broken), r#"{"event":"e","data":"{"}"#);
+    }
+
+    #[test]
+    fn binary_is_a_line_of_json_and_the_bytes() {
+        assert_eq!(
+            payload(&Message::binary("e", &b"\n\n"[..])),
+            "{\"event\":\"e\"}\n\n\n"
+        );
+    }
+}
