@@ -224,8 +224,8 @@ impl Reply {
             },
             Err(error) => Frame::Error {
                 reference,
-                code: &error.code(),
-                message: &error.message(),
+                code: error.code(),
+                message: error.message(),
             },
         };
         serde_json::to_string(&frame).unwrap_or_default()

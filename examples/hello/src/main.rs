@@ -1,10 +1,6 @@
 //! cargo run -p hello
-use axum::{
-    Router,
-    extract::State,
-    response::Response,
-    routing::{get, post},
-};
+use axum::routing::{get, post};
+use axum::{Router, extract::State, response::Response};
 use dualcast::{Channel, Error, Hub, Message, Sse, Ws};
 
 async fn sse(State(hello): State<Channel>, sse: Sse) -> Response {
@@ -24,6 +20,7 @@ async fn publish(State(hello): State<Channel>, text: String) -> Result<String, E
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let hello = Hub::new().channel("hello")?;
     let app = Router::new()
+        .route("/", get("Open this page's console."))
         .route("/sse", get(sse))
         .route("/ws", get(ws))
         .route("/publish", post(publish))
@@ -33,7 +30,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = tokio::net::TcpListener::bind(address).await?;
     eprintln!("listening on http://{}", listener.local_addr()?);
     let ctrl_c = async { drop(tokio::signal::ctrl_c().await) };
-    Ok(dualcast::serve(listener, app)
-        .with_graceful_shutdown(ctrl_c)
-        .await?)
+    dualcast::serve(listener, app).with_graceful_shutdown(ctrl_c).await?;
+    Ok(())
 }
