@@ -30,6 +30,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = tokio::net::TcpListener::bind(address).await?;
     eprintln!("listening on http://{}", listener.local_addr()?);
     let ctrl_c = async { drop(tokio::signal::ctrl_c().await) };
-    dualcast::serve(listener, app).with_graceful_shutdown(ctrl_c).await?;
+    dualcast::serve(listener, app)
+        .with_graceful_shutdown(ctrl_c)
+        .await?;
     Ok(())
 }
