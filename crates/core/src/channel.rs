@@ -75,7 +75,6 @@ impl Channel {
     }
 
     /// A subscription to this channel, from now on unless told otherwise.
-    #[must_use]
     pub fn subscribe(&self) -> Subscribe {
         Subscribe::new(self.hub.clone(), vec![self.name.clone()])
     }

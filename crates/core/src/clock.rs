@@ -1,6 +1,6 @@
 //! Where a hub reads the time, so that a test can say what time it is.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A clock that never goes back.
 pub trait Clock: Send + Sync + 'static {
@@ -17,3 +17,11 @@ impl Clock for SystemClock {
         Instant::now()
     }
 }
+
+/// When so much time has passed. `Duration::MAX`, by which a configuration says "never", is later than an `Instant` can say.
+pub(crate) fn later(start: Instant, time: Duration) -> Instant {
+    start.checked_add(time).unwrap_or_else(|| start + NEVER)
+}
+
+/// A hundred years.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

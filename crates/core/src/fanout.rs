@@ -85,9 +85,10 @@ impl Local {
             return Ok(first);
         }
         seen_keys.check_room(ingest.limits())?;
-        let position = ingest.append(channel, message)?;
-        seen_keys.remember(key, position, now);
-        Ok(position)
+        let appended = ingest.logs.append(channel, Some(message))?;
+        seen_keys.remember(key, appended.position, now);
+        drop(seen_keys);
+        Ok(ingest.logs.announce(appended))
     }
 }
 

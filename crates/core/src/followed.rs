@@ -41,8 +41,7 @@ pub(crate) struct Found {
     /// The place from which it was looked: behind what was trimmed.
     pub(crate) start: (u64, u64),
     pub(crate) records: Vec<Candidate>,
-    /// Records left out after the last candidate, for a newer one with their key.
-    pub(crate) merged_behind: u64,
+    pub(crate) skipped: Vec<Skipped>,
     /// The place behind all of this.
     pub(crate) end: (u64, u64),
     /// Whether the limit, not the head, ended it.
@@ -61,8 +60,16 @@ pub(crate) struct Candidate {
     pub(crate) record: Arc<Record>,
     /// The place behind it.
     pub(crate) end: (u64, u64),
-    /// Records left out before it, for a newer one with their key.
-    pub(crate) merged_before: u64,
+}
+
+/// A record that is left out.
+#[derive(Debug)]
+pub(crate) struct Skipped {
+    pub(crate) sequence: u64,
+    /// The place behind it.
+    pub(crate) end: (u64, u64),
+    /// Whether for a newer one with its key. Else it is the subscriber's own.
+    pub(crate) is_merged: bool,
 }
 
 impl Followed {
@@ -110,15 +117,13 @@ impl Followed {
         )
     }
 
-    /// The sequences of the last messages up to the head, newest first.
-    pub(crate) fn last_sequences(&self, head: u64, count: usize) -> Vec<u64> {
+    /// Up to where the log was trimmed, and the sequences of the last messages kept up to the head, newest first.
+    pub(crate) fn last_sequences(&self, head: u64, count: usize) -> (u64, Vec<u64>) {
         let state = self.cell.lock();
         let messages = state.log.newest_first().filter(|record| !record.is_finish());
-        messages
-            .map(|record| record.sequence())
-            .filter(|sequence| *sequence <= head)
-            .take(count)
-            .collect()
+        let sequences = messages.map(|record| record.sequence());
+        let sequences = sequences.filter(|sequence| *sequence <= head).take(count);
+        (state.log.trimmed_through(), sequences.collect())
     }
 
     /// How far behind the end of the log it is.
@@ -131,26 +136,26 @@ impl Followed {
 
     /// Waits for what comes next.
     pub(crate) fn sleep(&mut self, waker: &Waker) {
-        let mut state = self.cell.lock();
-        self.place = Some(state.sleepers.enter(self.place, waker));
+        let given_up = self.cell.lock().sleepers.enter(&mut self.place, waker);
+        drop(given_up);
     }
 
-    /// Jumps behind the head. Answers whether that leaves anything out.
-    pub(crate) fn skip_to(&mut self, head: u64) -> bool {
+    /// Jumps behind the head. Answers, if that leaves anything out, up to where: more may have been published since the head
+    /// was read, and trimmed.
+    pub(crate) fn skip_to(&mut self, head: u64) -> Option<u64> {
         let state = self.cell.lock();
         let before = self.next;
         (self.next, self.next_bytes) = state.log.locate(head);
-        self.next > before
+        (self.next > before).then(|| state.log.trimmed_through().max(head))
     }
 
     /// Follows no longer.
     pub(crate) fn leave(self, logs: &Logs) {
-        let place = self.place;
+        let mut given_up = None;
         logs.unfollow(&self.cell, |state| {
-            if let Some(place) = place {
-                state.sleepers.leave(place);
-            }
+            given_up = self.place.and_then(|place| state.sleepers.leave(place));
         });
+        drop(given_up);
     }
 
     /// Looks at what stands after its place, up to the head, and as far as the limit allows. Takes no step.
@@ -165,7 +170,6 @@ impl Followed {
         }
         found.start = end;
         let mut room = reading.limit;
-        let mut merged_before = 0;
         while let Some(record) = log.get(end.0) {
             if record.sequence() > reading.head {
                 break;
@@ -176,23 +180,22 @@ impl Followed {
             }
             let ordinal = end.0;
             end = (ordinal + 1, end.1 + record.cost() as u64);
-            if record.is_from(reading.without) {
-                continue;
-            }
-            if reading.is_conflating && log.is_superseded(ordinal, record) {
-                merged_before += 1;
+            let is_own = record.is_from(reading.without);
+            if is_own || reading.is_conflating && log.is_superseded(ordinal, record) {
+                found.skipped.push(Skipped {
+                    sequence: record.sequence(),
+                    end,
+                    is_merged: !is_own,
+                });
                 continue;
             }
             room = room.saturating_sub(record.size());
             found.records.push(Candidate {
                 record: Arc::clone(record),
                 end,
-                merged_before,
             });
-            merged_before = 0;
         }
         found.end = end;
-        found.merged_behind = merged_before;
         found.is_finished = log.is_finished() && end.0 == log.end();
         let (dropped, volatile) = state.ring.after(self.next_volatile);
         found.volatile_dropped = dropped;

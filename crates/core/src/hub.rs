@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::channel::Channel;
 use crate::clock::{Clock, SystemClock};
@@ -52,7 +53,6 @@ impl Hub {
     }
 
     /// A hub with other limits, hooks or another fan-out.
-    #[must_use]
     pub fn builder() -> HubBuilder {
         HubBuilder {
             limits: Limits::default(),
@@ -74,7 +74,6 @@ impl Hub {
     }
 
     /// One subscription to several channels, merged in the hub's order, with one cursor.
-    #[must_use]
     pub fn subscribe(&self, channels: impl IntoIterator<Item = ChannelName>) -> Subscribe {
         Subscribe::new(self.clone(), channels.into_iter().collect())
     }
@@ -199,12 +198,15 @@ impl fmt::Debug for WeakHub {
     }
 }
 
+/// What an application changes of the log limits of some channels.
+type LogLimitsChange = Box<dyn Fn(&ChannelName, &mut LogLimits) + Send + Sync>;
+
 /// Puts a hub together.
 #[must_use]
 pub struct HubBuilder {
     limits: Limits,
     log_limits: LogLimits,
-    log_limits_for: Option<Box<dyn Fn(&ChannelName, &mut LogLimits) + Send + Sync>>,
+    log_limits_for: Option<LogLimitsChange>,
     fan_out: Box<dyn FanOut>,
     hooks: Option<Box<dyn Hooks>>,
     clock: Box<dyn Clock>,
@@ -224,7 +226,7 @@ impl HubBuilder {
     }
 
     /// Changes what the log of some channels keeps: `.log_for(|name, l| if … { l.max_records = 10 })`. Asked when a channel
-    /// comes into memory. No log keeps fewer than one record.
+    /// comes into memory. No log keeps fewer than one record, or keeps it for no time at all.
     pub fn log_for(mut self, change: impl Fn(&ChannelName, &mut LogLimits) + Send + Sync + 'static) -> Self {
         self.log_limits_for = Some(Box::new(change));
         self
@@ -267,6 +269,7 @@ impl HubBuilder {
                 let mut own = defaults.clone();
                 change(name, &mut own);
                 own.max_records = own.max_records.max(1);
+                own.max_age = own.max_age.max(Duration::from_nanos(1));
                 if own == *shared {
                     Arc::clone(&shared)
                 } else {

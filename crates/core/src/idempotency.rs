@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
 
+use crate::clock::later;
 use crate::config::Limits;
 use crate::error::LimitReached;
 use crate::message::Identity;
@@ -59,7 +60,7 @@ impl SeenKeys {
 
     pub(crate) fn forget_aged(&mut self, now: Instant, limits: &Limits) {
         while let Some((seen_at, key)) = self.by_age.front()
-            && *seen_at + limits.idempotency_window <= now
+            && later(*seen_at, limits.idempotency_window) <= now
         {
             self.positions.remove(key);
             self.by_age.pop_front();

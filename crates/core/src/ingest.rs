@@ -25,7 +25,8 @@ impl Ingest {
     /// [`PublishError::Finished`] after the channel's end, [`PublishError::TooLarge`] where its log could not hold the message,
     /// [`PublishError::Limit`] when there are too many channels.
     pub fn append(&self, channel: &ChannelName, message: Message) -> Result<Position, PublishError> {
-        self.logs.append(channel, Some(message))
+        let appended = self.logs.append(channel, Some(message))?;
+        Ok(self.logs.announce(appended))
     }
 
     /// Logs the end of a channel.
@@ -34,7 +35,8 @@ impl Ingest {
     ///
     /// As for [`Ingest::append`].
     pub fn append_finish(&self, channel: &ChannelName) -> Result<Position, PublishError> {
-        self.logs.append(channel, None)
+        let appended = self.logs.append(channel, None)?;
+        Ok(self.logs.announce(appended))
     }
 
     /// Hands a message to whoever follows its channel now.

@@ -7,6 +7,8 @@
 //! This crate names no HTTP, no socket, no broker and no async runtime. What it knows of a transport is that a [`Wire`]
 //! can write an entry down; what it knows of a broker is that a [`FanOut`] gives a message its place.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod cell;
 mod channel;
 mod clock;

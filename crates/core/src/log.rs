@@ -10,6 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::clock::later;
 use crate::config::LogLimits;
 use crate::message::Message;
 use crate::record::Record;
@@ -87,7 +88,7 @@ impl Log {
     pub(crate) fn expires_at(&self, limits: &LogLimits) -> Option<Instant> {
         self.entries
             .front()
-            .map(|oldest| oldest.record.logged_at() + limits.max_age)
+            .map(|oldest| later(oldest.record.logged_at(), limits.max_age))
     }
 
     /// The ordinal of the first record after a sequence, and the cost of all before it.
@@ -170,6 +171,7 @@ impl Log {
         self.trimmed_through = record.sequence();
         if self.entries.is_empty() {
             self.entries = VecDeque::new();
+            self.newest_by_key = HashMap::new();
         }
     }
 

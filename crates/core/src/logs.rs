@@ -1,7 +1,8 @@
 //! All logs of a hub in one total order.
 //!
 //! Order of the locks: a map guard, or the order of the whole, then one cell, then the tables (tombstones, upkeep,
-//! notices). No map guard is held while the order is taken. Nobody is woken and no hook runs under any of them.
+//! notices). Before all of them the turn to shed. No map guard is held while the order is taken. Nobody is woken and no
+//! hook runs under any of them.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,12 +16,20 @@ use crate::message::Message;
 use crate::name::ChannelName;
 use crate::position::{Epoch, Position};
 use crate::record::{Record, Volatile};
+use crate::sleepers::Woken;
 use crate::sync::{AtomicU64, AtomicUsize, DashMap, Entry, Mutex, Ordering};
 use crate::tombstones::Tombstones;
 use crate::upkeep::Upkeep;
 
 /// Which bounds the log of a channel has.
 pub(crate) type LogLimitsFor = Box<dyn Fn(&ChannelName) -> Arc<LogLimits> + Send + Sync>;
+
+/// A record that is logged, while those who wait for it are still asleep.
+#[must_use]
+pub(crate) struct Appended {
+    pub(crate) position: Position,
+    woken: Woken,
+}
 
 /// Every channel in memory, and the order of all that they hold.
 pub(crate) struct Logs {
@@ -37,6 +46,7 @@ pub(crate) struct Logs {
     /// The sequence of the last record that can be read. Moves after the record is in its log, under both locks.
     head: AtomicU64,
     upkeep: Upkeep,
+    shedding: Mutex<()>,
     volatile_dropped: AtomicU64,
     subscription_count: AtomicUsize,
 }
@@ -59,6 +69,7 @@ impl Logs {
             next_sequence: Mutex::new(1),
             head: AtomicU64::new(0),
             upkeep: Upkeep::default(),
+            shedding: Mutex::default(),
             volatile_dropped: AtomicU64::new(0),
             subscription_count: AtomicUsize::new(0),
             limits,
@@ -122,15 +133,15 @@ impl Logs {
         self.cells.get(name).map(|cell| Arc::clone(&cell))
     }
 
-    /// Logs a message, or the end of its channel, at the next place in the order.
+    /// Logs a message, or the end of its channel, at the next place in the order. To be [announced](Logs::announce).
     pub(crate) fn append(
         &self,
         name: &ChannelName,
         message: Option<Message>,
-    ) -> Result<Position, PublishError> {
+    ) -> Result<Appended, PublishError> {
         let now = self.now();
         let mut record = Arc::new(Record::new(self.position(0), name.clone(), message, now));
-        let (position, woken, grown) = loop {
+        loop {
             let cell = self.find_or_create(name)?;
             if record.cost() > cell.log_limits.max_bytes {
                 let limit = "LogLimits::max_bytes";
@@ -158,17 +169,21 @@ impl Logs {
             state.log.append(record, now, &cell.log_limits);
             self.head.store(*next, Ordering::SeqCst);
             *next += 1;
-            let grown = state.log.bytes() as isize - before as isize;
             drop(next);
-            let woken = state.sleepers.take();
+            // Under the channel's lock: if a trim could be counted before this append, the sum would fall below zero.
+            self.upkeep
+                .count_bytes(state.log.bytes() as isize - before as isize);
             self.upkeep.note_records(&cell, &mut state);
-            break (position, woken, grown);
-        };
-        woken.wake();
-        if self.upkeep.count_bytes(grown) > self.limits.max_log_bytes {
-            self.shed();
+            let woken = state.sleepers.take();
+            return Ok(Appended { position, woken });
         }
-        Ok(position)
+    }
+
+    /// Wakes whoever follows, and makes room. With no lock held.
+    pub(crate) fn announce(&self, appended: Appended) -> Position {
+        appended.woken.wake();
+        self.shed();
+        appended.position
     }
 
     /// Hands a message to whoever follows now.
@@ -243,6 +258,11 @@ impl Logs {
 
     /// Trims the records nearest to their age limit until the hub is within its byte limit.
     fn shed(&self) {
+        if self.upkeep.bytes() <= self.limits.max_log_bytes {
+            return;
+        }
+        // One at a time: two who see the same excess would trim it twice.
+        let _turn = self.shedding.lock();
         while self.upkeep.bytes() > self.limits.max_log_bytes {
             let Some(cell) = self.upkeep.next_to_expire() else {
                 return;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::followed::Found;
+use crate::followed::{Found, Skipped};
 use crate::record::Record;
 
 /// What is read now of what was found.
@@ -12,50 +12,57 @@ pub(crate) struct Taken {
     pub(crate) records: Vec<Arc<Record>>,
     /// How many of them are of each channel.
     counts: Vec<usize>,
-    /// How many records of each channel were left out between them, for newer ones with their key.
-    pub(crate) merged: Vec<u64>,
     pub(crate) bytes: usize,
-    /// Whether more stands before the head.
-    pub(crate) is_cut: bool,
+    /// The sequence of the last one, if more stands before the head.
+    pub(crate) cut_after: Option<u64>,
 }
 
 impl Taken {
-    /// Where a channel is left.
+    /// Where a channel is left: behind all that it holds up to the cut, also of what was left out. A record before the cut
+    /// that was left out now, but would not be the next time, would come after records that it precedes.
     pub(crate) fn place(&self, channel: usize, found: &Found) -> (u64, u64) {
-        match self.counts[channel].checked_sub(1) {
-            _ if !self.is_cut => found.end,
-            Some(last) => found.records[last].end,
-            None => found.start,
+        if self.cut_after.is_none() {
+            return found.end;
         }
+        let skipped = self.skipped(found).last().map(|skipped| skipped.end);
+        let taken = found.records[..self.counts[channel]].last();
+        let taken = taken.map(|candidate| candidate.end);
+        skipped.max(taken).unwrap_or(found.start)
+    }
+
+    /// How many records of a channel are left out now, for newer ones with their key.
+    pub(crate) fn merged(&self, found: &Found) -> u64 {
+        let merged = self.skipped(found).iter().filter(|skipped| skipped.is_merged);
+        merged.count() as u64
+    }
+
+    fn skipped<'a>(&self, found: &'a Found) -> &'a [Skipped] {
+        let is_before = |skipped: &Skipped| self.cut_after.is_none_or(|cut| skipped.sequence < cut);
+        &found.skipped[..found.skipped.partition_point(is_before)]
     }
 }
 
 /// Takes records in the order of their sequences until they have so many bytes. One is taken in any case.
 pub(crate) fn merge(found: &[Found], limit: usize, size: impl Fn(&Record) -> usize) -> Taken {
-    let channels = found.len();
-    let (counts, merged) = (vec![0; channels], vec![0; channels]);
     let mut taken = Taken {
         records: Vec::new(),
-        counts,
-        merged,
+        counts: vec![0; found.len()],
         bytes: 0,
-        is_cut: false,
+        cut_after: None,
     };
-    while let Some(channel) = next_channel(found, &taken.counts, &mut taken.is_cut) {
+    let mut is_cut = false;
+    while let Some(channel) = next_channel(found, &taken.counts, &mut is_cut) {
         if taken.bytes >= limit && !taken.records.is_empty() {
-            taken.is_cut = true;
+            is_cut = true;
             break;
         }
         let candidate = &found[channel].records[taken.counts[channel]];
         taken.bytes += size(&candidate.record);
         taken.records.push(Arc::clone(&candidate.record));
-        taken.merged[channel] += candidate.merged_before;
         taken.counts[channel] += 1;
     }
-    if !taken.is_cut {
-        for (merged, found) in taken.merged.iter_mut().zip(found) {
-            *merged += found.merged_behind;
-        }
+    if is_cut {
+        taken.cut_after = taken.records.last().map(|last| last.sequence());
     }
     taken
 }

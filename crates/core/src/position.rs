@@ -19,7 +19,7 @@ impl Epoch {
     /// A new one, drawn at random from 3.6e15: a process that starts anew doesn't meet its own old cursors.
     #[must_use]
     pub fn random() -> Self {
-        Self(fastrand::u64(..EPOCHS))
+        Self(fastrand::u64(1..EPOCHS))
     }
 }
 
@@ -56,6 +56,13 @@ pub struct Position {
 }
 
 impl Position {
+    /// Where a client stands whose cursor made no sense, until it is told so. It makes none either: whoever comes back with
+    /// it is told again. No log has this epoch.
+    pub(crate) const NOWHERE: Self = Self {
+        epoch: Epoch(0),
+        sequence: 0,
+    };
+
     pub(crate) fn new(epoch: Epoch, sequence: u64) -> Self {
         Self { epoch, sequence }
     }

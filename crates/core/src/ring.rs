@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::clock::later;
 use crate::config::Limits;
 use crate::record::Volatile;
 
@@ -45,7 +46,7 @@ impl Ring {
         while self
             .messages
             .front()
-            .is_some_and(|oldest| oldest.sent_at() + limits.max_volatile_age <= now)
+            .is_some_and(|oldest| later(oldest.sent_at(), limits.max_volatile_age) <= now)
         {
             self.drop_oldest();
         }

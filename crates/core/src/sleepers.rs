@@ -3,6 +3,9 @@
 //! A sleeper enters under the channel's lock, after it found nothing to read there; a publisher appends under the
 //! same lock, takes all sleepers, unlocks, and only then wakes. So nobody can fall asleep between a record
 //! and its wake-up, and a wake of 100,000 makes no other publisher wait.
+//!
+//! A waker that is given up is handed out, to be dropped with no lock held: it may be the last that holds its task, and the
+//! task may hold other subscriptions to the same channel.
 
 use std::mem;
 use std::task::Waker;
@@ -30,26 +33,26 @@ pub(crate) struct Place {
 pub(crate) struct Woken(Slab<Waker>);
 
 impl Sleepers {
-    /// Puts a task to sleep, or renews the waker of one that sleeps already.
-    pub(crate) fn enter(&mut self, place: Option<Place>, waker: &Waker) -> Place {
+    /// Puts a task to sleep, or renews the waker of one that sleeps already. Answers the waker that was there.
+    pub(crate) fn enter(&mut self, place: &mut Option<Place>, waker: &Waker) -> Option<Waker> {
         if let Some(place) = place
             && place.round == self.round
             && let Some(known) = self.wakers.get_mut(place.index)
         {
-            known.clone_from(waker);
-            return place;
+            let is_other = !known.will_wake(waker);
+            return is_other.then(|| mem::replace(known, waker.clone()));
         }
-        Place {
+        *place = Some(Place {
             index: self.wakers.insert(waker.clone()),
             round: self.round,
-        }
+        });
+        None
     }
 
     /// Takes out a task that won't wait any longer. Its waker keeps the whole task in memory.
-    pub(crate) fn leave(&mut self, place: Place) {
-        if place.round == self.round {
-            self.wakers.try_remove(place.index);
-        }
+    pub(crate) fn leave(&mut self, place: Place) -> Option<Waker> {
+        let is_asleep = place.round == self.round;
+        is_asleep.then(|| self.wakers.try_remove(place.index)).flatten()
     }
 
     /// Takes all of them out.
@@ -79,21 +82,26 @@ mod tests {
     #[test]
     fn a_place_of_an_earlier_round_takes_nobody_out() {
         let mut sleepers = Sleepers::default();
-        let first = sleepers.enter(None, &noop_waker());
+        let mut place = None;
+        sleepers.enter(&mut place, &noop_waker());
+        let first = place.unwrap();
         sleepers.take().wake();
-        let second = sleepers.enter(Some(first), &noop_waker());
+        sleepers.enter(&mut place, &noop_waker());
+        let second = place.unwrap();
         assert_ne!(first, second);
-        sleepers.leave(first);
-        assert_eq!(sleepers.wakers.len(), 1);
-        sleepers.leave(second);
+        assert!(sleepers.leave(first).is_none());
+        assert!(sleepers.leave(second).is_some());
         assert!(sleepers.wakers.is_empty());
     }
 
     #[test]
     fn a_task_that_sleeps_already_keeps_its_place() {
         let mut sleepers = Sleepers::default();
-        let place = sleepers.enter(None, &noop_waker());
-        assert_eq!(sleepers.enter(Some(place), &noop_waker()), place);
+        let mut place = None;
+        sleepers.enter(&mut place, &noop_waker());
+        let first = place;
+        assert!(sleepers.enter(&mut place, &noop_waker()).is_none());
+        assert_eq!(place, first);
         assert_eq!(sleepers.wakers.len(), 1);
     }
 }

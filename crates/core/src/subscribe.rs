@@ -144,17 +144,12 @@ fn place(logs: &Logs, followed: &mut [Followed], start: Start) -> Origin {
     let head = logs.head();
     match start {
         Start::Now if followed.iter().all(Followed::is_finished) => place_at_start(logs, followed, None),
-        Start::Now => {
-            for followed in &mut *followed {
-                followed.place_after(head);
-            }
-            Origin {
-                cursor: head,
-                gaps: Vec::new(),
-            }
-        }
+        Start::Now => place_after(logs, followed, head),
         Start::Kept => place_at_start(logs, followed, None),
-        Start::Last(count) => place_at_last(followed, head, count),
+        Start::Last(count) => place_at_last(logs, followed, head, count),
+        Start::Unreadable | Start::After(Position::NOWHERE) => {
+            jump(logs, followed, head, None, GapReason::Unreadable)
+        }
         Start::After(position) if position.epoch() != logs.epoch() => {
             // Nothing that is kept can have been seen: all of it is of this life.
             place_at_start(logs, followed, Some(position))
@@ -162,23 +157,21 @@ fn place(logs: &Logs, followed: &mut [Followed], start: Start) -> Origin {
         Start::After(position) if position.sequence() > head => {
             jump(logs, followed, head, Some(position), GapReason::Epoch)
         }
-        Start::After(position) => {
-            let cursor = position.sequence();
-            let mut gaps = Vec::new();
-            for followed in &mut *followed {
-                if let Some(trimmed_through) = followed.place_after(cursor) {
-                    gaps.push(Gap {
-                        channel: followed.name().clone(),
-                        from: Some(position),
-                        to: Some(logs.position(trimmed_through)),
-                        reason: GapReason::Trimmed,
-                    });
-                }
-            }
-            Origin { cursor, gaps }
-        }
-        Start::Unreadable => jump(logs, followed, head, None, GapReason::Unreadable),
+        Start::After(position) => place_after(logs, followed, position.sequence()),
     }
+}
+
+/// After a sequence, with a gap for each channel that was trimmed beyond it. Also where it is the head: more may have been
+/// published and trimmed since that was read.
+fn place_after(logs: &Logs, followed: &mut [Followed], cursor: u64) -> Origin {
+    let before = logs.position(cursor);
+    let mut gaps = Vec::new();
+    for followed in followed {
+        if let Some(trimmed_through) = followed.place_after(cursor) {
+            gaps.push(trimmed(logs, followed, before, trimmed_through));
+        }
+    }
+    Origin { cursor, before, gaps }
 }
 
 /// At the start of what is kept. A cursor of another life is answered with a gap up to there.
@@ -196,9 +189,15 @@ fn place_at_start(logs: &Logs, followed: &mut [Followed], foreign: Option<Positi
                 to: Some(logs.position(trimmed_through)),
                 reason: GapReason::Epoch,
             });
+        } else if trimmed_through > head {
+            gaps.push(trimmed(logs, followed, logs.position(head), trimmed_through));
         }
     }
-    Origin { cursor, gaps }
+    Origin {
+        cursor,
+        before: foreign.unwrap_or(logs.position(cursor)),
+        gaps,
+    }
 }
 
 /// At the end, with a gap: the cursor says nothing of what was seen, so that anything older might come twice.
@@ -211,31 +210,60 @@ fn jump(
 ) -> Origin {
     let mut gaps = Vec::new();
     for followed in followed {
-        followed.place_after(head);
+        let trimmed_through = followed.place_after(head);
         gaps.push(Gap {
             channel: followed.name().clone(),
             from,
-            to: Some(logs.position(head)),
+            to: Some(logs.position(trimmed_through.unwrap_or(head))),
             reason,
         });
     }
-    Origin { cursor: head, gaps }
+    Origin {
+        cursor: head,
+        before: Position::NOWHERE,
+        gaps,
+    }
 }
 
 /// Before the last records of all channels together.
-fn place_at_last(followed: &mut [Followed], head: u64, count: usize) -> Origin {
-    let mut sequences: Vec<u64> = followed
-        .iter()
-        .flat_map(|followed| followed.last_sequences(head, count))
-        .collect();
-    sequences.sort_unstable_by(|a, b| b.cmp(a));
-    sequences.truncate(count);
-    let cursor = sequences.last().map_or(head, |oldest| oldest - 1);
-    for followed in followed {
-        followed.place_after(cursor);
+fn place_at_last(logs: &Logs, followed: &mut [Followed], head: u64, count: usize) -> Origin {
+    let mut last = Vec::new();
+    let mut kept_after = Vec::new();
+    for followed in &*followed {
+        let (trimmed_through, sequences) = followed.last_sequences(head, count);
+        kept_after.push(trimmed_through.min(head));
+        last.extend(sequences);
+    }
+    last.sort_unstable_by(|a, b| b.cmp(a));
+    last.truncate(count);
+    let cursor = last.last().map_or(head, |oldest| oldest - 1);
+    let mut gaps = Vec::new();
+    for (followed, kept_after) in followed.iter_mut().zip(kept_after) {
+        // What was no longer kept is not asked for. What was trimmed since that look is owed.
+        let owed_after = kept_after.max(cursor);
+        if let Some(trimmed_through) = followed.place_after(cursor)
+            && trimmed_through > owed_after
+        {
+            gaps.push(trimmed(
+                logs,
+                followed,
+                logs.position(owed_after),
+                trimmed_through,
+            ));
+        }
     }
     Origin {
         cursor,
-        gaps: Vec::new(),
+        before: logs.position(cursor),
+        gaps,
+    }
+}
+
+fn trimmed(logs: &Logs, followed: &Followed, from: Position, trimmed_through: u64) -> Gap {
+    Gap {
+        channel: followed.name().clone(),
+        from: Some(from),
+        to: Some(logs.position(trimmed_through)),
+        reason: GapReason::Trimmed,
     }
 }

@@ -37,13 +37,18 @@ pub struct Subscription {
     lag_rule: LagRule,
     without: Option<Identity>,
     cursor: u64,
-    /// What it has to be told before anything else.
+    /// What it has to be told before anything else, and where its client stands until then.
     opening_gaps: Vec<Gap>,
+    before_opening: Position,
+    /// Whether it was within its lag rule at any time. Before that it catches up, and can't have fallen behind.
+    has_kept_up: bool,
 }
 
 /// Where a subscription begins.
 pub(crate) struct Origin {
     pub(crate) cursor: u64,
+    /// The position that its client came with, or one that stands for a cursor which made no sense.
+    pub(crate) before: Position,
     pub(crate) gaps: Vec<Gap>,
 }
 
@@ -98,6 +103,8 @@ impl Subscription {
             without,
             cursor: 0,
             opening_gaps,
+            before_opening: Position::NOWHERE,
+            has_kept_up: false,
         })
     }
 
@@ -115,12 +122,21 @@ impl Subscription {
             self.cursor = self.cursor.max(to.sequence());
         }
         self.opening_gaps = origin.gaps;
+        self.before_opening = origin.before;
+        self.has_kept_up = !self.is_lagging();
     }
 
     /// Where it stands: the id with which a client would miss nothing and get nothing twice.
+    ///
+    /// As long as a gap is unread that it opened with, this is the position that the client came with, or one that stands for a
+    /// cursor that made no sense: whoever comes back with it is told of the gap again.
     #[must_use]
     pub fn cursor(&self) -> Position {
-        self.logs.position(self.cursor)
+        if self.opening_gaps.is_empty() {
+            self.logs.position(self.cursor)
+        } else {
+            self.before_opening
+        }
     }
 
     /// Whether it is to several channels.
@@ -215,7 +231,7 @@ impl Subscription {
             return Poll::Pending;
         }
         self.sleep(cx);
-        if self.lag_rule.is_crossed(self.lag()) {
+        if self.is_lagging() && self.has_kept_up {
             Poll::Ready(())
         } else {
             Poll::Pending
@@ -246,14 +262,20 @@ impl Subscription {
         }
     }
 
-    fn lag(&self) -> Lag {
+    /// Whether it lies further behind than its rule lets pass.
+    fn is_lagging(&mut self) -> bool {
+        if self.lag_rule == LagRule::CatchUp {
+            return false;
+        }
         let mut sum = Lag::default();
         for followed in &self.followed {
             let lag = followed.lag(&followed.cell.lock());
             sum.records += lag.records;
             sum.bytes += lag.bytes;
         }
-        sum
+        let is_lagging = self.lag_rule.is_crossed(sum);
+        self.has_kept_up |= !is_lagging;
+        is_lagging
     }
 
     /// Reads what stands after the cursor, up to the head, and moves the cursor behind it.
@@ -263,21 +285,23 @@ impl Subscription {
         size: impl Fn(&Record) -> usize,
         volatile_size: impl Fn(&Volatile) -> usize,
     ) -> Result<Vec<Item>, CloseReason> {
+        let limit = limit.max(1);
+        let is_lagging = self.is_lagging();
+        if is_lagging && self.has_kept_up && matches!(self.lag_rule, LagRule::Disconnect(_)) {
+            return Err(CloseReason::Slow);
+        }
         let mut items = self.take_opening_gaps();
         // Before any channel is read: what comes to one channel while another is read must wait for the next time,
         // or the cursor would pass over what comes to the other in between.
         let head = self.logs.head();
-        let is_lagging = self.lag_rule != LagRule::CatchUp && self.lag_rule.is_crossed(self.lag());
-        match self.lag_rule {
-            LagRule::Disconnect(_) if is_lagging => return Err(CloseReason::Slow),
-            LagRule::Skip(_) if is_lagging => self.skip_to(head, &mut items),
-            _ => {}
+        if is_lagging && matches!(self.lag_rule, LagRule::Skip(_)) {
+            self.skip_to(head, &mut items);
         }
         let is_conflating = is_lagging && matches!(self.lag_rule, LagRule::Conflate(_));
         let without = self.without.as_ref();
         let reading = Reading {
             head,
-            limit: limit.max(1),
+            limit,
             without,
             is_conflating,
         };
@@ -288,10 +312,10 @@ impl Subscription {
             .collect();
         self.tell_trims(&found, &mut items);
         let taken = merge(&found, limit, size);
-        self.tell_merged(&taken, &mut items);
+        self.tell_merged(&found, &taken, &mut items);
         items.extend(taken.records.iter().cloned().map(Item::Record));
         self.step(&found, &taken, head);
-        if !taken.is_cut {
+        if taken.cut_after.is_none() {
             let room = limit.saturating_sub(taken.bytes);
             self.take_volatile(&found, room, volatile_size, &mut items);
             self.leave_finished(&found);
@@ -303,31 +327,29 @@ impl Subscription {
     }
 
     fn take_opening_gaps(&mut self) -> Vec<Item> {
-        let id = self.cursor();
-        mem::take(&mut self.opening_gaps)
-            .into_iter()
-            .map(|gap| Item::Gap { gap, id })
-            .collect()
+        let gaps = mem::take(&mut self.opening_gaps);
+        tell(gaps, self.before_opening, self.cursor())
     }
 
     /// Jumps to the head, as [`LagRule::Skip`] says.
     fn skip_to(&mut self, head: u64, items: &mut Vec<Item>) {
-        let (from, to) = (self.cursor(), self.logs.position(head));
-        // With several channels a client that is cut between two of these gaps must be told the second one again.
-        let id = if self.is_multi { from } else { to };
+        let from = self.cursor();
+        let mut gaps = Vec::new();
+        self.advance(head);
         for followed in &mut self.followed {
-            if followed.skip_to(head) {
-                let channel = followed.name().clone();
-                let gap = Gap {
-                    channel,
+            if let Some(to) = followed.skip_to(head) {
+                if !self.is_multi {
+                    self.cursor = self.cursor.max(to);
+                }
+                gaps.push(Gap {
+                    channel: followed.name().clone(),
                     from: Some(from),
-                    to: Some(to),
+                    to: Some(self.logs.position(to)),
                     reason: GapReason::Slow,
-                };
-                items.push(Item::Gap { gap, id });
+                });
             }
         }
-        self.advance(head);
+        items.extend(tell(gaps, from, self.cursor()));
     }
 
     /// Tells where the trim came first.
@@ -356,8 +378,9 @@ impl Subscription {
     }
 
     /// Tells, before the records that follow, how many were left out between them.
-    fn tell_merged(&self, taken: &Taken, items: &mut Vec<Item>) {
-        for (followed, &count) in self.followed.iter().zip(&taken.merged) {
+    fn tell_merged(&self, found: &[Found], taken: &Taken, items: &mut Vec<Item>) {
+        for (followed, found) in self.followed.iter().zip(found) {
+            let count = taken.merged(found);
             if count > 0 {
                 let merged = Merged {
                     channel: followed.name().clone(),
@@ -376,10 +399,8 @@ impl Subscription {
         for (index, followed) in self.followed.iter_mut().enumerate() {
             (followed.next, followed.next_bytes) = taken.place(index, &found[index]);
         }
-        match taken.records.last() {
-            Some(last) if taken.is_cut => self.advance(last.sequence()),
-            _ => self.advance(head),
-        }
+        self.has_kept_up |= taken.cut_after.is_none();
+        self.advance(taken.cut_after.unwrap_or(head));
     }
 
     fn take_volatile(
@@ -405,10 +426,11 @@ impl Subscription {
         }
     }
 
-    /// Leaves the channels that have ended.
+    /// Leaves the channels that have ended, and of which it has all.
     fn leave_finished(&mut self, found: &[Found]) {
         for (index, found) in found.iter().enumerate().rev() {
-            if found.is_finished {
+            let volatile_end = found.volatile_from + found.volatile.len() as u64;
+            if found.is_finished && self.followed[index].next_volatile == volatile_end {
                 self.followed.remove(index).leave(&self.logs);
             }
         }
@@ -431,14 +453,16 @@ impl Subscription {
         if state.log.first() > from || self.lag_rule.is_crossed(followed.lag(&state)) {
             return Shortcut::None;
         }
+        self.has_kept_up = true;
         if from == end {
             if state.log.is_finished() || state.ring.end() > followed.next_volatile {
                 return Shortcut::None;
             }
-            followed.place = Some(state.sleepers.enter(followed.place, cx.waker()));
+            let given_up = state.sleepers.enter(&mut followed.place, cx.waker());
             // Under the channel's lock, so that the head is at or past all that the channel holds and no more.
             let head = self.logs.head();
             drop(state);
+            drop(given_up);
             self.advance(head);
             return Shortcut::Asleep;
         }
@@ -467,6 +491,17 @@ impl Drop for Subscription {
         }
         self.logs.uncount_subscription();
     }
+}
+
+/// Gaps, told together: a client that is cut between two of them must be told the second one again, so that only
+/// the last one bears the new id.
+fn tell(gaps: Vec<Gap>, before: Position, after: Position) -> Vec<Item> {
+    let last = gaps.len().saturating_sub(1);
+    let told = gaps.into_iter().enumerate().map(|(index, gap)| {
+        let id = if index == last { after } else { before };
+        Item::Gap { gap, id }
+    });
+    told.collect()
 }
 
 /// What [`Subscription::poll_stretch`] came to.

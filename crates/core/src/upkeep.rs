@@ -45,10 +45,9 @@ impl Upkeep {
         }
     }
 
-    /// Adds to what all logs cost, and answers the sum.
-    pub(crate) fn count_bytes(&self, grown: isize) -> usize {
-        let before = self.bytes.fetch_add(grown as usize, Ordering::SeqCst);
-        before.wrapping_add(grown as usize)
+    /// Adds to what all logs cost. To be called under the channel's lock.
+    pub(crate) fn count_bytes(&self, grown: isize) {
+        self.bytes.fetch_add(grown as usize, Ordering::SeqCst);
     }
 
     /// What all logs cost, in bytes.

@@ -24,7 +24,8 @@ pub trait Wire: Send + Sync {
         0
     }
 
-    /// Turns written entries, behind [`Wire::headroom`] bytes to fill, into what goes out in one piece.
+    /// Turns written entries, behind [`Wire::headroom`] bytes to fill, into what goes out in one piece. Where there is no
+    /// headroom, a record that goes out alone is not sealed: it is the piece that all share.
     fn seal(&self, out: Vec<u8>) -> Bytes {
         Bytes::from(out)
     }

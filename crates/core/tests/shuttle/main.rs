@@ -1,0 +1,127 @@
+//! What threads may do to each other, walked by a model checker: `--cfg shuttle` puts its locks and atomics in the place of
+//! the real ones, and each test runs under thousands of schedules. A lost wake-up shows as a deadlock.
+//!
+//! `RUSTFLAGS="--cfg shuttle" cargo test -p dualcast-core --test shuttle`
+
+#![cfg(shuttle)]
+#![allow(clippy::unwrap_used)]
+
+mod memory;
+mod opening;
+mod publishing;
+mod reading;
+mod telling;
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dualcast_core::{Channel, CloseReason, Hub, HubBuilder, Item, Message, Position, Subscription};
+use futures::FutureExt;
+use shuttle::scheduler::{PctScheduler, RandomScheduler};
+use shuttle::{Config, Runner};
+
+use support::ManualClock;
+
+/// Schedules a test under each of two schedulers: one that draws every step, and one that finds what takes few switches
+/// at the right places (probabilistic concurrency testing).
+const SCHEDULES: usize = 2_000;
+
+fn explore(test: impl Fn() + Send + Sync + 'static) {
+    let test = Arc::new(test);
+    let mut config = Config::new();
+    config.stack_size = 1 << 18;
+    for scheduler in [true, false] {
+        let test = Arc::clone(&test);
+        let run = move || test();
+        if scheduler {
+            Runner::new(RandomScheduler::new(SCHEDULES), config.clone()).run(run);
+        } else {
+            Runner::new(PctScheduler::new(3, SCHEDULES), config.clone()).run(run);
+        }
+    }
+}
+
+/// A hub that keeps so many records a channel, and no tombstones.
+fn small_hub(max_records: usize) -> HubBuilder {
+    Hub::builder()
+        .log(|log| log.max_records = max_records)
+        .limits(|limits| limits.max_tombstones = 0)
+}
+
+/// A hub of which everything can be aged out at once.
+fn aging_hub() -> (Hub, ManualClock) {
+    let clock = ManualClock::new();
+    let hub = small_hub(10).clock(clock.clone()).build().unwrap();
+    (hub, clock)
+}
+
+/// Ages everything out that is logged by now.
+fn age_out(hub: &Hub, clock: &ManualClock) {
+    clock.pass(Duration::from_secs(3_600));
+    hub.maintain();
+}
+
+fn publish(channel: &Channel, text: &str) -> Position {
+    channel
+        .publish(Message::text("e", text))
+        .now_or_never()
+        .unwrap()
+        .unwrap()
+}
+
+/// The number in a position. Only tests may look.
+fn sequence(position: Position) -> u64 {
+    let text = position.to_string();
+    text.split_once('-').unwrap().1.parse().unwrap()
+}
+
+/// What a subscription was told: the sequences it read, and the gaps between them.
+#[derive(Debug, Default)]
+struct Told {
+    records: Vec<u64>,
+    texts: Vec<String>,
+    gaps: Vec<(String, u64, u64)>,
+}
+
+impl Told {
+    fn hear(&mut self, items: &[Item]) {
+        for item in items {
+            match item {
+                Item::Record(record) => {
+                    self.records.push(sequence(record.position()));
+                    if let Some(message) = record.message() {
+                        self.texts.push(format!("{:?}", message.payload()));
+                    }
+                }
+                Item::Gap { gap, .. } => self.gaps.push((
+                    gap.channel.to_string(),
+                    gap.from.map_or(0, sequence),
+                    sequence(gap.to.unwrap()),
+                )),
+                _ => {}
+            }
+        }
+        assert!(self.records.is_sorted_by(|a, b| a < b), "{self:?}");
+    }
+
+    /// Reads until there is nothing more.
+    fn drain(&mut self, subscription: &mut Subscription) {
+        loop {
+            match subscription.read(1 << 20) {
+                Ok(items) if items.is_empty() => return,
+                Ok(items) => self.hear(&items),
+                Err(reason) => return assert_eq!(reason, CloseReason::Finished),
+            }
+        }
+    }
+
+    /// Whether it was told of a record: by the record, or by a gap that names it.
+    fn knows(&self, channel: &Channel, sequence: u64) -> bool {
+        let name = channel.name().as_str();
+        let names = |(of, from, to): &(String, u64, u64)| of == name && *from < sequence && sequence <= *to;
+        self.records.contains(&sequence) || self.gaps.iter().any(names)
+    }
+}
