@@ -33,6 +33,13 @@ impl FeedBody {
     }
 }
 
+/// Whoever throws the body away wants nothing of it: nobody may start the session after that.
+impl Drop for FeedBody {
+    fn drop(&mut self) {
+        drop(self.waiting.take());
+    }
+}
+
 impl Body for FeedBody {
     type Data = Bytes;
     type Error = Infallible;

@@ -1,6 +1,6 @@
 //! The drive loop of a session that owns a socket: the same for both transports.
 //!
-//! Hear what the client says, send what is staged, stage what comes next, and mind the deadlines. Nothing is staged before
+//! Send what is staged, hear what the client says, stage what comes next, and mind the deadlines. Nothing is staged before
 //! the last of it has left.
 
 use std::pin::Pin;
@@ -12,6 +12,11 @@ use tokio::time::{self, Sleep};
 
 use crate::feed::Feed;
 use crate::line::Line;
+use crate::stall::Stall;
+
+/// How much a peer hears in one go before others get their turn: a client that never pauses must not use up the time in which
+/// deadlines are minded and messages sent.
+pub const MAX_ROUNDS: usize = 32;
 
 /// What a client says, and the line that it hears us by. Here the two transports differ.
 pub trait Peer: Unpin + Send {
@@ -28,15 +33,14 @@ pub trait Peer: Unpin + Send {
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
-/// A session under way. Ends with the reason that its hooks are told.
+/// A session under way.
 pub struct Drive<P> {
     feed: Feed,
     peer: P,
     phase: Phase,
-    /// Runs while something is staged that the client doesn't take, and while the session closes.
-    deadline: Option<Pin<Box<Sleep>>>,
-    /// What had been written when the deadline was set.
-    written: u64,
+    stall: Stall,
+    /// Until when the closing may take.
+    close_by: Option<Pin<Box<Sleep>>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,37 +53,40 @@ enum Phase {
 }
 
 impl<P: Peer> Drive<P> {
-    /// A session that begins.
-    pub fn new(feed: Feed, peer: P) -> Self {
+    /// A session that begins: with its opening, before anything that the client says can be answered.
+    pub fn new(mut feed: Feed, mut peer: P) -> Self {
+        feed.open(&mut peer.line().staged);
+        let stall = Stall::new(feed.options().write_timeout);
         Self {
             feed,
             peer,
             phase: Phase::Running,
-            deadline: None,
-            written: 0,
+            stall,
+            close_by: None,
         }
     }
 
     fn poll_running(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
+            let drained = self.peer.line().poll_drain(cx);
+            // Between the drain and the stage, where the line is free: an answer finds room however busy the channels are.
+            // And also when the line is blocked: pings and goodbyes don't wait for that.
             match self.peer.poll_hear(cx) {
                 Poll::Ready(CloseReason::Left) => return self.end(CloseReason::Left),
                 Poll::Ready(reason) => return self.begin_closing(reason, cx),
                 Poll::Pending => {}
             }
-            let line = self.peer.line();
-            let had_staged = !line.is_empty();
-            match line.poll_drain(cx) {
-                Poll::Ready(Ok(())) => self.deadline = None,
+            match drained {
+                Poll::Ready(Ok(())) => self.stall.end(),
                 Poll::Ready(Err(_)) => return self.end(CloseReason::Left),
                 Poll::Pending => return self.poll_blocked(cx),
             }
             match self.feed.poll_stage(cx, &mut self.peer.line().staged) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(reason)) => return self.begin_closing(reason, cx),
-                // A peer that waited for room on the line may have more to say.
-                Poll::Pending if had_staged => {}
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending if self.peer.line().is_empty() => return Poll::Pending,
+                // An answer to what was heard.
+                Poll::Pending => {}
             }
         }
     }
@@ -90,11 +97,7 @@ impl<P: Peer> Drive<P> {
             return self.begin_closing(reason, cx);
         }
         let written = self.peer.line().written();
-        if self.deadline.is_none() || written != self.written {
-            self.written = written;
-            self.deadline = Some(Box::pin(time::sleep(self.feed.options().write_timeout)));
-        }
-        ready!(self.poll_deadline(cx));
+        ready!(self.stall.poll(cx, written));
         self.end(CloseReason::Stalled)
     }
 
@@ -106,12 +109,14 @@ impl<P: Peer> Drive<P> {
     fn begin_closing(&mut self, reason: CloseReason, cx: &mut Context<'_>) -> Poll<()> {
         self.feed.close(reason, &mut self.peer.line().staged);
         self.phase = Phase::Closing;
-        self.deadline = Some(Box::pin(time::sleep(self.feed.options().close_timeout)));
+        self.close_by = Some(Box::pin(time::sleep(self.feed.options().close_timeout)));
         self.poll_closing(cx)
     }
 
     fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.poll_deadline(cx).is_ready() {
+        if let Some(close_by) = &mut self.close_by
+            && close_by.as_mut().poll(cx).is_ready()
+        {
             return Poll::Ready(());
         }
         if self.phase == Phase::Closing {
@@ -121,13 +126,6 @@ impl<P: Peer> Drive<P> {
             self.phase = Phase::Parting;
         }
         self.peer.poll_part(cx)
-    }
-
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.deadline {
-            Some(deadline) => deadline.as_mut().poll(cx),
-            None => Poll::Pending,
-        }
     }
 }
 

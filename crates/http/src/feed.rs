@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dualcast_core::{CloseReason, Message, Position, Session, Subscription, Wire};
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use tokio::time::{self, Instant, Sleep};
 
-use crate::options::SessionOptions;
+use crate::options::{MAX_WAIT, SessionOptions};
 
 /// A wire that can also open a stream, keep it alive and close it.
 pub trait Dialect: Wire {
@@ -70,6 +71,8 @@ pub struct Feed {
     ended: Option<CloseReason>,
     heartbeat_at: Instant,
     timer: Pin<Box<Sleep>>,
+    /// Tells of a shutdown where there is no session to be told.
+    shutdown: Option<BoxFuture<'static, ()>>,
 }
 
 impl Feed {
@@ -79,8 +82,10 @@ impl Feed {
         dialect: &'static dyn Dialect,
         session: Option<Session>,
         source: Source,
-        options: SessionOptions,
+        mut options: SessionOptions,
     ) -> Self {
+        options.heartbeat = options.heartbeat.min(MAX_WAIT);
+        options.retry = options.retry.min(MAX_WAIT);
         let heartbeat_at = Instant::now() + options.heartbeat;
         let timer = Box::pin(time::sleep_until(heartbeat_at));
         Self {
@@ -92,7 +97,15 @@ impl Feed {
             ended: None,
             heartbeat_at,
             timer,
+            shutdown: None,
         }
+    }
+
+    /// Ends it with the server, where it has no session that will be told to.
+    #[must_use]
+    pub fn until(mut self, shutdown: Option<BoxFuture<'static, ()>>) -> Self {
+        self.shutdown = shutdown;
+        self
     }
 
     /// Changes how it writes, before it has.
@@ -114,6 +127,19 @@ impl Feed {
         self.session.as_ref()
     }
 
+    /// Stages the opening, unless that was done before. Nothing else may go out first.
+    pub fn open(&mut self, out: &mut VecDeque<Bytes>) {
+        if self.is_open {
+            return;
+        }
+        self.is_open = true;
+        let opening = Opening {
+            heartbeat: self.heartbeat(),
+            retry: self.options.retry.mul_f64(0.5 + fastrand::f64()),
+        };
+        self.stage(out, |dialect, out| dialect.write_opening(&opening, out));
+    }
+
     /// Stages what comes next. `Ready` with a reason: nothing will follow what is staged now.
     pub fn poll_stage(
         &mut self,
@@ -124,18 +150,10 @@ impl Feed {
             return Poll::Ready(Err(reason));
         }
         if !self.is_open {
-            self.is_open = true;
-            let retry = self.options.retry.mul_f64(0.5 + fastrand::f64());
-            let opening = Opening {
-                heartbeat: self.heartbeat(),
-                retry,
-            };
-            self.stage(out, |dialect, out| dialect.write_opening(&opening, out));
+            self.open(out);
             return Poll::Ready(Ok(()));
         }
-        if let Some(session) = &self.session
-            && let Poll::Ready(reason) = session.poll_close(cx)
-        {
+        if let Poll::Ready(reason) = self.poll_told(cx) {
             return Poll::Ready(Err(self.close(reason, out)));
         }
         match self.poll_source(cx, out) {
@@ -148,9 +166,7 @@ impl Feed {
     /// Ready when the session has to end although its client takes nothing: it was told to, or it is overdue by its lag
     /// rule. Asked while something is staged, when [`Feed::poll_stage`] isn't.
     pub fn poll_interrupt(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        if let Some(session) = &self.session
-            && let Poll::Ready(reason) = session.poll_close(cx)
-        {
+        if let Poll::Ready(reason) = self.poll_told(cx) {
             return Poll::Ready(reason);
         }
         match &mut self.source {
@@ -176,6 +192,19 @@ impl Feed {
             if let Some(session) = &mut self.session {
                 session.ended(reason);
             }
+        }
+    }
+
+    /// Ready once somebody told it to end.
+    fn poll_told(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        if let Some(session) = &self.session
+            && let Poll::Ready(reason) = session.poll_close(cx)
+        {
+            return Poll::Ready(reason);
+        }
+        match &mut self.shutdown {
+            Some(shutdown) => shutdown.as_mut().poll(cx).map(|()| CloseReason::Shutdown),
+            None => Poll::Pending,
         }
     }
 

@@ -23,8 +23,9 @@ pub struct Line<IO> {
     io: IO,
     /// What waits, piece by piece.
     pub staged: VecDeque<Bytes>,
-    /// Whether the first piece has begun to leave.
+    /// Whether the first piece has begun to leave, or has to leave before anything else.
     is_mid_piece: bool,
+    is_sealed: bool,
     control: BytesMut,
     written: u64,
     received: u64,
@@ -37,10 +38,23 @@ impl<IO> Line<IO> {
             io,
             staged: VecDeque::new(),
             is_mid_piece: false,
+            is_sealed: false,
             control: BytesMut::new(),
             written: 0,
             received: 0,
         }
+    }
+
+    /// Puts a piece in front of everything, control frames too: the head of a response.
+    pub fn begin_with(&mut self, head: Bytes) {
+        self.staged.push_front(head);
+        self.is_mid_piece = true;
+    }
+
+    /// From now on only control frames leave, once the piece is whole that is under way. What else waits or is
+    /// staged later is dropped: after a goodbye nothing may follow.
+    pub fn seal(&mut self) {
+        self.is_sealed = true;
     }
 
     /// How many bytes have left so far.
@@ -71,6 +85,9 @@ impl<IO: AsyncWrite + Unpin> Line<IO> {
     ///
     /// The socket's.
     pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_sealed {
+            self.staged.truncate(usize::from(self.is_mid_piece));
+        }
         while !self.is_empty() {
             let written = if self.control.is_empty() || self.is_mid_piece {
                 ready!(self.poll_write_staged(cx))?
@@ -162,6 +179,7 @@ mod tests {
     use std::future::poll_fn;
     use std::task::Waker;
 
+    use futures::FutureExt;
     use tokio::io::{AsyncReadExt, duplex};
 
     use super::*;
@@ -207,6 +225,49 @@ mod tests {
                 assert!(!until_last.contains("><"), "through {pipe} bytes: {arrived}");
             }
         }
+    }
+
+    /// Drains a line into a pipe, and answers what arrives until it is empty.
+    async fn drained(line: &mut Line<tokio::io::DuplexStream>, far: &mut tokio::io::DuplexStream) -> Vec<u8> {
+        let mut arrived = Vec::new();
+        while line
+            .poll_drain(&mut Context::from_waker(Waker::noop()))
+            .is_pending()
+            || !line.is_empty()
+        {
+            arrived.push(far.read_u8().await.unwrap());
+        }
+        while let Some(Ok(byte)) = far.read_u8().now_or_never() {
+            arrived.push(byte);
+        }
+        arrived
+    }
+
+    #[tokio::test]
+    async fn a_head_leaves_before_a_control_frame_that_was_there_first() {
+        let (near, mut far) = duplex(2);
+        let mut line = Line::new(near);
+        let _ = Pin::new(&mut line).poll_write(&mut Context::from_waker(Waker::noop()), b"[c]");
+        line.staged.push_back(Bytes::from_static(b"<d>"));
+        line.begin_with(Bytes::from_static(b"head"));
+        assert_eq!(drained(&mut line, &mut far).await, b"head[c]<d>");
+    }
+
+    #[tokio::test]
+    async fn after_the_seal_only_the_piece_under_way_and_control_frames_leave() {
+        let (near, mut far) = duplex(1);
+        let mut line = Line::new(near);
+        for piece in ["<1>", "<2>", "<3>"] {
+            line.staged.push_back(piece.into());
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(line.poll_drain(&mut cx).is_pending());
+        let _ = Pin::new(&mut line).poll_write(&mut cx, b"[bye]");
+        line.seal();
+        line.staged.push_back("<4>".into());
+        assert_eq!(drained(&mut line, &mut far).await, b"<1>[bye]");
+        line.staged.push_back("<5>".into());
+        assert_eq!(drained(&mut line, &mut far).await, b"");
     }
 
     #[tokio::test]

@@ -22,6 +22,9 @@ pub struct SessionOptions {
     pub close_timeout: Duration,
 }
 
+/// The longest wait that an option can mean: a year. `Duration::MAX`, for "never", is later than a clock can say.
+pub const MAX_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 impl Default for SessionOptions {
     fn default() -> Self {
         Self {

@@ -17,7 +17,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::response::Parts;
-use axum::http::{Method, Request, Response, Version, header};
+use axum::http::{Method, Request, Response, StatusCode, Version, header};
 use dualcast_core::{CloseReason, SessionHandle};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -29,6 +29,7 @@ use slab::Slab;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -36,7 +37,8 @@ use tower::ServiceExt;
 use crate::head;
 use crate::line::Line;
 use crate::socket::{Socket, WriteState};
-use crate::takeover::{HandsOver, Taken, Takeover};
+use crate::stall::Stall;
+use crate::takeover::{HandsOver, Start, Taken, Takeover};
 
 /// The bounds of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,9 @@ use crate::takeover::{HandsOver, Taken, Takeover};
 pub struct ServerOptions {
     /// For how long a client may take to send a request's head. Default 30 seconds. Then its connection is cut.
     pub head_timeout: Duration,
+    /// For how long a client may take nothing of an ordinary response. Default 30 seconds. Then its connection is cut.
+    /// Sessions have [their own](crate::SessionOptions::write_timeout).
+    pub write_timeout: Duration,
     /// The kernel's send buffer for each connection, in bytes. Default 64 KiB, which Linux doubles. Left to itself the
     /// kernel takes megabytes for a client that stalls, and nobody learns of it.
     pub send_buffer_bytes: usize,
@@ -58,6 +63,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             head_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             send_buffer_bytes: 64 << 10,
             backlog: 4_096,
             drain_timeout: Duration::from_secs(10),
@@ -114,13 +120,13 @@ impl Serve {
         } = self;
         SockRef::from(&listener).listen(options.backlog)?;
         let (stage, _) = watch::channel(Stage::Serving);
-        let (tasks, sessions) = (TaskTracker::new(), Mutex::default());
+        let (tasks, running) = (TaskTracker::new(), Mutex::default());
         let server = Arc::new(Server {
             app,
             options,
             stage,
             tasks,
-            sessions,
+            running,
         });
         let mut shutdown = pin!(shutdown);
         loop {
@@ -174,7 +180,7 @@ struct Server {
     options: ServerOptions,
     stage: watch::Sender<Stage>,
     tasks: TaskTracker,
-    sessions: Mutex<Slab<SessionHandle>>,
+    running: Mutex<Slab<Running>>,
 }
 
 impl Server {
@@ -188,14 +194,14 @@ impl Server {
         }
         let server = Arc::clone(self);
         self.tasks.spawn(async move {
-            if let Some((takeover, taken)) = server.serve(socket, address).await {
-                server.start(&takeover, taken);
+            if let Some((handoff, taken)) = server.serve(socket, address).await {
+                server.start(handoff, taken);
             }
         });
     }
 
     /// Serves the requests of a connection. Answers its socket once one of them is to be answered by a session.
-    async fn serve(&self, socket: TcpStream, address: SocketAddr) -> Option<(Takeover, Taken)> {
+    async fn serve(&self, socket: TcpStream, address: SocketAddr) -> Option<(Handoff, Taken)> {
         let exchange = Mutex::new(Exchange::default());
         let service = service_fn(|request| self.respond(request, address, &exchange));
         let writing = WriteState::default();
@@ -208,8 +214,12 @@ impl Server {
         let handoff = {
             let (mut draining, mut cut) = (self.stage.subscribe(), self.stage.subscribe());
             let mut draining = pin!(draining.wait_for(|stage| *stage >= Stage::Draining).fuse());
+            let mut stall = Stall::new(self.options.write_timeout);
             let mut cut = pin!(cut.wait_for(|stage| *stage == Stage::Cut).fuse());
             future::poll_fn(|cx| {
+                if cut.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
                 if draining.as_mut().poll(cx).is_ready() {
                     Pin::new(&mut connection).graceful_shutdown();
                     lock(&exchange).shut();
@@ -221,25 +231,24 @@ impl Server {
                 {
                     return Poll::Ready(Some(handoff));
                 }
-                if is_over || cut.as_mut().poll(cx).is_ready() {
-                    Poll::Ready(None)
-                } else {
-                    Poll::Pending
+                if !writing.is_blocked() {
+                    stall.end();
+                } else if stall.poll(cx, writing.written()).is_ready() {
+                    return Poll::Ready(None);
                 }
+                if is_over { Poll::Ready(None) } else { Poll::Pending }
             })
             .await?
         };
         let parts = connection.into_parts()?;
         let mut line = Line::new(parts.io.into_inner().into_stream());
-        line.staged
-            .push_back(head::write(handoff.head.status, &handoff.head.headers));
-        Some((
-            handoff.takeover,
-            Taken {
-                line,
-                read_ahead: parts.read_buf,
-            },
-        ))
+        line.begin_with(head::write(handoff.head.status, &handoff.head.headers));
+        let taken = Taken {
+            line,
+            read_ahead: parts.read_buf,
+            shutdown: handoff.session.is_none().then(|| self.draining()),
+        };
+        Some((handoff, taken))
     }
 
     /// Answers a request; or, where a session is to answer it, leaves that to whoever polls the connection, and never returns.
@@ -259,42 +268,56 @@ impl Server {
         let Some(takeover) = response.extensions_mut().remove::<Takeover>() else {
             return Ok(response);
         };
-        // A layer that encodes the body has to go on doing so.
-        if hands_over && !response.headers().contains_key(header::CONTENT_ENCODING) {
+        let session = takeover.session().cloned();
+        if hands_over
+            && is_sessions(&response)
+            && let Some(start) = takeover.claim()
+        {
             let (head, _) = response.into_parts();
-            lock(exchange).handoff = Some(Handoff { head, takeover });
+            lock(exchange).handoff = Some(Handoff { head, start, session });
             return future::pending().await;
         }
-        lock(exchange).add_body(&takeover, *self.stage.borrow());
+        lock(exchange).set_body(session, *self.stage.borrow());
         Ok(response)
     }
 
     /// Runs a session in a task of its own, which is smaller than the one that parsed its request.
-    fn start(self: &Arc<Self>, takeover: &Takeover, taken: Taken) {
-        let Some(start) = takeover.take() else { return };
-        let key = takeover
-            .session()
-            .map(|session| lock(&self.sessions).insert(session.clone()));
+    fn start(self: &Arc<Self>, handoff: Handoff, taken: Taken) {
+        let session = handoff.session;
+        let mut running = lock(&self.running);
+        let entry = running.vacant_entry();
+        let listed = Listed {
+            server: Arc::clone(self),
+            key: entry.key(),
+        };
+        let task = self.tasks.spawn(async move {
+            let _listed = listed;
+            (handoff.start)(taken).await;
+        });
+        entry.insert(Running {
+            session: session.clone(),
+            task: task.abort_handle(),
+        });
+        drop(running);
         // Looked at after the session is listed: a shutdown either finds it there or is seen here.
-        if let Some(session) = takeover.session()
+        if let Some(session) = session
             && *self.stage.borrow() != Stage::Serving
         {
             session.close(CloseReason::Shutdown);
         }
-        let server = Arc::clone(self);
-        self.tasks.spawn(async move {
-            start(taken).await;
-            if let Some(key) = key {
-                lock(&server.sessions).remove(key);
-            }
-        });
+    }
+
+    /// Done when the server begins to shut down.
+    fn draining(&self) -> BoxFuture<'static, ()> {
+        let mut stage = self.stage.subscribe();
+        async move { drop(stage.wait_for(|stage| *stage >= Stage::Draining).await) }.boxed()
     }
 
     async fn drain(&self) {
         self.stage.send_replace(Stage::Draining);
-        let sessions: Vec<_> = lock(&self.sessions)
+        let sessions: Vec<_> = lock(&self.running)
             .iter()
-            .map(|(_, session)| session.clone())
+            .filter_map(|(_, running)| running.session.clone())
             .collect();
         for session in sessions {
             session.close(CloseReason::Shutdown);
@@ -305,8 +328,39 @@ impl Server {
             .is_err()
         {
             self.stage.send_replace(Stage::Cut);
+            for (_, running) in lock(&self.running).iter() {
+                running.task.abort();
+            }
             self.tasks.wait().await;
         }
+    }
+}
+
+/// A session that has its socket.
+struct Running {
+    session: Option<SessionHandle>,
+    task: AbortHandle,
+}
+
+/// A session in the server's list, for as long as it runs, however it ends.
+struct Listed {
+    server: Arc<Server>,
+    key: usize,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        lock(&self.server.running).remove(self.key);
+    }
+}
+
+/// Whether a response is still the one that a session made, after the layers had their say. One that was refused on its way out
+/// isn't; and a layer that encodes the body has to go on doing so.
+fn is_sessions(response: &Response<Body>) -> bool {
+    match response.status() {
+        StatusCode::SWITCHING_PROTOCOLS => true,
+        StatusCode::OK => !response.headers().contains_key(header::CONTENT_ENCODING),
+        _ => false,
     }
 }
 
@@ -314,28 +368,27 @@ impl Server {
 #[derive(Default)]
 struct Exchange {
     handoff: Option<Handoff>,
-    /// Sessions that go out by hyper after all.
-    bodies: Vec<SessionHandle>,
+    /// A session that goes out by hyper after all. A connection has one at a time.
+    body: Option<SessionHandle>,
 }
 
 /// A response that is a session's.
 struct Handoff {
     head: Parts,
-    takeover: Takeover,
+    start: Start,
+    session: Option<SessionHandle>,
 }
 
 impl Exchange {
-    fn add_body(&mut self, takeover: &Takeover, stage: Stage) {
-        if let Some(session) = takeover.session() {
-            self.bodies.push(session.clone());
-            if stage != Stage::Serving {
-                self.shut();
-            }
+    fn set_body(&mut self, session: Option<SessionHandle>, stage: Stage) {
+        self.body = session;
+        if stage != Stage::Serving {
+            self.shut();
         }
     }
 
     fn shut(&mut self) {
-        for session in self.bodies.drain(..) {
+        if let Some(session) = self.body.take() {
             session.close(CloseReason::Shutdown);
         }
     }

@@ -3,23 +3,38 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Whether the last write found no room: then hyper holds bytes that must leave before anybody else writes.
+/// How hyper's writes fare.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct WriteState(Arc<AtomicBool>);
+pub(crate) struct WriteState(Arc<Writes>);
+
+#[derive(Debug, Default)]
+struct Writes {
+    is_blocked: AtomicBool,
+    written: AtomicU64,
+}
 
 impl WriteState {
+    /// Whether the last write found no room: then hyper holds bytes that must leave before anybody else writes.
     pub(crate) fn is_blocked(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_blocked.load(Ordering::Relaxed)
     }
 
-    fn note<T>(&self, written: Poll<T>) -> Poll<T> {
-        self.0.store(written.is_pending(), Ordering::Relaxed);
+    /// How many bytes have left.
+    pub(crate) fn written(&self) -> u64 {
+        self.0.written.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.0.is_blocked.store(written.is_pending(), Ordering::Relaxed);
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.0.written.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
         written
     }
 }

@@ -1,8 +1,9 @@
 //! Taking the socket back: how a session gets it once every layer has had its say on the response's head.
 //!
 //! A response bears a [`Takeover`] in its extensions. Our server finds it, writes the head, takes the socket from hyper and
-//! hands it over. Under any other server nobody looks, and the session goes out another way: so whatever is to be
-//! handed over once, body or takeover, waits in a [`Slot`] for whoever comes first.
+//! hands it over. Under any other server nobody looks, and the session goes out another way, as the response's body: so
+//! what is to be said waits in a [`Slot`] for whoever comes first. A layer that throws the body away, or looks into it, has
+//! emptied the slot, and the response is no session's any more.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,32 +43,33 @@ pub struct Taken {
     pub line: Line<TcpStream>,
     /// What the client sent behind its request.
     pub read_ahead: Bytes,
+    /// Done when the server shuts down. None where the session will be told.
+    pub shutdown: Option<BoxFuture<'static, ()>>,
 }
 
-type Start = Box<dyn FnOnce(Taken) -> BoxFuture<'static, ()> + Send>;
+/// A session that waits for its socket.
+pub(crate) type Start = Box<dyn FnOnce(Taken) -> BoxFuture<'static, ()> + Send>;
 
 /// What a response says to a server that can hand over sockets. Goes into the response's extensions.
 #[derive(Clone)]
 pub struct Takeover {
-    start: Slot<Start>,
+    claim: Arc<dyn Fn() -> Option<Start> + Send + Sync>,
     session: Option<SessionHandle>,
 }
 
 impl Takeover {
-    /// A session that begins when it gets its socket.
-    pub fn new<F>(
-        session: Option<SessionHandle>,
-        start: impl FnOnce(Taken) -> Option<F> + Send + 'static,
-    ) -> Self
+    /// A session that begins when it gets its socket, with what waits in the slot.
+    pub fn new<T, F>(session: Option<SessionHandle>, waiting: Slot<T>, start: fn(T, Taken) -> F) -> Self
     where
+        T: Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let start: Start = Box::new(move |taken| match start(taken) {
-            Some(session) => Box::pin(session),
-            None => Box::pin(async {}),
-        });
+        let claim = move || -> Option<Start> {
+            let value = waiting.take()?;
+            Some(Box::new(move |taken| Box::pin(start(value, taken))))
+        };
         Self {
-            start: Slot::new(start),
+            claim: Arc::new(claim),
             session,
         }
     }
@@ -78,9 +80,9 @@ impl Takeover {
         self.session.as_ref()
     }
 
-    /// The session's start, for the first who asks.
-    pub(crate) fn take(&self) -> Option<Start> {
-        self.start.take()
+    /// The session, for the first who asks, unless its body was taken or thrown away.
+    pub(crate) fn claim(&self) -> Option<Start> {
+        (self.claim)()
     }
 }
 

@@ -8,8 +8,8 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use dualcast_core::{Identity, Message, Session, Subscribe, Transport};
 use dualcast_http::{
-    Admitted, Drive, Error, Feed, FeedBody, OriginPolicy, SessionOptions, Slot, Source, Takeover, admit,
-    last_event_id,
+    Admitted, Drive, Error, Feed, FeedBody, OriginPolicy, SessionOptions, Slot, Source, Taken, Takeover,
+    admit, last_event_id,
 };
 use futures::{Stream, StreamExt};
 
@@ -106,17 +106,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Sse {
 fn respond(session: Option<Session>, source: Source, options: SessionOptions, is_multi: bool) -> Response {
     let handle = session.as_ref().map(Session::handle);
     let feed = Slot::new(Feed::new(SseWire::in_body(is_multi), session, source, options));
-    let takeover = Takeover::new(handle, {
-        let feed = feed.clone();
-        move |taken| {
-            let feed = feed.take()?.speaking(SseWire::chunked(is_multi));
-            Some(Drive::new(feed, SsePeer::new(taken.line)))
-        }
-    });
+    let start = if is_multi { start::<true> } else { start::<false> };
+    let takeover = Takeover::new(handle, feed.clone(), start);
     let mut response = head();
     *response.body_mut() = Body::new(FeedBody::new(feed));
     response.extensions_mut().insert(takeover);
     response
+}
+
+fn start<const IS_MULTI: bool>(feed: Feed, taken: Taken) -> Drive<SsePeer> {
+    let feed = feed.speaking(SseWire::chunked(IS_MULTI)).until(taken.shutdown);
+    Drive::new(feed, SsePeer::new(taken.line))
 }
 
 /// The head of an event stream. No cache may keep it, and no proxy may hold it back or change it.

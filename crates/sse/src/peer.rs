@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use dualcast_core::CloseReason;
-use dualcast_http::{Line, Peer};
+use dualcast_http::{Line, MAX_ROUNDS, Peer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -29,7 +29,7 @@ impl SsePeer {
 
     /// Reads and forgets what the client sends, until it sends no more for good.
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
+        for _ in 0..MAX_ROUNDS {
             let mut buffer = [0; 256];
             let mut buffer = ReadBuf::new(&mut buffer);
             let read: io::Result<()> = ready!(Pin::new(self.line.io()).poll_read(cx, &mut buffer));
@@ -37,6 +37,8 @@ impl SsePeer {
                 return Poll::Ready(());
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

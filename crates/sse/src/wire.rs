@@ -197,7 +197,7 @@ mod tests {
     /// What a reader of the standard makes of a stream (HTML standard, section 9.2.6): the last id, and for each event its
     /// name and its data.
     fn read(stream: &[u8]) -> (String, Vec<(String, String)>) {
-        let stream = String::from_utf8(stream.to_vec()).unwrap();
+        let stream = String::from_utf8(stream.to_vec()).expect("a stream is text");
         let (mut last_id, mut id) = (String::new(), String::new());
         let (mut event, mut data, mut events) = (String::new(), String::new(), Vec::new());
         for line in stream.replace("\r\n", "\n").split(['\n', '\r']) {

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use dualcast_core::{Identity, Session, Subscribe, Transport};
 use dualcast_http::{
-    Drive, Feed, HandsOver, InboundHandler, Line, OriginPolicy, Slot, Takeover, admit, last_event_id,
+    Drive, Feed, HandsOver, InboundHandler, Line, OriginPolicy, Slot, Taken, Takeover, admit, last_event_id,
 };
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -101,16 +101,14 @@ impl Ws {
             options.session.clone(),
         );
         let Some(on_upgrade) = on_upgrade else {
-            let waiting = Slot::new((feed, handler));
+            let waiting = Slot::new(Waiting {
+                feed,
+                handler,
+                options,
+            });
             response
                 .extensions_mut()
-                .insert(Takeover::new(session, move |taken| {
-                    let (feed, handler) = waiting.take()?;
-                    Some(async move {
-                        let peer = WsPeer::new(taken.line, taken.read_ahead, handler, &options).await;
-                        Drive::new(feed, peer).await;
-                    })
-                }));
+                .insert(Takeover::new(session, waiting, start));
             return response;
         };
         tokio::spawn(async move {
@@ -124,6 +122,23 @@ impl Ws {
         });
         response
     }
+}
+
+/// A session that waits for its socket.
+struct Waiting {
+    feed: Feed,
+    handler: Option<Arc<dyn InboundHandler>>,
+    options: WsOptions,
+}
+
+async fn start(waiting: Waiting, taken: Taken) {
+    let Waiting {
+        feed,
+        handler,
+        options,
+    } = waiting;
+    let peer = WsPeer::new(taken.line, taken.read_ahead, handler, &options).await;
+    Drive::new(feed, peer).await;
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Ws {

@@ -2,6 +2,7 @@
 //!
 //! While one is handled the next may be read ahead, and no more: a slow handler pushes back on the socket, not into memory.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use dualcast_http::{Error, Inbound, InboundHandler, Reply};
 use futures::future::BoxFuture;
 use serde_json::value::RawValue;
+use tokio::runtime::Handle;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::frame::{self, Opcode};
@@ -70,6 +72,17 @@ impl Inbox {
         }
     }
 
+    /// Handles what is left, for nobody's ears. Ready when nothing is.
+    pub(crate) fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match self.poll_reply(cx) {
+                Poll::Ready(_) => {}
+                Poll::Pending if self.next.is_none() && self.handling.is_none() => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
     fn open(&mut self, letter: &Letter) -> Result<(), Error> {
         let (message, reference) = match letter {
             Letter::Text(text) => Inbound::parse(text)?,
@@ -82,6 +95,26 @@ impl Inbox {
         };
         self.handling = Some(handler.handle(message));
         Ok(())
+    }
+}
+
+/// What a handler has begun it may finish, however the connection ended: half of "store it, then publish it" would leave
+/// others with something that they are never told of. And what was read before the end was sent before it.
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        let handling = self.handling.take();
+        if handling.is_none() && self.next.is_none() {
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let mut rest = Self::new(self.handler.take());
+        rest.handling = handling;
+        rest.next = self.next.take();
+        runtime.spawn(async move {
+            poll_fn(|cx| rest.poll_idle(cx)).await;
+        });
     }
 }
 

@@ -6,9 +6,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use dualcast_core::CloseReason;
-use dualcast_http::{InboundHandler, Line, Peer};
+use dualcast_http::{InboundHandler, Line, MAX_ROUNDS, MAX_WAIT, Peer};
 use futures::Stream;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -21,14 +21,37 @@ use crate::pulse::{Beat, Pulse};
 /// How much is read at a time. Every connection has a buffer of this size; a larger message still is read whole.
 const READ_BUFFER_BYTES: usize = 1_024;
 
+/// How many bytes of pongs tungstenite may hold for a client that doesn't take them. Past that only the newest ping is answered,
+/// as RFC 6455 section 5.5.3 allows.
+const MAX_PONG_BYTES: usize = 1_024;
+
 /// The client's side of the socket.
 pub(crate) struct WsPeer<IO> {
     stream: WebSocketStream<Line<IO>>,
     inbox: Inbox,
+    /// Waits for room on the line.
+    answer: Option<Bytes>,
     pulse: Pulse,
     received: u64,
+    written: u64,
+    /// What had been written when it was pinged.
+    pinged_at: u64,
     /// It has said goodbye.
     is_leaving: bool,
+    parting: Parting,
+}
+
+/// How far a session is that ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Parting {
+    /// The client's goodbye is still to come.
+    Waiting,
+    /// It came.
+    InGoodOrder,
+    /// It won't: what the client sends can't be read any more.
+    Deaf,
+    /// Our side is shut, and what still comes is thrown away.
+    Shut,
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
@@ -41,27 +64,38 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)
+            .max_write_buffer_size(MAX_PONG_BYTES)
             .max_message_size(Some(options.max_inbound_bytes))
             .max_frame_size(Some(options.max_inbound_bytes));
         let stream =
             WebSocketStream::from_partially_read(line, read_ahead.into(), Role::Server, Some(config)).await;
-        let pulse = Pulse::new(options.ping_interval, options.pong_timeout);
+        let pulse = Pulse::new(
+            options.ping_interval.min(MAX_WAIT),
+            options.pong_timeout.min(MAX_WAIT),
+        );
         Self {
             stream,
             inbox: Inbox::new(handler),
+            answer: None,
             pulse,
             received: 0,
+            written: 0,
+            pinged_at: 0,
             is_leaving: false,
+            parting: Parting::Waiting,
         }
     }
 
-    /// Answers what was sent, when the line is free for an answer.
+    /// Handles what was sent, and answers it when the line is free. A handler goes on also while its client doesn't read:
+    /// it may hold what others wait for.
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.answer.is_none() {
+            self.answer = Some(ready!(self.inbox.poll_reply(cx)));
+        }
         if !self.stream.get_ref().staged.is_empty() {
             return Poll::Pending;
         }
-        let reply = ready!(self.inbox.poll_reply(cx));
-        self.stream.get_mut().staged.push_back(reply);
+        self.stream.get_mut().staged.extend(self.answer.take());
         Poll::Ready(())
     }
 
@@ -72,9 +106,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
             return Poll::Pending;
         }
         let read = Pin::new(&mut self.stream).poll_next(cx);
-        let received = self.stream.get_ref().received();
-        if received != self.received {
-            self.received = received;
+        let line = self.stream.get_ref();
+        // Bytes from the client; or bytes that it takes of what waits for it, behind which a ping may stand.
+        let is_alive = line.received() != self.received || !line.is_empty() && line.written() != self.written;
+        (self.received, self.written) = (line.received(), line.written());
+        if is_alive {
             self.pulse.hear();
         }
         match ready!(read) {
@@ -88,13 +124,28 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
         Poll::Ready(Ok(()))
     }
 
-    /// Sends the answer to the client's goodbye, which tungstenite has ready.
+    /// Sends the answer to the client's goodbye, which tungstenite has ready, and nothing behind it.
     fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        while let Poll::Ready(Some(Ok(_))) = Pin::new(&mut self.stream).poll_next(cx) {}
-        self.stream.get_mut().poll_drain(cx).map(|_| CloseReason::Left)
+        ready!(self.inbox.poll_idle(cx));
+        self.stream.get_mut().seal();
+        loop {
+            let is_over = !matches!(Pin::new(&mut self.stream).poll_next(cx), Poll::Ready(Some(Ok(_))));
+            let drained = ready!(self.stream.get_mut().poll_drain(cx));
+            if is_over || drained.is_err() {
+                return Poll::Ready(CloseReason::Left);
+            }
+        }
+    }
+
+    /// Whether the client takes what was staged, though slowly: then the ping may not have reached it yet. Only where the line
+    /// is full does a byte that leaves tell that another has arrived.
+    fn is_taking(&self) -> bool {
+        let line = self.stream.get_ref();
+        !line.is_empty() && line.written() > self.pinged_at
     }
 
     fn ping(&mut self, cx: &mut Context<'_>) {
+        self.pinged_at = self.stream.get_ref().written();
         let mut ping = Vec::new();
         frame::write(Opcode::Ping, &[], &mut ping);
         // Where there is no room for it, pongs wait for a client that sends but doesn't read: no ping is needed.
@@ -110,7 +161,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Peer for WsPeer<IO> {
     }
 
     fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        loop {
+        for _ in 0..MAX_ROUNDS {
             if self.is_leaving {
                 return self.poll_leave(cx);
             }
@@ -123,19 +174,47 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Peer for WsPeer<IO> {
             }
             match ready!(self.pulse.poll_beat(cx)) {
                 Beat::Ping => self.ping(cx),
+                Beat::GiveUp if self.is_taking() => self.pulse.hear(),
                 Beat::GiveUp => return Poll::Ready(CloseReason::Unresponsive),
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let idle = self.inbox.poll_idle(cx);
         // The close frame has left already: what tungstenite would still answer stays unsent.
-        while let Some(Ok(message)) = ready!(Pin::new(&mut self.stream).poll_next(cx)) {
-            if message.is_close() {
-                break;
+        while self.parting == Parting::Waiting {
+            match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
+                Some(Ok(message)) if message.is_close() => self.parting = Parting::InGoodOrder,
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => self.parting = Parting::Deaf,
             }
         }
-        Pin::new(self.stream.get_mut().io()).poll_shutdown(cx).map(|_| ())
+        let io = self.stream.get_mut().io();
+        if self.parting != Parting::Shut {
+            let _ = ready!(Pin::new(&mut *io).poll_shutdown(cx));
+            if self.parting == Parting::InGoodOrder {
+                return idle;
+            }
+            self.parting = Parting::Shut;
+        }
+        ready!(poll_discard(io, cx));
+        idle
+    }
+}
+
+/// Reads and forgets what the client still sends. A socket that is closed with something unread resets the connection, and the
+/// client may never read why.
+fn poll_discard<IO: AsyncRead + Unpin>(io: &mut IO, cx: &mut Context<'_>) -> Poll<()> {
+    loop {
+        let mut buffer = [0; 1_024];
+        let mut buffer = ReadBuf::new(&mut buffer);
+        let read = ready!(Pin::new(&mut *io).poll_read(cx, &mut buffer));
+        if read.is_err() || buffer.filled().is_empty() {
+            return Poll::Ready(());
+        }
     }
 }
 

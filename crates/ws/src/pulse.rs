@@ -38,7 +38,12 @@ impl Pulse {
     /// The client was heard, or could not be because nobody listened.
     pub(crate) fn hear(&mut self) {
         self.heard_at = Instant::now();
-        self.pinged_at = None;
+        if self.pinged_at.take().is_some() {
+            // It stood at the deadline, which may be later than the next ping.
+            self.timer
+                .as_mut()
+                .reset(self.heard_at + jittered(self.ping_interval));
+        }
     }
 
     /// Ready when there is something to be done. Registers the timer otherwise.
@@ -96,15 +101,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn each_silence_is_pinged_also_where_the_deadline_is_later_than_the_next_ping() {
+        let mut pulse = Pulse::new(PONG, PING);
+        for _ in 0..3 {
+            let silent_since = Instant::now();
+            assert_eq!(poll_fn(|cx| pulse.poll_beat(cx)).await, Beat::Ping);
+            assert!(silent_since.elapsed() <= PONG.mul_f64(1.25));
+            pulse.hear();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_client_that_is_heard_is_left_in_peace() {
         let mut pulse = Pulse::new(PING, PONG);
         for _ in 0..20 {
             time::sleep(Duration::from_secs(19)).await;
             pulse.hear();
-            assert_eq!(
-                poll_fn(|cx| Poll::Ready(pulse.poll_beat(cx).is_ready())).await,
-                false
-            );
+            assert!(!poll_fn(|cx| Poll::Ready(pulse.poll_beat(cx).is_ready())).await);
         }
         assert_eq!(poll_fn(|cx| pulse.poll_beat(cx)).await, Beat::Ping);
         pulse.hear();
