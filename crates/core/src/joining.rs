@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::item::Item;
 use crate::record::Record;
 use crate::stretch::Stretch;
-use crate::subscription::Item;
 use crate::wire::{Entry, Wire};
 
 /// Joins any items.

@@ -22,6 +22,7 @@ mod hooks;
 mod hub;
 mod idempotency;
 mod ingest;
+mod item;
 mod joining;
 mod lag;
 mod log;
@@ -52,6 +53,7 @@ pub use gap::{Gap, GapReason, Merged};
 pub use hooks::Hooks;
 pub use hub::{Hub, HubBuilder, WeakHub};
 pub use ingest::Ingest;
+pub use item::{Batch, Item};
 pub use lag::{LagRule, MaxLag};
 pub use message::{
     BASE64_EVENT_SUFFIX, Identity, MAX_EVENT_BYTES, MAX_KEY_BYTES, Message, MessageError, Payload,
@@ -62,5 +64,5 @@ pub use position::{Epoch, Position, PositionError};
 pub use record::{RECORD_OVERHEAD_BYTES, Record, Volatile};
 pub use session::{Session, SessionHandle, SessionId, SessionInfo, Transport};
 pub use subscribe::Subscribe;
-pub use subscription::{Batch, Item, Subscription};
+pub use subscription::Subscription;
 pub use wire::{Entry, Form, Wire};

@@ -6,9 +6,10 @@
 //! Invariants: the cursor never goes back. Nothing at or below the cursor is unread, but what a gap named. The waker is
 //! registered before the last look, so no record is slept through. No lock is held while a record is encoded.
 
+mod gather;
+
 use std::collections::VecDeque;
 use std::future;
-use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -16,16 +17,15 @@ use bytes::Bytes;
 
 use crate::close::CloseReason;
 use crate::error::{LimitReached, SubscribeError};
-use crate::followed::{Followed, Found, Reading};
-use crate::gap::{Gap, GapReason, Merged};
+use crate::followed::Followed;
+use crate::gap::Gap;
+use crate::item::{Batch, Item};
 use crate::joining::{join, join_run};
 use crate::lag::{Lag, LagRule};
 use crate::logs::Logs;
-use crate::merge::{Taken, merge};
 use crate::message::Identity;
 use crate::name::ChannelName;
 use crate::position::Position;
-use crate::record::{Record, Volatile};
 use crate::wire::Wire;
 
 /// A cursor over the channels that were named when it was opened.
@@ -50,40 +50,6 @@ pub(crate) struct Origin {
     /// The position that its client came with, or one that stands for a cursor which made no sense.
     pub(crate) before: Position,
     pub(crate) gaps: Vec<Gap>,
-}
-
-/// One thing that a subscription reads.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Item {
-    /// A logged message, or the end of its channel.
-    Record(Arc<Record>),
-    /// A message that was not logged.
-    Volatile(Arc<Volatile>),
-    /// Messages are missing here.
-    Gap {
-        /// Which, and why.
-        gap: Gap,
-        /// The cursor at this place.
-        id: Position,
-    },
-    /// Messages were left out of what follows, for newer ones with their key.
-    Merged {
-        /// How many, of which channel.
-        merged: Merged,
-        /// The cursor at this place.
-        id: Position,
-    },
-}
-
-/// What a batch held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Batch {
-    /// Whether anything in it bears an id: then the client's cursor has moved.
-    pub has_id: bool,
-    /// How many bytes it has.
-    pub bytes: usize,
 }
 
 impl Subscription {
@@ -278,164 +244,6 @@ impl Subscription {
         is_lagging
     }
 
-    /// Reads what stands after the cursor, up to the head, and moves the cursor behind it.
-    fn gather(
-        &mut self,
-        limit: usize,
-        size: impl Fn(&Record) -> usize,
-        volatile_size: impl Fn(&Volatile) -> usize,
-    ) -> Result<Vec<Item>, CloseReason> {
-        let limit = limit.max(1);
-        let is_lagging = self.is_lagging();
-        if is_lagging && self.has_kept_up && matches!(self.lag_rule, LagRule::Disconnect(_)) {
-            return Err(CloseReason::Slow);
-        }
-        let mut items = self.take_opening_gaps();
-        // Before any channel is read: what comes to one channel while another is read must wait for the next time,
-        // or the cursor would pass over what comes to the other in between.
-        let head = self.logs.head();
-        if is_lagging && matches!(self.lag_rule, LagRule::Skip(_)) {
-            self.skip_to(head, &mut items);
-        }
-        let is_conflating = is_lagging && matches!(self.lag_rule, LagRule::Conflate(_));
-        let without = self.without.as_ref();
-        let reading = Reading {
-            head,
-            limit,
-            without,
-            is_conflating,
-        };
-        let found: Vec<Found> = self
-            .followed
-            .iter()
-            .map(|followed| followed.look(reading))
-            .collect();
-        self.tell_trims(&found, &mut items);
-        let taken = merge(&found, limit, size);
-        self.tell_merged(&found, &taken, &mut items);
-        items.extend(taken.records.iter().cloned().map(Item::Record));
-        self.step(&found, &taken, head);
-        if taken.cut_after.is_none() {
-            let room = limit.saturating_sub(taken.bytes);
-            self.take_volatile(&found, room, volatile_size, &mut items);
-            self.leave_finished(&found);
-        }
-        if items.is_empty() && self.followed.is_empty() {
-            return Err(CloseReason::Finished);
-        }
-        Ok(items)
-    }
-
-    fn take_opening_gaps(&mut self) -> Vec<Item> {
-        let gaps = mem::take(&mut self.opening_gaps);
-        tell(gaps, self.before_opening, self.cursor())
-    }
-
-    /// Jumps to the head, as [`LagRule::Skip`] says.
-    fn skip_to(&mut self, head: u64, items: &mut Vec<Item>) {
-        let from = self.cursor();
-        let mut gaps = Vec::new();
-        self.advance(head);
-        for followed in &mut self.followed {
-            if let Some(to) = followed.skip_to(head) {
-                if !self.is_multi {
-                    self.cursor = self.cursor.max(to);
-                }
-                gaps.push(Gap {
-                    channel: followed.name().clone(),
-                    from: Some(from),
-                    to: Some(self.logs.position(to)),
-                    reason: GapReason::Slow,
-                });
-            }
-        }
-        items.extend(tell(gaps, from, self.cursor()));
-    }
-
-    /// Tells where the trim came first.
-    fn tell_trims(&mut self, found: &[Found], items: &mut Vec<Item>) {
-        let from = self.cursor();
-        for (index, found) in found.iter().enumerate() {
-            let Some(trimmed_through) = found.trimmed_through else {
-                continue;
-            };
-            if !self.is_multi {
-                self.advance(trimmed_through);
-            }
-            let channel = self.followed[index].name().clone();
-            let to = Some(self.logs.position(trimmed_through));
-            let gap = Gap {
-                channel,
-                from: Some(from),
-                to,
-                reason: GapReason::Trimmed,
-            };
-            items.push(Item::Gap {
-                gap,
-                id: self.cursor(),
-            });
-        }
-    }
-
-    /// Tells, before the records that follow, how many were left out between them.
-    fn tell_merged(&self, found: &[Found], taken: &Taken, items: &mut Vec<Item>) {
-        for (followed, found) in self.followed.iter().zip(found) {
-            let count = taken.merged(found);
-            if count > 0 {
-                let merged = Merged {
-                    channel: followed.name().clone(),
-                    count,
-                };
-                items.push(Item::Merged {
-                    merged,
-                    id: self.cursor(),
-                });
-            }
-        }
-    }
-
-    /// Moves behind what was taken.
-    fn step(&mut self, found: &[Found], taken: &Taken, head: u64) {
-        for (index, followed) in self.followed.iter_mut().enumerate() {
-            (followed.next, followed.next_bytes) = taken.place(index, &found[index]);
-        }
-        self.has_kept_up |= taken.cut_after.is_none();
-        self.advance(taken.cut_after.unwrap_or(head));
-    }
-
-    fn take_volatile(
-        &mut self,
-        found: &[Found],
-        mut room: usize,
-        size: impl Fn(&Volatile) -> usize,
-        items: &mut Vec<Item>,
-    ) {
-        for (followed, found) in self.followed.iter_mut().zip(found) {
-            self.logs.count_volatile_dropped(found.volatile_dropped);
-            followed.next_volatile = found.volatile_from;
-            for volatile in &found.volatile {
-                if room == 0 {
-                    break;
-                }
-                followed.next_volatile += 1;
-                if !volatile.is_from(self.without.as_ref()) {
-                    room = room.saturating_sub(size(volatile));
-                    items.push(Item::Volatile(Arc::clone(volatile)));
-                }
-            }
-        }
-    }
-
-    /// Leaves the channels that have ended, and of which it has all.
-    fn leave_finished(&mut self, found: &[Found]) {
-        for (index, found) in found.iter().enumerate().rev() {
-            let volatile_end = found.volatile_from + found.volatile.len() as u64;
-            if found.is_finished && self.followed[index].next_volatile == volatile_end {
-                self.followed.remove(index).leave(&self.logs);
-            }
-        }
-    }
-
     /// The cursor never goes back.
     fn advance(&mut self, sequence: u64) {
         self.cursor = self.cursor.max(sequence);
@@ -491,17 +299,6 @@ impl Drop for Subscription {
         }
         self.logs.uncount_subscription();
     }
-}
-
-/// Gaps, told together: a client that is cut between two of them must be told the second one again, so that only
-/// the last one bears the new id.
-fn tell(gaps: Vec<Gap>, before: Position, after: Position) -> Vec<Item> {
-    let last = gaps.len().saturating_sub(1);
-    let told = gaps.into_iter().enumerate().map(|(index, gap)| {
-        let id = if index == last { after } else { before };
-        Item::Gap { gap, id }
-    });
-    told.collect()
 }
 
 /// What [`Subscription::poll_stretch`] came to.

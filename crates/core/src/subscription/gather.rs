@@ -1,0 +1,185 @@
+//! Gathering: the long way to read, which knows several channels, gaps, lag rules and volatile messages.
+
+use std::mem;
+use std::sync::Arc;
+
+use super::Subscription;
+use crate::close::CloseReason;
+use crate::followed::{Found, Reading};
+use crate::gap::{Gap, GapReason, Merged};
+use crate::item::Item;
+use crate::lag::LagRule;
+use crate::merge::{Taken, merge};
+use crate::position::Position;
+use crate::record::{Record, Volatile};
+
+impl Subscription {
+    /// Reads what stands after the cursor, up to the head, and moves the cursor behind it.
+    pub(super) fn gather(
+        &mut self,
+        limit: usize,
+        size: impl Fn(&Record) -> usize,
+        volatile_size: impl Fn(&Volatile) -> usize,
+    ) -> Result<Vec<Item>, CloseReason> {
+        let limit = limit.max(1);
+        let is_lagging = self.is_lagging();
+        if is_lagging && self.has_kept_up && matches!(self.lag_rule, LagRule::Disconnect(_)) {
+            return Err(CloseReason::Slow);
+        }
+        let mut items = self.take_opening_gaps();
+        // Before any channel is read: what comes to one channel while another is read must wait for the next time,
+        // or the cursor would pass over what comes to the other in between.
+        let head = self.logs.head();
+        if is_lagging && matches!(self.lag_rule, LagRule::Skip(_)) {
+            self.skip_to(head, &mut items);
+        }
+        let is_conflating = is_lagging && matches!(self.lag_rule, LagRule::Conflate(_));
+        let without = self.without.as_ref();
+        let reading = Reading {
+            head,
+            limit,
+            without,
+            is_conflating,
+        };
+        let found: Vec<Found> = self
+            .followed
+            .iter()
+            .map(|followed| followed.look(reading))
+            .collect();
+        self.tell_trims(&found, &mut items);
+        let taken = merge(&found, limit, size);
+        self.tell_merged(&found, &taken, &mut items);
+        items.extend(taken.records.iter().cloned().map(Item::Record));
+        self.step(&found, &taken, head);
+        if taken.cut_after.is_none() {
+            let room = limit.saturating_sub(taken.bytes);
+            self.take_volatile(&found, room, volatile_size, &mut items);
+            self.leave_finished(&found);
+        }
+        if items.is_empty() && self.followed.is_empty() {
+            return Err(CloseReason::Finished);
+        }
+        Ok(items)
+    }
+
+    fn take_opening_gaps(&mut self) -> Vec<Item> {
+        let gaps = mem::take(&mut self.opening_gaps);
+        tell(gaps, self.before_opening, self.cursor())
+    }
+
+    /// Jumps to the head, as [`LagRule::Skip`] says.
+    fn skip_to(&mut self, head: u64, items: &mut Vec<Item>) {
+        let from = self.cursor();
+        let mut gaps = Vec::new();
+        self.advance(head);
+        for followed in &mut self.followed {
+            if let Some(to) = followed.skip_to(head) {
+                if !self.is_multi {
+                    self.cursor = self.cursor.max(to);
+                }
+                gaps.push(Gap {
+                    channel: followed.name().clone(),
+                    from: Some(from),
+                    to: Some(self.logs.position(to)),
+                    reason: GapReason::Slow,
+                });
+            }
+        }
+        items.extend(tell(gaps, from, self.cursor()));
+    }
+
+    /// Tells where the trim came first.
+    fn tell_trims(&mut self, found: &[Found], items: &mut Vec<Item>) {
+        let from = self.cursor();
+        for (index, found) in found.iter().enumerate() {
+            let Some(trimmed_through) = found.trimmed_through else {
+                continue;
+            };
+            if !self.is_multi {
+                self.advance(trimmed_through);
+            }
+            let channel = self.followed[index].name().clone();
+            let to = Some(self.logs.position(trimmed_through));
+            let gap = Gap {
+                channel,
+                from: Some(from),
+                to,
+                reason: GapReason::Trimmed,
+            };
+            items.push(Item::Gap {
+                gap,
+                id: self.cursor(),
+            });
+        }
+    }
+
+    /// Tells, before the records that follow, how many were left out between them.
+    fn tell_merged(&self, found: &[Found], taken: &Taken, items: &mut Vec<Item>) {
+        for (followed, found) in self.followed.iter().zip(found) {
+            let count = taken.merged(found);
+            if count > 0 {
+                let merged = Merged {
+                    channel: followed.name().clone(),
+                    count,
+                };
+                items.push(Item::Merged {
+                    merged,
+                    id: self.cursor(),
+                });
+            }
+        }
+    }
+
+    /// Moves behind what was taken.
+    fn step(&mut self, found: &[Found], taken: &Taken, head: u64) {
+        for (index, followed) in self.followed.iter_mut().enumerate() {
+            (followed.next, followed.next_bytes) = taken.place(index, &found[index]);
+        }
+        self.has_kept_up |= taken.cut_after.is_none();
+        self.advance(taken.cut_after.unwrap_or(head));
+    }
+
+    fn take_volatile(
+        &mut self,
+        found: &[Found],
+        mut room: usize,
+        size: impl Fn(&Volatile) -> usize,
+        items: &mut Vec<Item>,
+    ) {
+        for (followed, found) in self.followed.iter_mut().zip(found) {
+            self.logs.count_volatile_dropped(found.volatile_dropped);
+            followed.next_volatile = found.volatile_from;
+            for volatile in &found.volatile {
+                if room == 0 {
+                    break;
+                }
+                followed.next_volatile += 1;
+                if !volatile.is_from(self.without.as_ref()) {
+                    room = room.saturating_sub(size(volatile));
+                    items.push(Item::Volatile(Arc::clone(volatile)));
+                }
+            }
+        }
+    }
+
+    /// Leaves the channels that have ended, and of which it has all.
+    fn leave_finished(&mut self, found: &[Found]) {
+        for (index, found) in found.iter().enumerate().rev() {
+            let volatile_end = found.volatile_from + found.volatile.len() as u64;
+            if found.is_finished && self.followed[index].next_volatile == volatile_end {
+                self.followed.remove(index).leave(&self.logs);
+            }
+        }
+    }
+}
+
+/// Gaps, told together: a client that is cut between two of them must be told the second one again, so that only
+/// the last one bears the new id.
+fn tell(gaps: Vec<Gap>, before: Position, after: Position) -> Vec<Item> {
+    let last = gaps.len().saturating_sub(1);
+    let told = gaps.into_iter().enumerate().map(|(index, gap)| {
+        let id = if index == last { after } else { before };
+        Item::Gap { gap, id }
+    });
+    told.collect()
+}
