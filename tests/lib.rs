@@ -1,1 +1,33 @@
-//! What the tests share.
+//! What the tests share: a server on a port of its own, and one client over both transports.
+//!
+//! A contract test is written once, as an `async fn` that is told [`Under`] what it runs, and [`contract!`] makes a test of it for
+//! each transport under each server. Nothing here knows how Dualcast makes its bytes: the clients read what the standards
+//! say, and are strict about it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod client;
+mod dial;
+mod event_stream;
+mod frames;
+mod http;
+mod ledger;
+mod matrix;
+mod server;
+mod setup;
+mod socket;
+mod sse;
+mod told;
+mod ws;
+
+pub use client::Client;
+pub use dial::Dial;
+pub use event_stream::{Event, EventStream};
+pub use frames::{Frame, Frames};
+pub use http::{Answer, Body, Head, Http};
+pub use ledger::Ledger;
+pub use matrix::{FanOut, HttpServer, Under, run};
+pub use server::{Server, eventually};
+pub use setup::Setup;
+pub use socket::Socket;
+pub use told::{Data, End, Told};

@@ -24,7 +24,16 @@ export async function launchChromium() {
 }
 
 export async function launchFirefox() {
-  const browser = await puppeteer.launch({ browser: "firefox", executablePath: executable("firefox-esr") });
+  const browser = await puppeteer.launch({
+    browser: "firefox",
+    executablePath: executable("firefox-esr"),
+    // As users have it, and not as Puppeteer would: in place of an error without a body, and of JSON, Firefox shows a
+    // page of its own, which is of no origin and can't connect.
+    extraPrefsFirefox: {
+      "browser.http.blank_page_with_error_response.enabled": false,
+      "devtools.jsonview.enabled": true,
+    },
+  });
   return new Browser("firefox", browser);
 }
 

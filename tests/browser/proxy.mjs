@@ -16,6 +16,7 @@ class Proxy {
   #server = net.createServer({ allowHalfOpen: true, noDelay: true }, (client) => this.#accept(client));
   #links = new Set();
   #dark = false;
+  #refusing = false;
 
   constructor(target) {
     this.#target = target;
@@ -44,6 +45,17 @@ class Proxy {
     for (const link of this.#links) link.cut();
   }
 
+  /** Cuts every open connection once it has brought its client so many more bytes, in the middle of whatever it is. */
+  cutAfter(bytes) {
+    for (const link of this.#links) link.cutAfter(bytes);
+  }
+
+  /** Resets every open connection, and new ones as they come, until `heal()`. */
+  refuse() {
+    this.#refusing = true;
+    this.cut();
+  }
+
   /**
    * Goes silent, as when a cable is pulled: what comes from either side, be it data or an end, never reaches the other,
    * and neither is told. Holds for new connections too until `heal()`.
@@ -53,9 +65,10 @@ class Proxy {
     for (const link of this.#links) link.freeze();
   }
 
-  /** Forwards new connections again. Those from before stay silent for good, until one is cut. */
+  /** Forwards new connections again. Those that went silent stay so for good, until they are cut. */
   heal() {
     this.#dark = false;
+    this.#refusing = false;
   }
 
   async close() {
@@ -65,6 +78,9 @@ class Proxy {
   }
 
   #accept(client) {
+    // An error is followed by "close", which is all that we act on.
+    client.on("error", () => {});
+    if (this.#refusing) return reset(client);
     const server = net.connect({ port: this.#target, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
     const link = new Link(client, server);
     this.#links.add(link);
@@ -75,17 +91,26 @@ class Proxy {
 
 /** One client's connection and the one to the server that belongs to it. */
 class Link {
+  #client;
   #ends;
   #frozen = false;
+  /** How many bytes the client may still get. */
+  #allowance = Infinity;
 
   constructor(client, server) {
+    this.#client = client;
     this.#ends = [client, server];
+    server.on("error", () => {});
     this.#forward(client, server);
     this.#forward(server, client);
   }
 
   cut() {
-    for (const end of this.#ends) end.resetAndDestroy();
+    for (const end of this.#ends) reset(end);
+  }
+
+  cutAfter(bytes) {
+    this.#allowance = bytes;
   }
 
   freeze() {
@@ -97,16 +122,35 @@ class Link {
   // By hand and not with `pipe`, which can't be stopped from passing on an end or from reading on after a drain.
   #forward(from, to) {
     from.on("data", (chunk) => {
-      if (this.#frozen || to.write(chunk)) return;
+      if (this.#frozen) return;
+      if (to === this.#client && !this.#allows(chunk)) return;
+      if (to.write(chunk)) return;
       from.pause();
       to.once("drain", () => this.#frozen || from.resume());
     });
     from.on("end", () => this.#frozen || to.end());
-    // An error is followed by "close", which is all that we act on.
-    from.on("error", () => {});
     from.on("close", () => {
       const endedWell = from.readableEnded && from.writableFinished;
-      if (!endedWell && !this.#frozen) to.resetAndDestroy();
+      if (!endedWell && !this.#frozen) reset(to);
     });
   }
+
+  /** Whether the client may get all of it. Else it gets what it may, and then the cut. */
+  #allows(chunk) {
+    this.#allowance -= chunk.length;
+    if (this.#allowance > 0) return true;
+    this.freeze();
+    this.#client.write(chunk.subarray(0, chunk.length + this.#allowance), () => this.cut());
+    return false;
+  }
+}
+
+/**
+ * Resets a connection, or closes it where it is about to end anyway: Node 20 can't reset a socket whose end is on the
+ * way (EINVAL), loses its handle at that, and then the process never exits.
+ */
+function reset(socket) {
+  const isEnding = socket.writableEnded && !socket.writableFinished;
+  if (isEnding || socket.connecting) socket.destroy();
+  else socket.resetAndDestroy();
 }

@@ -15,6 +15,7 @@ use crate::logs::Logs;
 use crate::message::Identity;
 use crate::name::{ChannelName, IntoChannelName, NameError};
 use crate::position::Position;
+use crate::record::RECORD_OVERHEAD_BYTES;
 use crate::session::{Session, Sessions, Transport};
 use crate::subscribe::Subscribe;
 use crate::sync::{AtomicBool, Ordering};
@@ -226,7 +227,7 @@ impl HubBuilder {
     }
 
     /// Changes what the log of some channels keeps: `.log_for(|name, l| if … { l.max_records = 10 })`. Asked when a channel
-    /// comes into memory. No log keeps fewer than one record, or keeps it for no time at all.
+    /// comes into memory. No log is too small for one record, or keeps it for no time at all.
     pub fn log_for(mut self, change: impl Fn(&ChannelName, &mut LogLimits) + Send + Sync + 'static) -> Self {
         self.log_limits_for = Some(Box::new(change));
         self
@@ -270,6 +271,8 @@ impl HubBuilder {
                 change(name, &mut own);
                 own.max_records = own.max_records.max(1);
                 own.max_age = own.max_age.max(Duration::from_nanos(1));
+                // The end of a channel has to fit, too.
+                own.max_bytes = own.max_bytes.max(RECORD_OVERHEAD_BYTES);
                 if own == *shared {
                     Arc::clone(&shared)
                 } else {

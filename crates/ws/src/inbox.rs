@@ -29,6 +29,8 @@ pub(crate) struct Inbox {
     handling: Option<BoxFuture<'static, Reply>>,
     /// The `ref` of the message that is handled.
     reference: Option<Box<RawValue>>,
+    /// Its connection is gone already.
+    is_orphaned: bool,
 }
 
 impl Inbox {
@@ -38,6 +40,7 @@ impl Inbox {
             next: None,
             handling: None,
             reference: None,
+            is_orphaned: false,
         }
     }
 
@@ -103,7 +106,8 @@ impl Inbox {
 impl Drop for Inbox {
     fn drop(&mut self) {
         let handling = self.handling.take();
-        if handling.is_none() && self.next.is_none() {
+        // Twice means that the runtime ends, too: it would drop a third one as it drops this.
+        if self.is_orphaned || handling.is_none() && self.next.is_none() {
             return;
         }
         let Ok(runtime) = Handle::try_current() else {
@@ -112,6 +116,7 @@ impl Drop for Inbox {
         let mut rest = Self::new(self.handler.take());
         rest.handling = handling;
         rest.next = self.next.take();
+        rest.is_orphaned = true;
         runtime.spawn(async move {
             poll_fn(|cx| rest.poll_idle(cx)).await;
         });

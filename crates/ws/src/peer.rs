@@ -34,8 +34,6 @@ pub(crate) struct WsPeer<IO> {
     pulse: Pulse,
     received: u64,
     written: u64,
-    /// What had been written when it was pinged.
-    pinged_at: u64,
     /// It has said goodbye.
     is_leaving: bool,
     parting: Parting,
@@ -80,7 +78,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
             pulse,
             received: 0,
             written: 0,
-            pinged_at: 0,
             is_leaving: false,
             parting: Parting::Waiting,
         }
@@ -107,7 +104,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
         }
         let read = Pin::new(&mut self.stream).poll_next(cx);
         let line = self.stream.get_ref();
-        // Bytes from the client; or bytes that it takes of what waits for it, behind which a ping may stand.
+        // Bytes from the client; or bytes that it takes of what waits for it, behind which a ping may stand. Only where the
+        // line is full does a byte that leaves tell that another has arrived.
         let is_alive = line.received() != self.received || !line.is_empty() && line.written() != self.written;
         (self.received, self.written) = (line.received(), line.written());
         if is_alive {
@@ -137,15 +135,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
         }
     }
 
-    /// Whether the client takes what was staged, though slowly: then the ping may not have reached it yet. Only where the line
-    /// is full does a byte that leaves tell that another has arrived.
-    fn is_taking(&self) -> bool {
-        let line = self.stream.get_ref();
-        !line.is_empty() && line.written() > self.pinged_at
-    }
-
     fn ping(&mut self, cx: &mut Context<'_>) {
-        self.pinged_at = self.stream.get_ref().written();
         let mut ping = Vec::new();
         frame::write(Opcode::Ping, &[], &mut ping);
         // Where there is no room for it, pongs wait for a client that sends but doesn't read: no ping is needed.
@@ -174,7 +164,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Peer for WsPeer<IO> {
             }
             match ready!(self.pulse.poll_beat(cx)) {
                 Beat::Ping => self.ping(cx),
-                Beat::GiveUp if self.is_taking() => self.pulse.hear(),
                 Beat::GiveUp => return Poll::Ready(CloseReason::Unresponsive),
             }
         }

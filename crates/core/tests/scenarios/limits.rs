@@ -7,7 +7,7 @@ use dualcast_core::{
     SubscribeError, Transport,
 };
 
-use crate::{age_out, hub_that_keeps, lines, publish, send, try_send};
+use crate::{age_out, finish, hub_that_keeps, lines, publish, send, try_send};
 
 fn hub_with(change: impl FnOnce(&mut Limits)) -> Hub {
     Hub::builder().limits(change).build().unwrap()
@@ -103,7 +103,8 @@ fn all_logs_together_keep_at_most_max_log_bytes_and_the_oldest_go_first() {
         send(&hub.channel(name).unwrap(), Message::binary("e", vec![0; 600]));
     }
     assert!(hub.log_bytes() <= 3_000);
-    assert_eq!(hub.channel_count(), 3 - 1);
+    // b is gone, and so is the older one of a.
+    assert_eq!(hub.channel_count(), 2);
     for (name, kept) in [("a", 1), ("b", 0), ("c", 1)] {
         let mut subscription = hub
             .channel(name)
@@ -281,6 +282,18 @@ fn a_log_that_is_to_keep_nothing_keeps_a_record_until_the_next_look() {
     clock.pass(Duration::from_nanos(1));
     hub.maintain();
     assert_eq!((hub.channel_count(), hub.log_bytes()), (0, 0));
+}
+
+#[test]
+fn a_log_that_has_no_room_for_messages_has_room_for_the_end() {
+    let hub = Hub::builder()
+        .log_for(|_, log| log.max_bytes = 0)
+        .build()
+        .unwrap();
+    let channel = hub.channel("a").unwrap();
+    let error = try_send(&channel, Message::text("e", "m")).unwrap_err();
+    assert_too_large(error, "LogLimits::max_bytes");
+    finish(&channel);
 }
 
 #[test]

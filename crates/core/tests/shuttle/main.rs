@@ -84,6 +84,7 @@ struct Told {
     records: Vec<u64>,
     texts: Vec<String>,
     gaps: Vec<(String, u64, u64)>,
+    last_id: Option<Position>,
 }
 
 impl Told {
@@ -91,16 +92,17 @@ impl Told {
         for item in items {
             match item {
                 Item::Record(record) => {
+                    self.note_id(record.position());
                     self.records.push(sequence(record.position()));
                     if let Some(message) = record.message() {
                         self.texts.push(format!("{:?}", message.payload()));
                     }
                 }
-                Item::Gap { gap, .. } => self.gaps.push((
-                    gap.channel.to_string(),
-                    gap.from.map_or(0, sequence),
-                    sequence(gap.to.unwrap()),
-                )),
+                Item::Gap { gap, id } => {
+                    self.note_id(*id);
+                    let (from, to) = (gap.from.map_or(0, sequence), sequence(gap.to.unwrap()));
+                    self.gaps.push((gap.channel.to_string(), from, to));
+                }
                 _ => {}
             }
         }
@@ -110,12 +112,24 @@ impl Told {
     /// Reads until there is nothing more.
     fn drain(&mut self, subscription: &mut Subscription) {
         loop {
-            match subscription.read(1 << 20) {
-                Ok(items) if items.is_empty() => return,
+            let read = subscription.read(1 << 20);
+            let is_all = read.as_ref().is_ok_and(Vec::is_empty);
+            match read {
                 Ok(items) => self.hear(&items),
                 Err(reason) => return assert_eq!(reason, CloseReason::Finished),
             }
+            self.note_id(subscription.cursor());
+            if is_all {
+                return;
+            }
         }
+    }
+
+    /// Ids, and the cursor behind them, never go back. (Of a cursor that made no sense nothing can be said.)
+    fn note_id(&mut self, id: Position) {
+        let has_gone_back = self.last_id.is_some_and(|last| id < last);
+        assert!(!has_gone_back, "{id} after {self:?}");
+        self.last_id = Some(id);
     }
 
     /// Whether it was told of a record: by the record, or by a gap that names it.

@@ -1,0 +1,272 @@
+//! The server that the browsers and `curl` are pointed at: one hub, both transports, and a few routes by which a test
+//! publishes and looks behind the scenes.
+//!
+//! cargo run -p dualcast-tests --bin fixture
+//!
+//! It listens on `ADDR`, else on 127.0.0.1:3000, and ends on SIGTERM and Ctrl-C. A channel whose name begins with
+//! `short.` keeps three records, for tests of what was trimmed.
+
+use std::collections::BTreeMap;
+use std::error::Error as StdError;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{Query, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{Html, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use dualcast::{
+    Channel, Error, Hub, Inbound, InboundHandler, Message, NameError, Payload, Reply, SessionOptions, Sse,
+    Subscribe, Ws,
+};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A client that was cut off comes back soon: a test waits for it.
+const RETRY: Duration = Duration::from_millis(50);
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn StdError>> {
+    let hub = Hub::builder()
+        .log_for(|channel, log| {
+            if channel.as_str().starts_with("short.") {
+                log.max_records = 3;
+            }
+        })
+        .build()?;
+    let address = std::env::var("ADDR").unwrap_or("127.0.0.1:3000".into());
+    let listener = TcpListener::bind(address).await?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    eprintln!("listening on http://{}", listener.local_addr()?);
+    dualcast::serve(listener, Fixture::new(hub).router())
+        .with_graceful_shutdown(async move {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminated.recv() => {}
+            }
+        })
+        .await?;
+    Ok(())
+}
+
+#[derive(Clone)]
+struct Fixture {
+    hub: Hub,
+    heard: Arc<Mutex<Vec<Heard>>>,
+}
+
+/// A request for a stream, or a message, as it came in and as it was answered.
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Heard {
+    method: String,
+    path: String,
+    query: String,
+    last_event_id: Option<String>,
+    origin: Option<String>,
+    status: u16,
+}
+
+impl Fixture {
+    fn new(hub: Hub) -> Self {
+        Self {
+            hub,
+            heard: Arc::default(),
+        }
+    }
+
+    fn router(self) -> Router {
+        Router::new()
+            .route("/sse", get(sse))
+            .route("/ws", get(ws))
+            .route("/say", post(say))
+            .layer(middleware::from_fn_with_state(self.clone(), hear))
+            .route("/publish", post(publish))
+            .route("/publish-json", post(publish_json))
+            .route("/publish-binary", post(publish_binary))
+            .route("/publish-volatile", post(publish_volatile))
+            .route("/finish", post(finish))
+            .route("/state", get(state))
+            .route("/requests", get(requests))
+            .route("/page", get(page))
+            .with_state(self)
+    }
+
+    fn channel(&self, to: &To) -> Result<Channel, NameError> {
+        self.hub.channel(to.channel.as_str())
+    }
+}
+
+/// What a client wants to hear, and how.
+#[derive(Deserialize)]
+struct Wish {
+    /// Names with commas between them.
+    channels: String,
+    /// In milliseconds.
+    heartbeat: Option<u64>,
+}
+
+impl Wish {
+    /// At least one: there is always something between commas.
+    fn channels(&self, hub: &Hub) -> Result<Vec<Channel>, NameError> {
+        self.channels.split(',').map(|name| hub.channel(name)).collect()
+    }
+
+    fn change(&self, options: &mut SessionOptions) {
+        options.retry = RETRY;
+        if let Some(heartbeat) = self.heartbeat {
+            options.heartbeat = Duration::from_millis(heartbeat);
+        }
+    }
+}
+
+async fn sse(State(fixture): State<Fixture>, Query(wish): Query<Wish>, sse: Sse) -> Result<Response, Error> {
+    let channels = wish.channels(&fixture.hub)?;
+    Ok(sse
+        .options(|options| wish.change(options))
+        .subscribe(subscribe(&fixture.hub, &channels)))
+}
+
+/// What the client sends is published to the first of its channels.
+async fn ws(State(fixture): State<Fixture>, Query(wish): Query<Wish>, ws: Ws) -> Result<Response, Error> {
+    let channels = wish.channels(&fixture.hub)?;
+    Ok(ws
+        .options(|options| wish.change(&mut options.session))
+        .on_message(republish(channels[0].clone()))
+        .subscribe(subscribe(&fixture.hub, &channels)))
+}
+
+fn subscribe(hub: &Hub, channels: &[Channel]) -> Subscribe {
+    hub.subscribe(channels.iter().map(|channel| channel.name().clone()))
+}
+
+#[derive(Deserialize)]
+struct To {
+    channel: String,
+    #[serde(default = "default_event")]
+    event: String,
+}
+
+fn default_event() -> String {
+    "message".into()
+}
+
+/// The companion of `/ws`, for those who listen on `/sse`.
+async fn say(State(fixture): State<Fixture>, Query(to): Query<To>, message: Inbound) -> Result<Reply, Error> {
+    let handler = republish(fixture.channel(&to)?);
+    Ok(handler.handle(message).await)
+}
+
+fn republish(channel: Channel) -> impl InboundHandler {
+    move |message: Inbound| {
+        let channel = channel.clone();
+        async move { channel.publish(message.into_message()).await }
+    }
+}
+
+async fn publish(
+    State(fixture): State<Fixture>,
+    Query(to): Query<To>,
+    text: String,
+) -> Result<String, Error> {
+    let message = Message::text(to.event.clone(), text);
+    Ok(fixture.channel(&to)?.publish(message).await?.to_string())
+}
+
+/// The body goes out as it is, white space and all.
+async fn publish_json(
+    State(fixture): State<Fixture>,
+    Query(to): Query<To>,
+    json: String,
+) -> Result<String, Error> {
+    let message = Message::new(to.event.clone(), Payload::Json(json.into()));
+    Ok(fixture.channel(&to)?.publish(message).await?.to_string())
+}
+
+async fn publish_binary(
+    State(fixture): State<Fixture>,
+    Query(to): Query<To>,
+    bytes: Bytes,
+) -> Result<String, Error> {
+    let message = Message::new(to.event.clone(), Payload::Binary(bytes));
+    Ok(fixture.channel(&to)?.publish(message).await?.to_string())
+}
+
+async fn publish_volatile(
+    State(fixture): State<Fixture>,
+    Query(to): Query<To>,
+    text: String,
+) -> Result<String, Error> {
+    let message = Message::text(to.event.clone(), text).volatile();
+    Ok(fixture.channel(&to)?.publish(message).await?.to_string())
+}
+
+async fn finish(State(fixture): State<Fixture>, Query(to): Query<To>) -> Result<String, Error> {
+    Ok(fixture.channel(&to)?.finish().await?.to_string())
+}
+
+/// How things stand.
+#[derive(Serialize)]
+struct Counts {
+    sessions: usize,
+    channels: usize,
+    head: String,
+    /// Of the channels that were asked about.
+    followers: BTreeMap<String, usize>,
+}
+
+#[derive(Deserialize)]
+struct About {
+    #[serde(default)]
+    channels: String,
+}
+
+async fn state(State(fixture): State<Fixture>, Query(about): Query<About>) -> Result<Json<Counts>, Error> {
+    let names = about.channels.split(',').filter(|name| !name.is_empty());
+    let followers = names
+        .map(|name| Ok((name.into(), fixture.hub.channel(name)?.followers())))
+        .collect::<Result<_, NameError>>()?;
+    Ok(Json(Counts {
+        sessions: fixture.hub.session_count(),
+        channels: fixture.hub.channel_count(),
+        head: fixture.hub.position().to_string(),
+        followers,
+    }))
+}
+
+/// Takes down what was asked and how it was answered.
+async fn hear(State(fixture): State<Fixture>, request: Request, next: Next) -> Response {
+    let mut heard = Heard {
+        method: request.method().to_string(),
+        path: request.uri().path().into(),
+        query: request.uri().query().unwrap_or_default().into(),
+        last_event_id: header(&request, "last-event-id"),
+        origin: header(&request, "origin"),
+        status: StatusCode::OK.as_u16(),
+    };
+    let response = next.run(request).await;
+    heard.status = response.status().as_u16();
+    let all = &fixture.heard;
+    all.lock().unwrap_or_else(PoisonError::into_inner).push(heard);
+    response
+}
+
+fn header(request: &Request, name: &str) -> Option<String> {
+    let value = request.headers().get(name)?;
+    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+/// The requests for `/sse`, `/ws` and `/say` so far.
+async fn requests(State(fixture): State<Fixture>) -> Json<Vec<Heard>> {
+    let all = &fixture.heard;
+    Json(all.lock().unwrap_or_else(PoisonError::into_inner).clone())
+}
+
+/// Bare, and of the same origin as the streams.
+async fn page() -> Html<&'static str> {
+    Html("<!doctype html><meta charset=utf-8><link rel=icon href=data:,><title>Dualcast</title>")
+}

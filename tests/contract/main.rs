@@ -1,0 +1,22 @@
+//! The contract: what both transports promise, each promise written once and held over each of them.
+
+#![allow(clippy::unwrap_used)]
+
+mod finish;
+mod gaps;
+mod heartbeat;
+mod inbound;
+mod lag;
+mod leaving;
+mod limits;
+mod order;
+mod origin;
+mod own;
+mod payload;
+mod resume;
+mod shutdown;
+mod sse;
+mod takeover;
+mod volatile;
+mod ws_closing;
+mod ws_frames;

@@ -1,0 +1,197 @@
+//! Connecting: what a client asks for, whichever transport it is.
+
+use std::net::SocketAddr;
+
+use dualcast::Transport;
+use tokio_tungstenite::client_async_with_config;
+use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+use crate::client::{Client, Stream};
+use crate::http::{Answer, Head, Http};
+use crate::socket::Socket;
+use crate::sse::SseStream;
+use crate::ws::WsStream;
+
+/// A connection to be made.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Dial {
+    address: SocketAddr,
+    transport: Transport,
+    path: String,
+    query: Vec<String>,
+    headers: Vec<(String, Vec<u8>)>,
+    is_multi: bool,
+    is_slow: bool,
+    bite: usize,
+}
+
+impl Dial {
+    pub(crate) fn new(address: SocketAddr, transport: Transport) -> Self {
+        let path = match transport {
+            Transport::Sse => "/sse",
+            Transport::WebSocket => "/ws",
+        };
+        Self {
+            address,
+            transport,
+            path: path.into(),
+            query: Vec::new(),
+            headers: Vec::new(),
+            is_multi: false,
+            is_slow: false,
+            bite: usize::MAX,
+        }
+    }
+
+    /// To these channels, joined by commas.
+    pub fn channels(mut self, channels: &str) -> Self {
+        self.is_multi = channels.contains(',');
+        self.query(format!("channels={channels}"))
+    }
+
+    /// To another path.
+    pub fn path(mut self, path: &str) -> Self {
+        self.path = path.into();
+        self
+    }
+
+    /// With one more query parameter, written as it is.
+    pub fn query(mut self, parameter: impl Into<String>) -> Self {
+        self.query.push(parameter.into());
+        self
+    }
+
+    /// With one more header.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push((name.into(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// Back again, with a cursor: by the header, as an `EventSource` sends it, or by the query, as a browser's WebSocket has to.
+    pub fn cursor(self, cursor: &str) -> Self {
+        match self.transport {
+            Transport::Sse => self.header("last-event-id", cursor),
+            Transport::WebSocket => self.query(format!("last-event-id={cursor}")),
+        }
+    }
+
+    /// With a kernel buffer that takes a few KiB only.
+    pub fn slow(mut self) -> Self {
+        self.is_slow = true;
+        self
+    }
+
+    /// Reading at most so many bytes at a time.
+    pub fn bites(mut self, bytes: usize) -> Self {
+        self.bite = bytes;
+        self
+    }
+
+    /// Connects, and reads the opening.
+    ///
+    /// # Panics
+    ///
+    /// If the server answers anything else.
+    pub async fn open(self) -> Client {
+        self.connect().await.open().await
+    }
+
+    /// Connects, and reads nothing of the stream yet.
+    ///
+    /// # Panics
+    ///
+    /// If the server answers anything else than a stream.
+    pub async fn connect(self) -> Client {
+        match self.attempt().await {
+            Ok(client) => client,
+            Err(answer) => panic!("refused: {} {}", answer.status(), answer.text()),
+        }
+    }
+
+    /// Connects, and answers what the server says where it doesn't answer with a stream.
+    ///
+    /// # Errors
+    ///
+    /// The server's answer.
+    pub async fn attempt(self) -> Result<Client, Answer> {
+        let socket = Socket::connect(self.address, self.is_slow)
+            .await
+            .expect("the server listens");
+        match self.transport {
+            Transport::Sse => self.attempt_sse(socket).await,
+            Transport::WebSocket => self.attempt_ws(socket).await,
+        }
+    }
+
+    async fn attempt_sse(self, socket: Socket) -> Result<Client, Answer> {
+        let mut http = Http::over(socket);
+        let mut request =
+            format!("GET {} HTTP/1.1\r\nhost: {}\r\n", self.target(), self.address).into_bytes();
+        for (name, value) in &self.headers {
+            request.extend_from_slice(&[name.as_bytes(), b": ", value, b"\r\n"].concat());
+        }
+        request.extend_from_slice(b"\r\n");
+        http.send(request).await.expect("the request is sent");
+        let head = http.head().await.expect("the server answers");
+        if head.status != 200 {
+            let mut framing = head.body();
+            let mut body = Vec::new();
+            while let Some(piece) = http.body(&mut framing).await.expect("the answer is whole") {
+                body.extend_from_slice(&piece);
+            }
+            return Err(Answer { head, body });
+        }
+        assert_eq!(head.get("content-type"), Some("text/event-stream"));
+        http.socket().set_bite(self.bite);
+        let stream = SseStream::new(http, head, self.is_multi);
+        Ok(Client::new(Stream::Sse(Box::new(stream))))
+    }
+
+    async fn attempt_ws(self, socket: Socket) -> Result<Client, Answer> {
+        let url = format!("ws://{}{}", self.address, self.target());
+        let mut request = url.into_client_request().expect("the request is one");
+        for (name, value) in &self.headers {
+            let name: HeaderName = name.parse().expect("a header's name");
+            request
+                .headers_mut()
+                .append(name, HeaderValue::from_bytes(value).expect("a header's value"));
+        }
+        let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
+        match client_async_with_config(request, socket, Some(config)).await {
+            Ok((mut stream, _)) => {
+                // Only now: tungstenite takes a handshake in small bites for an attack.
+                stream.get_mut().set_bite(self.bite);
+                Ok(Client::new(Stream::Ws(Box::new(WsStream::new(stream)))))
+            }
+            Err(WsError::Http(response)) => {
+                let (parts, body) = response.into_parts();
+                let headers = parts.headers.iter().map(|(name, value)| {
+                    let value = value.to_str().expect("a header is text");
+                    (name.as_str().to_owned(), value.to_owned())
+                });
+                let head = Head {
+                    version: format!("{:?}", parts.version),
+                    status: parts.status.as_u16(),
+                    headers: headers.collect(),
+                };
+                let body = body.unwrap_or_default();
+                Err(Answer { head, body })
+            }
+            Err(error) => panic!("no handshake: {error}"),
+        }
+    }
+
+    fn target(&self) -> String {
+        if self.query.is_empty() {
+            return self.path.clone();
+        }
+        format!("{}?{}", self.path, self.query.join("&"))
+    }
+}
+
+/// How much is read ahead at the most: little, since a client that stops reading must stop.
+const READ_BYTES: usize = 8_192;

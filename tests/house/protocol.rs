@@ -1,0 +1,371 @@
+//! `docs/protocol.md` and the code: every name that one of them speaks stands in the other.
+//!
+//! The code's side is what public tables say, and what a real server sends. The document's side is what stands in backticks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use dualcast::{
+    CloseReason, Error, GapReason, Inbound, LagRule, LimitReached, MaxLag, Message, NameError, OriginPolicy,
+    Payload, PublishError, Reconnect, Reply, SUBPROTOCOL, SubscribeError, Transport,
+};
+use dualcast_tests::{EventStream, Frame, HttpServer, Server, Setup, Under, run};
+use serde_json::{Value, json};
+
+type Names = BTreeSet<String>;
+
+fn document() -> String {
+    fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol.md")).unwrap()
+}
+
+/// What stands in backticks, outside of blocks.
+fn quoted(text: &str) -> Vec<String> {
+    text.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+/// The rows of the tables with a column of this name first, each as its cells.
+fn rows(first_column: &str) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    let mut is_inside = false;
+    for line in document().lines() {
+        let Some(line) = line.strip_prefix('|') else {
+            is_inside = false;
+            continue;
+        };
+        let cells: Vec<_> = line.split('|').map(|cell| cell.trim().to_owned()).collect();
+        match cells[0].as_str() {
+            first if first == first_column => is_inside = true,
+            first if first.starts_with("---") => {}
+            _ if is_inside => rows.push(cells),
+            _ => {}
+        }
+    }
+    assert!(!rows.is_empty(), "a table of {first_column:?}");
+    rows
+}
+
+fn names(names: impl IntoIterator<Item = impl Into<String>>) -> Names {
+    names.into_iter().map(Into::into).collect()
+}
+
+fn under() -> Under {
+    Under::new(Transport::Sse, HttpServer::Dualcast)
+}
+
+#[test]
+fn close_reasons_are_those_of_the_code() {
+    let row = |name: &str, code: u16, reconnect: &str| format!("{name} {code} {reconnect}");
+    let code = CloseReason::ALL.map(|reason| {
+        let reconnect = if reason.reconnect() == Reconnect::Yes {
+            "yes"
+        } else {
+            "no"
+        };
+        row(reason.name(), reason.code(), reconnect)
+    });
+    let written = rows("`reason`")
+        .into_iter()
+        .filter(|cells| cells[1].parse::<u16>().is_ok());
+    let written = written.map(|cells| row(&quoted(&cells[0])[0], cells[1].parse().unwrap(), &cells[2]));
+    assert_eq!(names(written), names(code));
+}
+
+#[test]
+fn gap_reasons_are_those_of_the_code() {
+    let code = [
+        GapReason::Trimmed,
+        GapReason::Slow,
+        GapReason::Epoch,
+        GapReason::Unreadable,
+        GapReason::Unavailable,
+    ];
+    let written = rows("`reason`")
+        .into_iter()
+        .filter(|cells| cells[1].parse::<u16>().is_err());
+    let written = written.map(|cells| quoted(&cells[0]).remove(0));
+    assert_eq!(names(written), names(code.map(GapReason::as_str)));
+}
+
+/// The fields of each notice, by its name on the wire.
+#[derive(Default)]
+struct Notices(BTreeMap<String, Names>);
+
+impl Notices {
+    fn note(&mut self, name: &str, fields: impl IntoIterator<Item = String>) {
+        self.0.entry(name.into()).or_default().extend(fields);
+    }
+}
+
+fn fields(object: &Value) -> Vec<String> {
+    object.as_object().unwrap().keys().cloned().collect()
+}
+
+/// A server on which every notice can be had within moments.
+async fn talkative() -> Server {
+    let setup = Setup::new(under())
+        .session(|options| options.heartbeat = Duration::from_millis(10))
+        .subscribe(|subscribe| subscribe.lag(LagRule::Conflate(MaxLag::records(1))))
+        .on_message(|_, message: Inbound| async move {
+            match message.event.as_str() {
+                "fine" => Ok(Reply::json(&1)),
+                _ => Err(Error::new(StatusCode::BAD_REQUEST, "no", "no")),
+            }
+        });
+    setup.start().await
+}
+
+/// A channel with several records of one key, and a position before them.
+async fn fill(server: &Server, channel: &str) -> String {
+    let start = server.hub.position().to_string();
+    for text in ["1", "2", "3"] {
+        let message = Message::text("note", text).conflation_key("k");
+        server.channel(channel).publish(message).await.unwrap();
+    }
+    start
+}
+
+/// Everything that Dualcast says on an event stream, and the names of the events that carried messages.
+async fn said_by_sse() -> (Notices, Names) {
+    let server = talkative().await;
+    let start = fill(&server, "room").await;
+    server
+        .channel("room")
+        .publish(Message::binary("image", vec![1]))
+        .await
+        .unwrap();
+    let (mut notices, mut events) = (Notices::default(), Names::new());
+    for cursor in [&*start, "garbage"] {
+        let mut http = server.http().await;
+        let request =
+            format!("GET /sse?channels=room HTTP/1.1\r\nhost: a\r\nlast-event-id: {cursor}\r\n\r\n");
+        http.send(request).await.unwrap();
+        let mut framing = http.head().await.unwrap().body();
+        let mut stream = EventStream::default();
+        let (mut beats, mut is_finishing) = (0, false);
+        while let Some(piece) = http.body(&mut framing).await.unwrap() {
+            stream.feed(&piece);
+            while let Some(event) = stream.event() {
+                let Some(_) = event.event.strip_prefix("dualcast:") else {
+                    events.insert(event.event);
+                    continue;
+                };
+                beats += usize::from(event.event.ends_with("heartbeat"));
+                let notice: Value = serde_json::from_str(&event.data).unwrap();
+                notices.note(&event.event, fields(&notice));
+                notices.note(&event.event, event.id.map(|_| "id".into()));
+            }
+            if cursor == "garbage" && beats > 1 && !is_finishing {
+                is_finishing = true;
+                server.channel("room").finish().await.unwrap();
+            }
+            if cursor != "garbage" && beats > 1 {
+                break;
+            }
+        }
+    }
+    (notices, events)
+}
+
+/// Everything that Dualcast says on a WebSocket.
+async fn said_by_ws() -> Notices {
+    let server = talkative().await;
+    let start = fill(&server, "room").await;
+    let mut notices = Notices::default();
+    for cursor in [&*start, "garbage"] {
+        let target = format!("room&last-event-id={cursor}");
+        let mut frames = server.frames(&target).await;
+        for event in ["fine", "not fine"] {
+            let message = json!({ "event": event, "ref": 1 }).to_string();
+            frames.send(&Frame::text(&message)).await.unwrap();
+        }
+        let (mut beats, mut is_finishing) = (0, false);
+        loop {
+            let frame = frames.next().await.unwrap();
+            if frame.opcode == Frame::CLOSE {
+                break;
+            }
+            let mut notice: Value = serde_json::from_slice(&frame.payload).unwrap();
+            let Some(control) = notice.as_object_mut().unwrap().remove("control") else {
+                continue;
+            };
+            beats += usize::from(control == "heartbeat");
+            notices.note(control.as_str().unwrap(), fields(&notice));
+            if cursor == "garbage" && beats > 1 && !is_finishing {
+                is_finishing = true;
+                server.channel("room").finish().await.unwrap();
+            }
+            if cursor != "garbage" && beats > 1 {
+                break;
+            }
+        }
+    }
+    notices
+}
+
+#[test]
+fn notices_and_their_fields_are_those_on_the_wire() {
+    run(
+        |_| async {
+            let (sse, events) = said_by_sse().await;
+            let mut ws = said_by_ws().await;
+            let (mut written_sse, mut written_ws) = (Names::new(), BTreeMap::new());
+            for cells in rows("notice") {
+                written_sse.extend(
+                    quoted(&cells[1])
+                        .into_iter()
+                        .filter(|name| name.starts_with("dualcast:")),
+                );
+                let mut fields: Names = quoted(&cells[4]).into_iter().collect();
+                for name in quoted(&cells[2]) {
+                    written_ws.insert(name, fields.clone());
+                }
+                // What the opening has beside a heartbeat stands in a field of the format.
+                fields.remove("retry");
+                for name in quoted(&cells[1])
+                    .iter()
+                    .filter(|name| name.starts_with("dualcast:"))
+                {
+                    assert_eq!(sse.0.get(name), Some(&fields), "{name}");
+                }
+            }
+            assert_eq!(sse.0.keys().cloned().collect::<Names>(), written_sse);
+
+            // Both are answers, and share a row.
+            let answers: Names = ["reply", "error"]
+                .iter()
+                .flat_map(|name| ws.0[*name].clone())
+                .collect();
+            for name in ["reply", "error"] {
+                ws.0.insert(name.into(), answers.clone());
+            }
+            assert_eq!(ws.0, written_ws);
+
+            assert_eq!(events, names(["note", "image;base64"]));
+            let everywhere = names(quoted(&document()));
+            for name in [
+                ";base64",
+                "dualcast:",
+                "event:",
+                "data:",
+                "id:",
+                "retry:",
+                SUBPROTOCOL,
+                "last-event-id",
+            ] {
+                assert!(everywhere.contains(name), "{name}");
+            }
+            for name in everywhere
+                .iter()
+                .filter(|name| name.starts_with("dualcast:") && name.len() > 9)
+            {
+                assert!(sse.0.contains_key(name), "{name} is nothing that the code says");
+            }
+        },
+        under(),
+    );
+}
+
+#[test]
+fn headers_are_those_on_the_wire() {
+    run(
+        |_| async {
+            let server = Setup::new(under()).start().await;
+            let client = server.dial("room").open().await;
+            let framing = ["date", "transfer-encoding", "connection"];
+            let sent = client
+                .head()
+                .headers
+                .iter()
+                .filter(|(name, _)| !framing.contains(&&**name));
+            let sent = sent.map(|(name, value)| format!("{name}: {value}"));
+            let written = quoted(&document());
+            let is_response = |text: &&String| {
+                ["content-type: text", "cache-control: ", "x-accel-"]
+                    .iter()
+                    .any(|start| text.starts_with(start))
+            };
+            assert_eq!(names(sent), names(written.iter().filter(is_response)));
+        },
+        under(),
+    );
+}
+
+/// The codes of errors that can be had as values.
+fn codes_of_values() -> Names {
+    let limit = || LimitReached { limit: "x", max: 1 };
+    let publish = [
+        PublishError::Message(dualcast::MessageError::EventEmpty),
+        PublishError::TooLarge {
+            bytes: 2,
+            limit: "x",
+            max: 1,
+        },
+        PublishError::Finished,
+        PublishError::Limit(limit()),
+        PublishError::FanOut("gone".into()),
+    ];
+    let mut codes: Names = publish
+        .into_iter()
+        .map(|error| Error::from(error).code().to_owned())
+        .collect();
+    for error in [SubscribeError::NoChannel, SubscribeError::Limit(limit())] {
+        codes.insert(Error::from(error).code().into());
+    }
+    let json = serde_json::from_str::<u8>("x").unwrap_err();
+    let number = Inbound::new("e", Payload::Text("x".into()), None)
+        .json::<u8>()
+        .unwrap_err();
+    for error in [
+        NameError::Empty.into(),
+        json.into(),
+        number,
+        Inbound::parse("x").unwrap_err(),
+    ] {
+        codes.insert(error.code().into());
+    }
+    codes
+}
+
+#[test]
+fn error_codes_are_those_of_the_code() {
+    run(
+        |_| async {
+            let mut code = codes_of_values();
+            let setup = Setup::new(under()).on_message(|_, _| async {});
+            let server = setup
+                .app(|app, _| app.layer(axum::Extension(OriginPolicy::same_origin())))
+                .start()
+                .await;
+            let posts = [
+                server
+                    .say_text("room", "{}", "origin: https://evil.example\r\n")
+                    .await,
+                server
+                    .request("POST /say?channels=room HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n")
+                    .await,
+                server.say_text("room", &" ".repeat(70_000), "").await,
+                server
+                    .request("GET /ws?channels=room HTTP/1.1\r\nhost: a\r\n\r\n")
+                    .await,
+            ];
+            code.extend(posts.map(|answer| answer.json()["code"].as_str().unwrap().to_owned()));
+            let server = Setup::new(under()).start().await;
+            let mut client = server.dial_by(Transport::WebSocket, "room").open().await;
+            client.send(&json!({ "event": "e" })).await;
+            if let dualcast_tests::Told::Error { code: no_inbound, .. } = client.next().await {
+                code.insert(no_inbound);
+            }
+            let written = rows("error `code`")
+                .into_iter()
+                .map(|cells| quoted(&cells[0]).remove(0));
+            assert_eq!(names(written), code);
+        },
+        under(),
+    );
+}

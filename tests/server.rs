@@ -1,0 +1,233 @@
+//! A server under test, on a port of its own.
+
+use std::fmt::Display;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use dualcast::{Channel, Hub, Message, Position, ServerOptions, Transport};
+use serde_json::Value;
+use socket2::SockRef;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time;
+
+use crate::dial::Dial;
+use crate::frames::Frames;
+use crate::http::{Answer, Http};
+use crate::matrix::{HttpServer, Under};
+
+/// A server that runs until it is told to stop, or dropped.
+#[derive(Debug)]
+pub struct Server {
+    /// Its hub.
+    pub hub: Hub,
+    /// Where it listens.
+    pub address: SocketAddr,
+    under: Under,
+    stop: Option<oneshot::Sender<()>>,
+    serving: JoinHandle<io::Result<()>>,
+}
+
+impl Server {
+    pub(crate) async fn start(
+        under: Under,
+        hub: Hub,
+        app: Router,
+        options: Box<dyn FnOnce(&mut ServerOptions) + Send>,
+        send_buffer_bytes: usize,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async { drop(stopped.await) };
+        let serving = match under.server {
+            HttpServer::Dualcast => {
+                let serve = dualcast::serve(listener, app)
+                    .options(|o| o.send_buffer_bytes = send_buffer_bytes)
+                    .options(options)
+                    .with_graceful_shutdown(stopped);
+                tokio::spawn(serve.into_future())
+            }
+            HttpServer::Axum => {
+                let listener = listener.tap_io(move |stream| {
+                    stream.set_nodelay(true).unwrap();
+                    SockRef::from(&*stream)
+                        .set_send_buffer_size(send_buffer_bytes)
+                        .unwrap();
+                });
+                let serve = axum::serve(listener, app).with_graceful_shutdown(stopped);
+                tokio::spawn(serve.into_future())
+            }
+        };
+        Self {
+            hub,
+            address,
+            under,
+            stop: Some(stop),
+            serving,
+        }
+    }
+
+    /// A client to be, of these channels.
+    pub fn dial(&self, channels: &str) -> Dial {
+        self.dial_by(self.under.transport, channels)
+    }
+
+    /// A client to be, by another transport than the test's.
+    pub fn dial_by(&self, transport: Transport, channels: &str) -> Dial {
+        Dial::new(self.address, transport).channels(channels)
+    }
+
+    /// A client to be, of no channel.
+    pub fn dial_path(&self, path: &str) -> Dial {
+        Dial::new(self.address, self.under.transport).path(path)
+    }
+
+    /// A connection that speaks HTTP by hand.
+    pub async fn http(&self) -> Http {
+        Http::connect(self.address).await.expect("the server listens")
+    }
+
+    /// A WebSocket that is framed by hand.
+    pub async fn frames(&self, channels: &str) -> Frames {
+        self.frames_over(self.http().await, channels).await
+    }
+
+    /// A WebSocket that is framed by hand, on a connection that is there.
+    pub async fn frames_over(&self, mut http: Http, channels: &str) -> Frames {
+        let request = self.ws_request(&format!("/ws?channels={channels}"));
+        http.send(request).await.unwrap();
+        let head = http.head().await.unwrap();
+        assert_eq!(head.status, 101, "{head:?}");
+        assert_eq!(
+            head.get("sec-websocket-accept"),
+            Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+        );
+        Frames::new(http)
+    }
+
+    /// The request that opens a WebSocket, with the key of RFC 6455 section 1.3.
+    #[must_use]
+    pub fn ws_request(&self, target: &str) -> String {
+        format!(
+            "GET {target} HTTP/1.1\r\nhost: {}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            self.address
+        )
+    }
+
+    /// Sends one request and reads the answer.
+    pub async fn request(&self, request: impl Display) -> Answer {
+        let mut http = self.http().await;
+        http.send(request.to_string()).await.unwrap();
+        http.answer().await.unwrap()
+    }
+
+    /// Sends an inbound message by the companion POST.
+    pub async fn say(&self, channels: &str, message: &Value) -> Answer {
+        self.say_text(channels, &message.to_string(), "").await
+    }
+
+    /// Sends any text by the companion POST, with more headers, each ended by CRLF.
+    pub async fn say_text(&self, channels: &str, text: &str, headers: &str) -> Answer {
+        let (address, length) = (self.address, text.len());
+        let head = format!(
+            "POST /say?channels={channels} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\n{headers}\r\n"
+        );
+        self.request(head + text).await
+    }
+
+    /// A channel.
+    pub fn channel(&self, name: &str) -> Channel {
+        self.hub.channel(name).expect("a channel's name")
+    }
+
+    /// Publishes a text.
+    pub async fn publish(&self, channel: &str, text: impl Into<Box<str>>) -> Position {
+        let message = Message::text("message", text);
+        self.channel(channel)
+            .publish(message)
+            .await
+            .expect("it is published")
+    }
+
+    /// Publishes numbered texts.
+    pub async fn publish_numbers(
+        &self,
+        channel: &str,
+        numbers: std::ops::RangeInclusive<u32>,
+    ) -> Vec<Position> {
+        let mut positions = Vec::new();
+        for number in numbers {
+            positions.push(self.publish(channel, number.to_string()).await);
+        }
+        positions
+    }
+
+    /// Waits until nothing is left of any client.
+    pub async fn is_free_of(&self, channels: &[&str]) {
+        eventually("every session is over", || self.hub.session_count() == 0).await;
+        for name in channels {
+            let channel = self.channel(name);
+            eventually("every follower is gone", || channel.followers() == 0).await;
+        }
+    }
+
+    /// Begins to shut down, as the test's server does. Under axum's that is to tell the hub first.
+    pub fn begin_shutdown(&mut self) {
+        if self.under.server == HttpServer::Axum {
+            self.hub.shutdown();
+        }
+        self.stop();
+    }
+
+    /// Begins to shut down the server alone.
+    pub fn stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    /// Waits until the server is over.
+    ///
+    /// # Panics
+    ///
+    /// If it failed, or goes on for ever.
+    pub async fn is_over(&mut self) {
+        let over = time::timeout(PATIENCE, &mut self.serving).await;
+        over.expect("the server comes to its end")
+            .expect("the server does not panic")
+            .expect("the server ends well");
+    }
+
+    /// Whether the server still runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        !self.serving.is_finished()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// Waits until something holds.
+///
+/// # Panics
+///
+/// If it doesn't in the end.
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "not so in the end: {what}");
+        time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Far longer than anything takes: it only turns a hang into a failure.
+const PATIENCE: Duration = Duration::from_secs(30);

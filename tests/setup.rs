@@ -1,0 +1,222 @@
+//! What an application under test looks like: routes for both transports, and what a test changes of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, post};
+use dualcast::{
+    Channel, Error, Hub, HubBuilder, Identity, Inbound, Reply, ServerOptions, SessionOptions, Sse, Subscribe,
+    Ws, WsOptions,
+};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde::Deserialize;
+
+use crate::matrix::Under;
+use crate::server::Server;
+
+/// A server to be started.
+///
+/// Its application answers `/sse` and `/ws` with the channels that the query names (`?channels=a,b`), and takes inbound
+/// messages for the first of them at `POST /say`.
+#[must_use]
+pub struct Setup {
+    pub(crate) under: Under,
+    hub: HubBuilder,
+    routes: Routes,
+    app: AppChange,
+    pub(crate) options: Box<dyn FnOnce(&mut ServerOptions) + Send>,
+    pub(crate) send_buffer_bytes: usize,
+}
+
+type AppChange = Box<dyn FnOnce(Router, &Hub) -> Router + Send>;
+type Change<T> = Arc<dyn Fn(&mut T) + Send + Sync>;
+type Handler = Arc<dyn Fn(Channel, Inbound) -> BoxFuture<'static, Reply> + Send + Sync>;
+
+/// What the routes share.
+#[derive(Clone)]
+struct Routes {
+    subscribe: Arc<dyn Fn(Subscribe) -> Subscribe + Send + Sync>,
+    session: Change<SessionOptions>,
+    ws: Change<WsOptions>,
+    handler: Option<Handler>,
+}
+
+impl Setup {
+    /// With the defaults of everything, but no sign of life unless a test asks for it.
+    pub fn new(under: Under) -> Self {
+        let routes = Routes {
+            subscribe: Arc::new(|subscribe| subscribe),
+            session: Arc::new(|_| {}),
+            ws: Arc::new(|_| {}),
+            handler: None,
+        };
+        Self {
+            under,
+            hub: Hub::builder(),
+            routes,
+            app: Box::new(|app, _| app),
+            options: Box::new(|_| {}),
+            send_buffer_bytes: ServerOptions::default().send_buffer_bytes,
+        }
+    }
+
+    /// Changes the hub.
+    pub fn hub(mut self, change: impl FnOnce(HubBuilder) -> HubBuilder) -> Self {
+        self.hub = change(self.hub);
+        self
+    }
+
+    /// Changes how the routes subscribe.
+    pub fn subscribe(mut self, change: impl Fn(Subscribe) -> Subscribe + Send + Sync + 'static) -> Self {
+        self.routes.subscribe = Arc::new(change);
+        self
+    }
+
+    /// Changes the bounds of every session.
+    pub fn session(mut self, change: impl Fn(&mut SessionOptions) + Send + Sync + 'static) -> Self {
+        self.routes.session = Arc::new(change);
+        self
+    }
+
+    /// Changes the bounds of every WebSocket.
+    pub fn ws(mut self, change: impl Fn(&mut WsOptions) + Send + Sync + 'static) -> Self {
+        self.routes.ws = Arc::new(change);
+        self
+    }
+
+    /// Handles inbound messages, with the first channel that the client asked for.
+    pub fn on_message<F, Fut>(mut self, handler: F) -> Self
+    where
+        F: Fn(Channel, Inbound) -> Fut + Send + Sync + 'static,
+        Fut: Future + Send + 'static,
+        Fut::Output: Into<Reply>,
+    {
+        self.routes.handler = Some(Arc::new(move |channel, message| {
+            handler(channel, message).map(Into::into).boxed()
+        }));
+        self
+    }
+
+    /// Adds routes or layers.
+    pub fn app(mut self, change: impl FnOnce(Router, &Hub) -> Router + Send + 'static) -> Self {
+        self.app = Box::new(change);
+        self
+    }
+
+    /// Changes the bounds of `dualcast::serve`.
+    pub fn options(mut self, change: impl FnOnce(&mut ServerOptions) + Send + 'static) -> Self {
+        self.options = Box::new(change);
+        self
+    }
+
+    /// Makes the server feel at once when a client stops reading, together with [`Dial::slow`](crate::Dial::slow): a small send
+    /// buffer and small batches.
+    pub fn small_buffers(mut self) -> Self {
+        self.send_buffer_bytes = 4_096;
+        let before = self.routes.session;
+        self.routes.session = Arc::new(move |options| {
+            before(options);
+            options.max_batch_bytes = 16 << 10;
+        });
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Panics
+    ///
+    /// If it can't listen.
+    pub async fn start(self) -> Server {
+        let Self {
+            under,
+            hub,
+            routes,
+            app,
+            options,
+            send_buffer_bytes,
+        } = self;
+        let hub = hub.build().expect("the limits hold together");
+        let router = Router::new()
+            .route("/sse", any(sse))
+            .route("/ws", any(ws))
+            .route("/say", post(say))
+            .with_state((hub.clone(), routes));
+        let app = app(router, &hub);
+        Server::start(under, hub, app, options, send_buffer_bytes).await
+    }
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    channels: String,
+    /// Whose session it is.
+    who: Option<String>,
+}
+
+type Shared = State<(Hub, Routes)>;
+
+async fn sse(
+    State((hub, routes)): Shared,
+    Query(asked): Query<Asked>,
+    mut sse: Sse,
+) -> Result<Response, Error> {
+    if let Some(who) = &asked.who {
+        sse = sse.identity(Identity::new(who.as_str()));
+    }
+    let subscribe = asked.subscribe(&hub, &routes)?;
+    Ok(sse.options(|options| routes.tell(options)).subscribe(subscribe))
+}
+
+async fn ws(State((hub, routes)): Shared, Query(asked): Query<Asked>, mut ws: Ws) -> Result<Response, Error> {
+    if let Some(who) = &asked.who {
+        ws = ws.identity(Identity::new(who.as_str()));
+    }
+    let subscribe = asked.subscribe(&hub, &routes)?;
+    if let Some(handler) = &routes.handler {
+        let (handler, channel) = (Arc::clone(handler), asked.first(&hub)?);
+        ws = ws.on_message(move |message| handler(channel.clone(), message));
+    }
+    let ws = ws.options(|options| {
+        routes.tell(&mut options.session);
+        (routes.ws)(options);
+    });
+    Ok(ws.subscribe(subscribe))
+}
+
+async fn say(
+    State((hub, routes)): Shared,
+    Query(asked): Query<Asked>,
+    message: Inbound,
+) -> Result<Response, Error> {
+    let handler = routes.handler.expect("the test handles messages");
+    Ok(handler(asked.first(&hub)?, message).await.into_response())
+}
+
+impl Asked {
+    fn subscribe(&self, hub: &Hub, routes: &Routes) -> Result<Subscribe, Error> {
+        let names = self
+            .channels
+            .split(',')
+            .map(|name| Ok(hub.channel(name)?.name().clone()));
+        let names: Vec<_> = names.collect::<Result<_, Error>>()?;
+        Ok((routes.subscribe)(hub.subscribe(names)))
+    }
+
+    fn first(&self, hub: &Hub) -> Result<Channel, Error> {
+        Ok(hub.channel(self.channels.split(',').next().unwrap_or(""))?)
+    }
+}
+
+impl Routes {
+    fn tell(&self, options: &mut SessionOptions) {
+        options.heartbeat = NEVER;
+        (self.session)(options);
+    }
+}
+
+/// A sign of life that comes when nobody expects it would be in the way of most tests.
+const NEVER: Duration = Duration::from_secs(3_600);
