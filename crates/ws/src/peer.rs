@@ -219,3 +219,43 @@ fn reason(error: &tungstenite::Error) -> CloseReason {
         _ => CloseReason::Left,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::time;
+
+    use super::*;
+
+    /// An empty ping from a client, masked with zeros, and the pong that answers it.
+    const PING: [u8; 6] = [0x89, 0x80, 0, 0, 0, 0];
+    const PONG_BYTES: usize = 2;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_pings_without_reading_costs_no_more_than_a_few_pongs() {
+        const PINGS: usize = 5_000;
+        let (near, mut far) = duplex(64);
+        let mut peer = WsPeer::new(Line::new(near), Bytes::new(), None, &WsOptions::default()).await;
+        let mut session = std::pin::pin!(poll_fn(move |cx| {
+            let _ = peer.line().poll_drain(cx);
+            peer.poll_hear(cx)
+        }));
+        let mut arrived = Vec::new();
+        let client = async {
+            far.write_all(&PING.repeat(PINGS)).await.unwrap();
+            let mut buffer = [0; 64];
+            while let Ok(read) = time::timeout(Duration::from_secs(1), far.read(&mut buffer)).await {
+                arrived.extend_from_slice(&buffer[..read.unwrap()]);
+            }
+        };
+        tokio::select! {
+            reason = &mut session => panic!("{reason}"),
+            () = client => {}
+        }
+        let pongs = arrived.len() / PONG_BYTES;
+        assert!(pongs > 0 && pongs < PINGS / 2, "{pongs} pongs were kept");
+    }
+}
