@@ -1,4 +1,4 @@
-//! Which crate may know which: `core <- {http <- {sse, ws}} <- dualcast <- {examples, tests}`.
+//! Which crate may know which: `core <- {http <- {sse, ws}} <- dualcast <- {examples, tests, bench}`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Whom of us a crate may name. The examples are not listed: they know what a user knows.
-const EDGES: [(&str, &[&str]); 6] = [
+const EDGES: [(&str, &[&str]); 7] = [
     ("dualcast-core", &[]),
     ("dualcast-http", &["dualcast-core"]),
     ("dualcast-sse", &["dualcast-core", "dualcast-http"]),
@@ -16,6 +16,7 @@ const EDGES: [(&str, &[&str]); 6] = [
         "dualcast",
         &["dualcast-core", "dualcast-http", "dualcast-sse", "dualcast-ws"],
     ),
+    ("dualcast-bench", &["dualcast"]),
     ("dualcast-tests", &["dualcast"]),
 ];
 

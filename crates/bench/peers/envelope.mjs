@@ -1,0 +1,18 @@
+// What stands around a message, with the same parts as Dualcast's: made once, for everybody.
+
+let last = 0;
+
+export function envelope(text) {
+    const id = String(++last);
+    return {
+        id,
+        event: `id: ${id}\ndata: ${text}\n\n`,
+        json: JSON.stringify({ id, event: "message", data: text }),
+    };
+}
+
+/** Where to listen: `ADDR`, as the bench sets it. */
+export function address() {
+    const [hostname, port] = (process.env.ADDR ?? "127.0.0.1:3000").split(":");
+    return { hostname, port: Number(port) };
+}

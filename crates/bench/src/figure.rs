@@ -1,0 +1,76 @@
+//! Figures: what a scenario answers.
+
+use serde::Serialize;
+
+/// What is measured, and in which unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Metric {
+    pub(crate) name: &'static str,
+    pub(crate) direction: Direction,
+}
+
+/// Which of two values is the better one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Direction {
+    Less,
+    More,
+    /// It says what happened: a ratio means nothing.
+    Neither,
+}
+
+const fn less(name: &'static str) -> Metric {
+    Metric {
+        name,
+        direction: Direction::Less,
+    }
+}
+
+const fn more(name: &'static str) -> Metric {
+    Metric {
+        name,
+        direction: Direction::More,
+    }
+}
+
+const fn told(name: &'static str) -> Metric {
+    Metric {
+        name,
+        direction: Direction::Neither,
+    }
+}
+
+pub(crate) const CPU_PER_DELIVERY: Metric = less("server CPU, µs a delivery");
+pub(crate) const DELIVERIES: Metric = more("1,000 deliveries a second");
+pub(crate) const LATENCY_P50: Metric = less("p50, ms");
+pub(crate) const LATENCY_P95: Metric = less("p95, ms");
+pub(crate) const LATENCY_P99: Metric = less("p99, ms");
+pub(crate) const MEMORY_PER_CONNECTION: Metric = told("KiB each");
+pub(crate) const MEMORY_PER_CHANNEL: Metric = less("KiB a quiet channel");
+pub(crate) const CONNECTIONS: Metric = more("1,000 connections a second");
+pub(crate) const CPU_PER_CONNECTION: Metric = less("server CPU, µs a connection");
+pub(crate) const RETRIES: Metric = told("connections that TCP tried again");
+pub(crate) const RESUMES: Metric = more("1,000 resumes a second");
+pub(crate) const CPU_PER_RESUME: Metric = less("server CPU, µs a resume");
+pub(crate) const LATE: Metric = told("deliveries later than 5 s");
+pub(crate) const SHARE: Metric = told("%");
+pub(crate) const PUBLISHES: Metric = more("million messages a second");
+
+/// One measured value.
+#[derive(Debug, Clone)]
+pub(crate) struct Figure {
+    /// What sets it apart from others of the scenario: "32 in flight".
+    pub(crate) case: String,
+    pub(crate) metric: Metric,
+    pub(crate) value: f64,
+}
+
+impl Figure {
+    pub(crate) fn new(case: &str, metric: Metric, value: f64) -> Self {
+        Self {
+            case: case.into(),
+            metric,
+            value,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! cargo run --release -p dualcast-bench
+//!
+//! Measures Dualcast against the machine's limit and against what one writes by hand. `docs/performance.md` says how to read it.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod figure;
+mod load;
+mod process;
+mod report;
+mod scenarios;
+mod server;
+mod servers;
+mod single;
+mod suite;
+mod target;
+
+use std::io::Write;
+
+use anyhow::{Result, ensure};
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Measures how a server fans out to Server-Sent Events and WebSocket clients.
+///
+/// Without a command it runs every scenario over every server, and prints a table.
+#[derive(Debug, Parser)]
+#[command(name = "bench", args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    suite: suite::Suite,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Drives one server once, whatever it is
+    Load(Box<single::Single>),
+    /// Runs one of the servers that Dualcast is compared with, at the address in ADDR
+    Serve {
+        #[arg(value_enum)]
+        role: Role,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Role {
+    /// One thread, one system call for each delivery
+    Floor,
+    /// One thread, one system call for all that one wake brought
+    Joined,
+    /// tokio's broadcast behind axum's own Server-Sent Events and WebSocket
+    ByHand,
+    /// Dualcast, with a channel for each path
+    Rooms,
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    let said = match cli.command {
+        None => {
+            let report = cli.suite.run()?;
+            std::io::stdout().write_all(report.table().as_bytes())?;
+            ensure!(
+                report.is_whole(),
+                "something was refused: the table says what, and why"
+            );
+            return Ok(());
+        }
+        Some(Command::Load(single)) => single.run()?,
+        Some(Command::Serve { role }) => {
+            return match role {
+                Role::Floor => servers::floor::run(servers::floor::Writing::Each),
+                Role::Joined => servers::floor::run(servers::floor::Writing::Joined),
+                Role::ByHand => servers::by_hand::run(),
+                Role::Rooms => servers::rooms::run(),
+            };
+        }
+    };
+    std::io::stdout().write_all(said.as_bytes())?;
+    Ok(())
+}

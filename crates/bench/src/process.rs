@@ -1,0 +1,56 @@
+//! What the kernel says of a server's process. Linux only: it is read from `/proc` (proc(5)).
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+/// A running process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Process(pub(crate) u32);
+
+impl Process {
+    /// The time that its threads ran on a processor, in the kernel and out of it. To the nanosecond, where `/proc/PID/stat` counts
+    /// ticks of ten milliseconds. A thread that ended takes its time with it: pools that shrink are counted too low.
+    pub(crate) fn cpu(self) -> Result<Duration> {
+        let tasks = format!("/proc/{}/task", self.0);
+        let mut all = 0;
+        for task in fs::read_dir(&tasks).with_context(|| format!("no process {}", self.0))? {
+            // A thread may end while we look.
+            let Ok(times) = fs::read_to_string(task?.path().join("schedstat")) else {
+                continue;
+            };
+            let ran = times
+                .split_ascii_whitespace()
+                .next()
+                .context("an empty schedstat")?;
+            all += ran.parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(all))
+    }
+
+    /// What of it is in memory, in bytes.
+    pub(crate) fn resident(self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0));
+        let status = status.with_context(|| format!("no process {}", self.0))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.split_ascii_whitespace().next());
+        Ok(kibibytes.context("a status without VmRSS")?.parse::<u64>()? << 10)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_works_takes_time_and_memory() {
+        let process = Process(std::process::id());
+        let before = process.cpu().unwrap();
+        let mut memory = vec![0u8; 8 << 20];
+        while process.cpu().unwrap() - before < Duration::from_millis(5) {
+            memory.iter_mut().for_each(|byte| *byte = byte.wrapping_add(1));
+        }
+        assert!(process.resident().unwrap() >= memory.len() as u64);
+    }
+}

@@ -1,0 +1,320 @@
+//! The report: a table of medians with their ratios to the floor, and everything that was measured, as JSON.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::figure::{Direction, Figure, Metric};
+use crate::server::{FLOOR, JOINED};
+use crate::target::Transport;
+
+/// Everything that was measured in one run of the bench.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    machine: Machine,
+    rounds: usize,
+    /// In the order of the table's columns.
+    servers: Vec<String>,
+    scenarios: Vec<Section>,
+}
+
+/// One scenario's part of the table.
+#[derive(Debug, Serialize)]
+pub(crate) struct Section {
+    title: String,
+    rows: Vec<Row>,
+    /// Measurements that are not reported, and why.
+    refused: Vec<Refused>,
+}
+
+#[derive(Debug, Serialize)]
+struct Refused {
+    server: String,
+    transport: Option<Transport>,
+    why: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    transport: Option<Transport>,
+    case: String,
+    metric: Metric,
+    /// Each server's values, one a round.
+    values: BTreeMap<String, Vec<f64>>,
+}
+
+/// Where it was measured.
+#[derive(Debug, Serialize)]
+struct Machine {
+    processor: String,
+    cores: usize,
+    kernel: String,
+}
+
+impl Report {
+    pub(crate) fn new(rounds: usize, servers: Vec<String>) -> Self {
+        Self {
+            machine: Machine::this(),
+            rounds,
+            servers,
+            scenarios: Vec::new(),
+        }
+    }
+
+    pub(crate) fn begin(&mut self, title: String) -> &mut Section {
+        self.scenarios.push(Section {
+            title,
+            rows: Vec::new(),
+            refused: Vec::new(),
+        });
+        let at = self.scenarios.len() - 1;
+        &mut self.scenarios[at]
+    }
+
+    /// The table, in Markdown.
+    pub(crate) fn table(&self) -> String {
+        let Machine {
+            processor,
+            cores,
+            kernel,
+        } = &self.machine;
+        let rounds = match self.rounds {
+            1 => "one round".into(),
+            rounds => format!("the median of {rounds} rounds"),
+        };
+        let mut table = format!("{processor}, {cores} cores, Linux {kernel}; each figure is {rounds}.\n");
+        for section in &self.scenarios {
+            table += &section.table(&self.servers);
+        }
+        table
+    }
+
+    pub(crate) fn write_json(&self, path: &Path) -> Result<()> {
+        let json = serde_json::to_string_pretty(self)?;
+        fs::write(path, json + "\n").with_context(|| format!("can't write {}", path.display()))
+    }
+
+    /// Whether every measurement is reported.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.scenarios.iter().all(|section| section.refused.is_empty())
+    }
+
+    /// Puts the table into a document, between two marks.
+    pub(crate) fn write_into(&self, path: &Path) -> Result<()> {
+        let text = fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
+        let marks = || format!("{} has no lines `{BEGIN}` and `{END}`", path.display());
+        let (before, rest) = text.split_once(BEGIN).with_context(marks)?;
+        let (_, after) = rest.split_once(END).with_context(marks)?;
+        let whole = format!("{before}{BEGIN}\n\n{}\n{END}{after}", self.table());
+        fs::write(path, whole).with_context(|| format!("can't write {}", path.display()))
+    }
+}
+
+const BEGIN: &str = "<!-- the table begins -->";
+const END: &str = "<!-- the table ends -->";
+
+impl Section {
+    /// Adds what one server did in one round.
+    pub(crate) fn add(&mut self, server: &str, transport: Option<Transport>, figures: Vec<Figure>) {
+        for Figure { case, metric, value } in figures {
+            let is_row = |row: &Row| row.transport == transport && row.case == case && row.metric == metric;
+            let at = self.rows.iter().position(is_row).unwrap_or_else(|| {
+                self.rows.push(Row {
+                    transport,
+                    case,
+                    metric,
+                    values: BTreeMap::new(),
+                });
+                self.rows.len() - 1
+            });
+            self.rows[at].values.entry(server.into()).or_default().push(value);
+        }
+    }
+
+    /// Notes that a server has no figures in a round: it lost something, or failed.
+    pub(crate) fn refuse(&mut self, server: &str, transport: Option<Transport>, why: &anyhow::Error) {
+        self.refused.push(Refused {
+            server: server.into(),
+            transport,
+            why: format!("{why:#}"),
+        });
+    }
+
+    fn table(&self, servers: &[String]) -> String {
+        let columns: Vec<_> = servers
+            .iter()
+            .filter(|name| self.rows.iter().any(|row| row.values.contains_key(*name)))
+            .collect();
+        let mut table = format!("\n### {}\n\n| ", self.title);
+        for name in &columns {
+            table += &format!("| {name} ");
+        }
+        table += "| spread |\n|---|";
+        table += &"---:|".repeat(columns.len() + 1);
+        let mut rows: Vec<_> = self.rows.iter().collect();
+        rows.sort_by_key(|row| row.transport);
+        for row in rows {
+            table += &format!("\n| {} ", row.label());
+            for name in &columns {
+                table += &format!("| {} ", row.cell(name));
+            }
+            table += &format!("| {} |", row.spread());
+        }
+        table += "\n";
+        for Refused {
+            server,
+            transport,
+            why,
+        } in &self.refused
+        {
+            let transport = transport.map_or(String::new(), |transport| format!(", {}", transport.name()));
+            table += &format!("\nRefused: {server}{transport}: {why}.\n");
+        }
+        table
+    }
+}
+
+impl Row {
+    fn label(&self) -> String {
+        let transport = self.transport.map(Transport::name);
+        let parts = [transport, Some(&self.case), Some(self.metric.name)];
+        let parts: Vec<_> = parts
+            .into_iter()
+            .flatten()
+            .filter(|part| !part.is_empty())
+            .collect();
+        parts.join(", ")
+    }
+
+    fn cell(&self, server: &str) -> String {
+        let Some(values) = self.values.get(server) else {
+            return "–".into();
+        };
+        let value = rounded(median(values));
+        let is_limit = server == FLOOR || server == JOINED;
+        match self.ratio(values) {
+            Some(ratio) if !is_limit => format!("{value} ({ratio:.2} x)"),
+            _ => value,
+        }
+    }
+
+    /// How a server compares with the limit. Each round is compared with itself: whatever else the machine had to do then, it had to
+    /// do for both.
+    fn ratio(&self, values: &[f64]) -> Option<f64> {
+        let better = match self.metric.direction {
+            Direction::Less => f64::min,
+            Direction::More => f64::max,
+            Direction::Neither => return None,
+        };
+        let limits: Vec<_> = [FLOOR, JOINED]
+            .iter()
+            .filter_map(|name| self.values.get(*name))
+            .collect();
+        let limit = |round: usize| {
+            limits
+                .iter()
+                .filter_map(|values| values.get(round))
+                .copied()
+                .reduce(better)
+        };
+        let ratios = values
+            .iter()
+            .enumerate()
+            .map(|(round, value)| Some(value / limit(round)?));
+        ratios
+            .collect::<Option<Vec<_>>>()
+            .map(|ratios| median(&ratios))
+            .filter(|ratio| ratio.is_finite())
+    }
+
+    /// By how much the rounds differ: the widest of the servers, as a share of its median, half to either side.
+    fn spread(&self) -> String {
+        let spread = |values: &Vec<f64>| {
+            let least = values.iter().copied().reduce(f64::min)?;
+            let most = values.iter().copied().reduce(f64::max)?;
+            let middle = median(values);
+            (values.len() > 1 && middle != 0.0).then(|| (most - least) / 2.0 / middle.abs())
+        };
+        match self.values.values().filter_map(spread).reduce(f64::max) {
+            Some(share) if self.metric.direction != Direction::Neither => format!("±{:.0} %", share * 100.0),
+            _ => String::new(),
+        }
+    }
+}
+
+impl Machine {
+    fn this() -> Self {
+        let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let name = cpus
+            .lines()
+            .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        Self {
+            processor: name.map_or("an unnamed processor", |(_, name)| name).into(),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")
+                .unwrap_or_default()
+                .trim()
+                .into(),
+        }
+    }
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => f64::NAN,
+        length if length % 2 == 1 => sorted[length / 2],
+        length => f64::midpoint(sorted[length / 2 - 1], sorted[length / 2]),
+    }
+}
+
+/// Three digits, as many as can be believed.
+fn rounded(value: f64) -> String {
+    match value.abs() {
+        size if size >= 99.5 || size == 0.0 => format!("{value:.0}"),
+        size if size >= 9.95 => format!("{value:.1}"),
+        size if size >= 0.095 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figure;
+
+    fn report() -> Report {
+        let mut report = Report::new(3, vec![FLOOR.into(), JOINED.into(), "Dualcast".into()]);
+        let section = report.begin("Fan-out".into());
+        for (floor, joined, dualcast) in [(3.0, 4.0, 6.0), (2.0, 1.0, 2.0), (5.0, 9.0, 20.0)] {
+            for (server, value) in [(FLOOR, floor), (JOINED, joined), ("Dualcast", dualcast)] {
+                let figure = Figure::new("4 in flight", figure::CPU_PER_DELIVERY, value);
+                section.add(server, Some(Transport::Ws), vec![figure]);
+            }
+        }
+        report
+    }
+
+    #[test]
+    fn each_round_is_compared_with_its_own_limit() {
+        let table = report().table();
+        let row = table.lines().last().unwrap();
+        let expected =
+            "| WebSocket, 4 in flight, server CPU, µs a delivery | 3.00 | 4.00 | 6.00 (2.00 x) | ±150 % |";
+        assert_eq!(row, expected);
+        assert!(
+            table.contains("| | floor | joined | Dualcast | spread |"),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn figures_have_three_digits() {
+        let texts = [1234.5, 99.4, 9.876, 0.5, 0.0123, 0.0].map(rounded);
+        assert_eq!(texts, ["1234", "99.4", "9.88", "0.50", "0.012", "0"]);
+    }
+}

@@ -1,0 +1,197 @@
+//! What is measured: each scenario drives one server in one way, and answers figures.
+
+mod channels;
+mod connect;
+mod fan_out;
+mod idle;
+mod paced;
+mod publish;
+mod resume;
+mod stalled;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use hdrhistogram::Histogram;
+
+use crate::figure::Figure;
+use crate::server::{self, Server};
+use crate::target::Transport;
+
+/// The scenarios, in the order of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Scenario {
+    /// 1,000 connections, and 1, 4 and 32 messages in flight
+    FanOut,
+    /// 1,000 connections, and 50 messages a second
+    Paced,
+    /// The memory of connections to which nothing comes
+    Idle,
+    /// Connections as fast as they can be made
+    Connect,
+    /// A crowd that was cut off, and comes back with its cursor
+    Resume,
+    /// Clients that don't read, beside others that do
+    Stalled,
+    /// The same traffic, beside more and more channels
+    Channels,
+    /// Publishing to nobody, in one process
+    Publish,
+}
+
+/// How large everything is.
+#[derive(Debug, Clone)]
+pub(crate) struct Sizes {
+    /// The connections of a scenario that does not name its own.
+    pub(crate) connections: usize,
+    /// The size of a payload.
+    pub(crate) message_bytes: usize,
+    /// How long one figure is measured for.
+    pub(crate) measured: Duration,
+    pub(crate) warm_up: Duration,
+    pub(crate) paced: Duration,
+    pub(crate) idle_connections: usize,
+    pub(crate) connecting: usize,
+    pub(crate) resuming: usize,
+    pub(crate) stalled: Duration,
+    pub(crate) channels: &'static [usize],
+    pub(crate) publishes: u64,
+}
+
+impl Sizes {
+    pub(crate) const FULL: Self = Self {
+        connections: 1_000,
+        message_bytes: 128,
+        measured: Duration::from_millis(2_000),
+        warm_up: Duration::from_millis(300),
+        paced: Duration::from_secs(5),
+        idle_connections: 9_000,
+        connecting: 5_000,
+        resuming: 5_000,
+        stalled: Duration::from_secs(15),
+        channels: &[10, 1_000, 100_000],
+        publishes: 2_000_000,
+    };
+
+    /// Small enough to see quickly whether everything runs. Its figures say little.
+    pub(crate) const QUICK: Self = Self {
+        connections: 200,
+        message_bytes: 128,
+        measured: Duration::from_millis(400),
+        warm_up: Duration::from_millis(100),
+        paced: Duration::from_secs(1),
+        idle_connections: 1_000,
+        connecting: 1_000,
+        resuming: 1_000,
+        stalled: Duration::from_secs(2),
+        channels: &[10, 1_000],
+        publishes: 100_000,
+    };
+}
+
+impl Scenario {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::FanOut,
+        Self::Paced,
+        Self::Idle,
+        Self::Connect,
+        Self::Resume,
+        Self::Stalled,
+        Self::Channels,
+        Self::Publish,
+    ];
+
+    /// What stands above its figures.
+    pub(crate) fn title(self, sizes: &Sizes) -> String {
+        let (connections, bytes) = (sizes.connections, sizes.message_bytes);
+        match self {
+            Self::FanOut => {
+                format!("Fan-out to {connections} connections, {bytes} bytes, a window in flight")
+            }
+            Self::Paced => format!(
+                "{} messages a second to {connections} connections",
+                paced::MESSAGES_PER_SECOND
+            ),
+            Self::Idle => format!("Idle memory, {} connections", sizes.idle_connections),
+            Self::Connect => format!("{} connections as fast as possible", sizes.connecting),
+            Self::Resume => format!(
+                "{} clients cut off, {} messages missed, all back at once",
+                sizes.resuming,
+                resume::MISSED
+            ),
+            Self::Stalled => format!(
+                "{} of {connections} clients that don't read, {} messages of {} bytes a second for {} s",
+                stalled::count(sizes),
+                stalled::MESSAGES_PER_SECOND,
+                stalled::MESSAGE_BYTES,
+                sizes.stalled.as_secs()
+            ),
+            Self::Channels => format!(
+                "Ten channels with {} connections each, beside others that are quiet",
+                connections / channels::BUSY
+            ),
+            Self::Publish => "Publishing to nobody, in one process and thread".into(),
+        }
+    }
+
+    /// Whether a server can do what this measures.
+    pub(crate) fn suits(self, server: &Server, transport: Option<Transport>) -> bool {
+        let is = |name| server.name == name;
+        if transport.is_some_and(|transport| !server.dialect.has(transport)) {
+            return false;
+        }
+        match self {
+            Self::Channels => server.dialect.many_channels,
+            Self::Resume => server.dialect.resumes && !is(server::ROOMS),
+            // No clients, no server: what stands for each is in the scenario.
+            Self::Publish => is(server::FLOOR) || is(server::BY_HAND) || is(server::DUALCAST),
+            // The two floors differ in nothing but how they write what came together.
+            Self::Idle | Self::Connect | Self::Stalled => !is(server::JOINED) && !is(server::ROOMS),
+            Self::FanOut | Self::Paced => !is(server::ROOMS),
+        }
+    }
+
+    /// Whether it has anything to do with transports.
+    pub(crate) fn transports(self) -> &'static [Option<Transport>] {
+        match self {
+            Self::Publish => &[None],
+            _ => &[Some(Transport::Sse), Some(Transport::Ws)],
+        }
+    }
+
+    /// Measures one server, once.
+    pub(crate) fn run(
+        self,
+        server: &Server,
+        transport: Option<Transport>,
+        sizes: &Sizes,
+    ) -> Result<Vec<Figure>> {
+        let Some(transport) = transport else {
+            return publish::run(server, sizes);
+        };
+        match self {
+            Self::FanOut => fan_out::run(server, transport, sizes),
+            Self::Paced => paced::run(server, transport, sizes),
+            Self::Idle => idle::run(server, transport, sizes),
+            Self::Connect => connect::run(server, transport, sizes),
+            Self::Resume => resume::run(server, transport, sizes),
+            Self::Stalled => stalled::run(server, transport, sizes),
+            Self::Channels => channels::run(server, transport, sizes),
+            Self::Publish => publish::run(server, sizes),
+        }
+    }
+}
+
+/// A quantile of a histogram of nanoseconds, in milliseconds.
+fn milliseconds(histogram: &Histogram<u64>, quantile: f64) -> f64 {
+    histogram.value_at_quantile(quantile) as f64 / 1e6
+}
+
+fn microseconds_each(time: Duration, count: u64) -> f64 {
+    time.as_secs_f64() * 1e6 / count as f64
+}
+
+fn kibibytes_each(bytes: i64, count: usize) -> f64 {
+    bytes as f64 / 1_024.0 / count as f64
+}

@@ -1,0 +1,207 @@
+//! The servers that are measured: which there are, and how one is started and ended.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+use crate::process::Process;
+use crate::target::{Dialect, Target};
+
+/// A server that can be measured.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Server {
+    /// Its name in the table.
+    pub(crate) name: String,
+    #[serde(flatten)]
+    life: Life,
+    pub(crate) dialect: Dialect,
+    /// Where its program is started.
+    #[serde(skip)]
+    directory: PathBuf,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Life {
+    /// Started for each measurement, by this program with these arguments. It gets `ADDR=127.0.0.1:0`, and says on standard error
+    /// at which `http://` address it listens.
+    Started { start: Vec<String> },
+    /// Somebody else's, at this address. Its process is watched, and left alone.
+    Running { address: String, pid: u32 },
+}
+
+/// What the servers that come with the bench are called.
+pub(crate) const FLOOR: &str = "floor";
+pub(crate) const JOINED: &str = "joined";
+pub(crate) const BY_HAND: &str = "by hand";
+pub(crate) const DUALCAST: &str = "Dualcast";
+/// Dualcast, with a channel for each path.
+pub(crate) const ROOMS: &str = "Dualcast's rooms";
+
+impl Server {
+    /// Those that need nothing but this repository.
+    pub(crate) fn built_in() -> Result<Vec<Self>> {
+        let bench = std::env::current_exe()?;
+        let own = |name: &str, role: &str, dialect| Self {
+            name: name.into(),
+            life: Life::Started {
+                start: vec![bench.display().to_string(), "serve".into(), role.into()],
+            },
+            dialect,
+            directory: ".".into(),
+        };
+        let hello = Self {
+            life: Life::Started {
+                start: vec![hello_beside(&bench)?.display().to_string()],
+            },
+            ..own(DUALCAST, "", routes("", true))
+        };
+        Ok(vec![
+            own(FLOOR, "floor", routes("/{channel}", true)),
+            own(JOINED, "joined", routes("/{channel}", true)),
+            own(BY_HAND, "by-hand", routes("/{channel}", false)),
+            hello,
+            own(ROOMS, "rooms", routes("/{channel}", true)),
+        ])
+    }
+
+    /// One that is described in a JSON file. Its program is started in that file's directory.
+    pub(crate) fn described(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
+        let mut server: Self =
+            serde_json::from_str(&text).with_context(|| format!("{} describes no server", path.display()))?;
+        server.directory = path.parent().unwrap_or(Path::new(".")).into();
+        Ok(server)
+    }
+
+    /// The peers from npm whose packages are installed.
+    pub(crate) fn installed_peers() -> Result<Vec<Self>> {
+        let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
+        let installed = |(package, file): &(&str, &str)| {
+            peers
+                .join("node_modules")
+                .join(package)
+                .exists()
+                .then(|| peers.join(file))
+        };
+        let files = [("ws", "ws.json"), ("bun", "bun.json")];
+        files
+            .iter()
+            .filter_map(installed)
+            .map(|file| Self::described(&file))
+            .collect()
+    }
+
+    /// Starts it, if it doesn't run already.
+    pub(crate) fn start(&self) -> Result<Running> {
+        let started = match &self.life {
+            Life::Running { address, pid } => Running {
+                target: Target::new(address, self.dialect.clone())?,
+                process: Process(*pid),
+                child: None,
+            },
+            Life::Started { start } => self
+                .spawn(start)
+                .with_context(|| format!("can't start {}", self.name))?,
+        };
+        Ok(started)
+    }
+
+    fn spawn(&self, start: &[String]) -> Result<Running> {
+        let (program, arguments) = start.split_first().context("`start` is empty")?;
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .current_dir(&self.directory)
+            .env("ADDR", "127.0.0.1:0");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let stderr = child.stderr.take();
+        // From here on it is ended whatever happens.
+        let child = Owned(child);
+        let mut errors = BufReader::new(stderr.context("no standard error")?);
+        let mut said = String::new();
+        let address = loop {
+            let before = said.len();
+            ensure!(errors.read_line(&mut said)? > 0, "it ended, and said: {said}");
+            if let Some((_, address)) = said[before..].split_once("http://") {
+                break address.trim().trim_end_matches('/').to_owned();
+            }
+        };
+        // A pipe that nobody empties would hold it up.
+        thread::spawn(move || drop(errors.read_to_end(&mut Vec::new())));
+        Ok(Running {
+            target: Target::new(&address, self.dialect.clone())?,
+            process: Process(child.0.id()),
+            child: Some(child),
+        })
+    }
+}
+
+/// A server that runs. It is ended when this is dropped, if we started it.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) target: Target,
+    pub(crate) process: Process,
+    #[expect(dead_code, reason = "ends the process when it is dropped")]
+    child: Option<Owned>,
+}
+
+#[derive(Debug)]
+struct Owned(Child);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// The routes that all of ours have.
+fn routes(below: &str, resumes: bool) -> Dialect {
+    Dialect {
+        sse: Some(format!("{below}/sse")),
+        ws: Some(format!("{below}/ws")),
+        ws_hello: None,
+        headers: Vec::new(),
+        publish: format!("{below}/publish"),
+        publish_body: "{message}".into(),
+        publish_headers: vec!["content-type: text/plain".into()],
+        pipelining: true,
+        resumes,
+        many_channels: !below.is_empty(),
+    }
+}
+
+/// The example `hello`, built like ourselves: in the same directory.
+fn hello_beside(bench: &Path) -> Result<PathBuf> {
+    let hello = bench.with_file_name("hello");
+    if let Some(cargo) = std::env::var_os("CARGO") {
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--locked", "--package", "hello"]);
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        let built = build
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()
+            .context("can't run cargo")?;
+        ensure!(built.success(), "can't build the example `hello`");
+    }
+    if !hello.exists() {
+        bail!(
+            "there is no {}: build it with `cargo build --release -p hello`",
+            hello.display()
+        );
+    }
+    Ok(hello)
+}

@@ -1,0 +1,145 @@
+//! One measurement of any server, described by options.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::load::{Crowd, Fleet, Load};
+use crate::process::Process;
+use crate::target::{Dialect, Target, Transport};
+
+/// What to drive, and how. In every text `{channel}` stands for the number of a channel.
+#[derive(Debug, Args)]
+pub(crate) struct Single {
+    /// What subscribers open: http://HOST:PORT/PATH for Server-Sent Events, ws://HOST:PORT/PATH for WebSocket
+    url: String,
+    /// The path to publish to, by POST, on the same host
+    #[arg(long, default_value = "/publish")]
+    publish: String,
+    /// The body of that POST; `{message}` stands for what is published
+    #[arg(long, default_value = "{message}")]
+    publish_body: String,
+    /// A header of that POST, `name: value`
+    #[arg(long)]
+    publish_header: Vec<String>,
+    /// A header of a subscriber's request, `name: value`
+    #[arg(long)]
+    header: Vec<String>,
+    /// A text that a WebSocket client sends once it is open
+    #[arg(long)]
+    hello: Option<String>,
+    /// Publish the next message when the last was answered: for servers that don't take requests ahead
+    #[arg(long)]
+    no_pipelining: bool,
+    /// The server's process, to learn what it takes
+    #[arg(long)]
+    pid: Option<u32>,
+    /// How many connections
+    #[arg(long, default_value_t = 1_000)]
+    connections: usize,
+    /// How many of them connect at a time
+    #[arg(long, default_value_t = 200)]
+    at_once: usize,
+    /// Over how many channels they and the messages spread
+    #[arg(long, default_value_t = 1)]
+    channels: usize,
+    /// The size of a message, in bytes; at least 16
+    #[arg(long, default_value_t = 128)]
+    bytes: usize,
+    /// How many messages are in flight
+    #[arg(long, default_value_t = 1, conflicts_with = "rate")]
+    in_flight: usize,
+    /// How many messages to publish a second, instead
+    #[arg(long)]
+    rate: Option<f64>,
+    /// For how long, in seconds
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+}
+
+impl Single {
+    pub(crate) fn run(self) -> Result<String> {
+        let (transport, rest) = match self.url.split_once("://") {
+            Some(("http", rest)) => (Transport::Sse, rest),
+            Some(("ws", rest)) => (Transport::Ws, rest),
+            _ => bail!("{} begins with neither http:// nor ws://", self.url),
+        };
+        let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let path = Some(format!("/{path}"));
+        let dialect = Dialect {
+            sse: path.clone(),
+            ws: path,
+            ws_hello: self.hello,
+            headers: self.header,
+            publish: self.publish,
+            publish_body: self.publish_body,
+            publish_headers: self.publish_header,
+            pipelining: !self.no_pipelining,
+            resumes: false,
+            many_channels: self.channels > 1,
+        };
+        let target = Target::new(address, dialect)?;
+        let process = self.pid.map(Process);
+        let resident = || process.map(Process::resident).transpose();
+        let cpu = || process.map(Process::cpu).transpose();
+
+        let mut fleet = Fleet::new(&target, transport, self.channels)?;
+        let memory = resident()?;
+        let crowd = Crowd {
+            connections: self.connections,
+            at_once: self.at_once,
+            channels: self.channels,
+        };
+        let connected = fleet.connect(crowd)?;
+        let memory = memory.zip(resident()?);
+        let before = cpu()?;
+        let load = Load {
+            bytes: self.bytes,
+            channels: self.channels,
+        };
+        let duration = Duration::try_from_secs_f64(self.seconds).context("no such duration")?;
+        let run = match self.rate {
+            None => fleet.closed_loop(load, self.in_flight, duration)?,
+            Some(rate) => fleet.open_loop(load, rate, duration)?,
+        };
+        let took = before.zip(cpu()?);
+
+        let mut said = String::new();
+        let deliveries = run.tally.deliveries;
+        let milliseconds = |quantile| run.tally.latency.value_at_quantile(quantile) as f64 / 1e6;
+        let rate = |count: f64, time: Duration| count / time.as_secs_f64();
+        writeln!(
+            said,
+            "connected  {:.0} a second",
+            rate(self.connections as f64, connected.took)
+        )?;
+        writeln!(
+            said,
+            "messages   {}, {:.0} a second",
+            run.tally.messages,
+            rate(run.tally.messages as f64, run.took)
+        )?;
+        writeln!(
+            said,
+            "delivered  {deliveries}, {:.0} a second, none missing",
+            rate(deliveries as f64, run.took)
+        )?;
+        let (p50, p95, p99) = (milliseconds(0.5), milliseconds(0.95), milliseconds(0.99));
+        writeln!(
+            said,
+            "latency    p50 {p50:.2} ms, p95 {p95:.2} ms, p99 {p99:.2} ms, most {:.2} ms",
+            milliseconds(1.0)
+        )?;
+        if let Some((before, after)) = took {
+            let each = (after - before).as_secs_f64() * 1e6 / deliveries as f64;
+            writeln!(said, "CPU        {each:.2} µs a delivery")?;
+        }
+        if let Some((before, after)) = memory {
+            let each = (after as f64 - before as f64) / 1_024.0 / self.connections as f64;
+            writeln!(said, "memory     {each:.2} KiB a connection")?;
+        }
+        Ok(said)
+    }
+}

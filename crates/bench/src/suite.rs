@@ -1,0 +1,99 @@
+//! The whole bench: every scenario, over every server, in rounds.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+
+use crate::report::Report;
+use crate::scenarios::{Scenario, Sizes};
+use crate::server::Server;
+use crate::target::Transport;
+
+/// What to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Suite {
+    /// Only these scenarios
+    #[arg(long, value_delimiter = ',', value_enum)]
+    scenarios: Vec<Scenario>,
+    /// Only these servers, by their names in the table
+    #[arg(long, value_delimiter = ',')]
+    servers: Vec<String>,
+    /// Also the servers that these JSON files describe
+    #[arg(long, value_name = "FILE")]
+    peer: Vec<PathBuf>,
+    /// Only this transport
+    #[arg(long, value_enum)]
+    transport: Option<Transport>,
+    /// How often everything is measured
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Small and short: to see whether it runs, not how fast
+    #[arg(long)]
+    quick: bool,
+    /// Where to write everything that was measured
+    #[arg(long, value_name = "FILE", default_value = "target/bench.json")]
+    json: PathBuf,
+    /// A document to put the table into
+    #[arg(long, value_name = "FILE")]
+    document: Option<PathBuf>,
+}
+
+impl Suite {
+    /// Measures. Servers take turns within a round, so that what the machine does meanwhile meets all of them.
+    pub(crate) fn run(self) -> Result<Report> {
+        let sizes = if self.quick { Sizes::QUICK } else { Sizes::FULL };
+        let servers = self.servers()?;
+        let names = servers.iter().map(|server| server.name.clone()).collect();
+        let mut report = Report::new(self.rounds, names);
+        for scenario in Scenario::ALL {
+            if !self.scenarios.is_empty() && !self.scenarios.contains(&scenario) {
+                continue;
+            }
+            let section = report.begin(scenario.title(&sizes));
+            for round in 1..=self.rounds {
+                for transport in scenario.transports() {
+                    if transport.is_some() && self.transport.is_some_and(|only| *transport != Some(only)) {
+                        continue;
+                    }
+                    for server in servers.iter().filter(|server| scenario.suits(server, *transport)) {
+                        let wire = transport.map_or("", Transport::name);
+                        eprintln!(
+                            "{scenario:?}, round {round} of {}: {} {wire}",
+                            self.rounds, server.name
+                        );
+                        match scenario.run(server, *transport, &sizes) {
+                            Ok(figures) => section.add(&server.name, *transport, figures),
+                            Err(error) => {
+                                eprintln!("refused: {error:#}");
+                                section.refuse(&server.name, *transport, &error);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        report.write_json(&self.json)?;
+        if let Some(document) = &self.document {
+            report.write_into(document)?;
+        }
+        Ok(report)
+    }
+
+    fn servers(&self) -> Result<Vec<Server>> {
+        let mut servers = Server::built_in()?;
+        servers.extend(Server::installed_peers()?);
+        for peer in &self.peer {
+            servers.push(Server::described(peer)?);
+        }
+        if !self.servers.is_empty() {
+            for name in &self.servers {
+                ensure!(
+                    servers.iter().any(|server| server.name == *name),
+                    "no server is called {name}"
+                );
+            }
+            servers.retain(|server| self.servers.contains(&server.name));
+        }
+        Ok(servers)
+    }
+}

@@ -1,0 +1,159 @@
+//! The load generator against real servers: what it says of those that deliver, and that it says nothing of one that loses.
+
+#![allow(clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+const BENCH: &str = env!("CARGO_BIN_EXE_bench");
+
+/// One of the servers that come with the bench. It is ended when this is dropped.
+struct Server {
+    child: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(role: &str) -> Self {
+        let mut command = Command::new(BENCH);
+        command
+            .args(["serve", role])
+            .env("ADDR", "127.0.0.1:0")
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stderr.take().unwrap())
+            .read_line(&mut said)
+            .unwrap();
+        let address = said.trim().strip_prefix("listening on http://").unwrap().into();
+        Self { child, address }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn load(url: &str, options: &[&str]) -> Output {
+    let mut command = Command::new(BENCH);
+    command
+        .args(["load", url, "--connections", "20", "--seconds", "0.2"])
+        .args(options);
+    command.output().unwrap()
+}
+
+#[track_caller]
+fn succeeded(output: &Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn every_server_delivers_over_both_transports() {
+    for role in ["floor", "joined", "by-hand", "rooms"] {
+        let server = Server::start(role);
+        for (scheme, path) in [("http", "sse"), ("ws", "ws")] {
+            let url = format!("{scheme}://{}/{{channel}}/{path}", server.address);
+            let pid = server.child.id().to_string();
+            let options = [
+                "--publish",
+                "/{channel}/publish",
+                "--channels",
+                "3",
+                "--in-flight",
+                "8",
+                "--pid",
+                &pid,
+            ];
+            let said = succeeded(&load(&url, &options));
+            assert!(said.contains("none missing"), "{role} {path}: {said}");
+            assert!(said.contains("µs a delivery"), "{role} {path}: {said}");
+            let rate = succeeded(&load(&url, &["--publish", "/{channel}/publish", "--rate", "50"]));
+            assert!(rate.starts_with("connected"), "{role} {path}: {rate}");
+            assert!(rate.contains("\nmessages   10, "), "{role} {path}: {rate}");
+            assert!(rate.contains("\ndelivered  200, "), "{role} {path}: {rate}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_loses_a_message_has_no_figures() {
+    let output = load(
+        &format!("http://{}/sse", a_server_that_loses_the_fifth()),
+        &["--rate", "50"],
+    );
+    assert!(!output.status.success());
+    assert!(
+        output.stdout.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        errors.contains("a subscriber got message 6 after 4: in between stands 5"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn a_server_that_refuses_is_quoted() {
+    let server = Server::start("rooms");
+    let output = load(&format!("http://{}/nowhere", server.address), &[]);
+    assert!(!output.status.success());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("the server answered 404"), "{errors}");
+}
+
+/// An event stream server that forgets to send its fifth message to anybody.
+fn a_server_that_loses_the_fifth() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let followers = Arc::new(Mutex::new(Vec::new()));
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (stream, followers) = (stream.unwrap(), Arc::clone(&followers));
+            thread::spawn(move || serve(stream, &followers));
+        }
+    });
+    address
+}
+
+fn serve(mut stream: TcpStream, followers: &Mutex<Vec<TcpStream>>) {
+    let mut requests = BufReader::new(stream.try_clone().unwrap());
+    for published in 0.. {
+        let (mut first, mut length) = (String::new(), 0);
+        loop {
+            let mut line = String::new();
+            if requests.read_line(&mut line).unwrap_or(0) <= 2 {
+                break;
+            }
+            if let Some(value) = line.strip_prefix("content-length: ") {
+                length = value.trim().parse().unwrap();
+            }
+            first += &line;
+        }
+        if first.starts_with("GET") {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            followers.lock().unwrap().push(stream);
+            return;
+        }
+        let mut text = vec![0; length];
+        if first.is_empty() || requests.read_exact(&mut text).is_err() {
+            return;
+        }
+        if published != 4 {
+            for follower in followers.lock().unwrap().iter_mut() {
+                // It may have left at the first message that was wrong.
+                drop(write!(follower, "data: {}\n\n", String::from_utf8_lossy(&text)));
+            }
+        }
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+    }
+}
