@@ -13,6 +13,7 @@ use dualcast_http::{
 };
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 
 use crate::handshake::{self, NoUpgrade};
 use crate::options::WsOptions;
@@ -131,14 +132,20 @@ struct Waiting {
     options: WsOptions,
 }
 
-async fn start(waiting: Waiting, taken: Taken) {
+/// What opens a session is boxed, and gone once it runs: a connection that idles for hours keeps its loop alone.
+fn start(waiting: Waiting, taken: Taken) -> impl Future<Output = ()> {
+    let open = Box::pin(open(waiting, taken));
+    async { open.await.await }
+}
+
+async fn open(waiting: Waiting, taken: Taken) -> Drive<WsPeer<TcpStream>> {
     let Waiting {
         feed,
         handler,
         options,
     } = waiting;
     let peer = WsPeer::new(taken.line, taken.read_ahead, handler, &options).await;
-    Drive::new(feed, peer).await;
+    Drive::new(feed, peer)
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Ws {

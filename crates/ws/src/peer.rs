@@ -65,8 +65,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
             .max_write_buffer_size(MAX_PONG_BYTES)
             .max_message_size(Some(options.max_inbound_bytes))
             .max_frame_size(Some(options.max_inbound_bytes));
-        let stream =
-            WebSocketStream::from_partially_read(line, read_ahead.into(), Role::Server, Some(config)).await;
+        // Copied: as it is, it would keep the whole buffer that hyper read the request into.
+        let read_ahead = read_ahead.to_vec();
+        let stream = WebSocketStream::from_partially_read(line, read_ahead, Role::Server, Some(config)).await;
         let pulse = Pulse::new(
             options.ping_interval.min(MAX_WAIT),
             options.pong_timeout.min(MAX_WAIT),
