@@ -23,6 +23,10 @@ shuttle:
 browsers:
     tests/run browsers
 
+# Measure Dualcast against the machine's limit and against others, and print a table (an hour; `--quick`: three minutes)
+bench *args:
+    crates/bench/run {{ args }}
+
 # Format the code
 fmt:
     cargo fmt --all

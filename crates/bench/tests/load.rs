@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
@@ -81,6 +82,48 @@ fn every_server_delivers_over_both_transports() {
             assert!(rate.contains("\ndelivered  200, "), "{role} {path}: {rate}");
         }
     }
+}
+
+#[test]
+fn the_whole_bench_answers_a_table_and_json() {
+    let directory = env!("CARGO_TARGET_TMPDIR");
+    let (json, document) = (format!("{directory}/bench.json"), format!("{directory}/table.md"));
+    fs::write(
+        &document,
+        "# Before\n\n<!-- the table begins -->\n<!-- the table ends -->\n\nAfter\n",
+    )
+    .unwrap();
+    let scenarios = "fan-out,paced,resume,publish";
+    let options = [
+        "--quick",
+        "--rounds",
+        "1",
+        "--servers",
+        "floor,Dualcast",
+        "--scenarios",
+        scenarios,
+    ];
+    let mut command = Command::new(BENCH);
+    command
+        .args(options)
+        .args(["--json", &json, "--document", &document]);
+    let table = succeeded(&command.output().unwrap());
+    for row in [
+        "WebSocket, 32 in flight, server CPU, µs a delivery",
+        "SSE, p99, ms",
+        "million messages a second",
+    ] {
+        let row = table.lines().find(|line| line.contains(row)).unwrap();
+        assert!(row.ends_with(" |") && row.contains(" x) |"), "{row}");
+    }
+    assert!(fs::read_to_string(&document).unwrap().contains(&table));
+    let json: serde_json::Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    assert_eq!(json["scenarios"].as_array().unwrap().len(), 4);
+    let values = &json["scenarios"][0]["rows"][0]["values"];
+    assert!(
+        values["floor"][0].as_f64().unwrap() > 0.0 && values["Dualcast"][0].as_f64().unwrap() > 0.0,
+        "{values}"
+    );
 }
 
 #[test]

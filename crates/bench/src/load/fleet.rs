@@ -1,20 +1,22 @@
-//! The load generator: a publisher and many subscribers in one thread, over non-blocking sockets.
+//! A fleet: a publisher and many subscribers in one thread, over non-blocking sockets.
+
+mod loops;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use hdrhistogram::Histogram;
 use mio::{Events, Poll, Token};
 
 use crate::load::handshake;
-use crate::load::ledger::{Ledger, Tally, durations, record};
-use crate::load::marker;
-use crate::load::publisher::{Pace, Publisher};
+use crate::load::ledger::{Ledger, durations, record};
+use crate::load::patience::Patience;
+use crate::load::publisher::Publisher;
 use crate::load::subscriber::{Asked, Clamp, Subscriber, Turn};
 use crate::target::{Target, Transport};
 
-/// For how long nothing may happen that has to happen. Then the run is given up, and not reported.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) use loops::{Load, Run};
+
 const BUFFER_BYTES: usize = 256 << 10;
 const PUBLISHER: Token = Token(usize::MAX);
 
@@ -84,13 +86,6 @@ pub(crate) struct Connected {
     pub(crate) opening: Histogram<u64>,
     /// From connecting to the last message that was missed, in nanoseconds.
     pub(crate) until_whole: Histogram<u64>,
-}
-
-/// A run, in which nothing was lost.
-#[derive(Debug)]
-pub(crate) struct Run {
-    pub(crate) took: Duration,
-    pub(crate) tally: Tally,
 }
 
 impl Fleet {
@@ -190,112 +185,17 @@ impl Fleet {
         })
     }
 
-    /// Publishes as fast as messages arrive: so many are in flight, over the first so many channels in turn.
-    pub(crate) fn closed_loop(&mut self, load: Load, in_flight: usize, duration: Duration) -> Result<Run> {
-        let began = Instant::now();
-        let end = began + duration;
-        let mut turns = 0..;
-        let mut patience = Patience::new();
-        self.ledger.take_tally();
-        loop {
-            let now = Instant::now();
-            while now < end && self.ledger.in_flight() < in_flight {
-                let channel = turns.next().unwrap_or_default() % load.channels;
-                self.publish(channel, load.bytes, now);
-            }
-            self.publisher.flush()?;
-            if self.ledger.in_flight() == 0 {
-                break;
-            }
-            self.turn(Duration::from_millis(100))?;
-            patience.mind(self.ledger.tally().deliveries, || self.ledger.missing())?;
-        }
-        let took = began.elapsed();
-        self.await_answers()?;
-        Ok(Run {
-            took,
-            tally: self.ledger.take_tally(),
-        })
-    }
-
-    /// Publishes at a fixed rate, whatever becomes of it, until so long after the start; then waits for what is under way.
-    pub(crate) fn open_loop(
-        &mut self,
-        load: Load,
-        messages_per_second: f64,
-        duration: Duration,
-    ) -> Result<Run> {
-        let began = Instant::now();
-        let end = began + duration;
-        let mut pace = Pace::new(messages_per_second);
-        let mut turns = 0..;
-        let mut patience = Patience::new();
-        self.ledger.take_tally();
-        loop {
-            while pace.next() < end
-                && let Some(due) = pace.due(Instant::now())
-            {
-                let channel = turns.next().unwrap_or_default() % load.channels;
-                self.publish(channel, load.bytes, due);
-            }
-            self.publisher.flush()?;
-            if pace.next() >= end && self.ledger.in_flight() == 0 {
-                break;
-            }
-            let wait = pace.next().saturating_duration_since(Instant::now());
-            let wait = if pace.next() < end {
-                wait
-            } else {
-                Duration::from_millis(100)
-            };
-            self.turn(wait)?;
-            patience.mind(self.ledger.tally().deliveries, || self.ledger.missing())?;
-        }
-        let took = began.elapsed();
-        self.await_answers()?;
-        Ok(Run {
-            took,
-            tally: self.ledger.take_tally(),
-        })
-    }
-
-    /// Publishes so many messages to the first channel while its followers are away.
-    pub(crate) fn publish_to_nobody(&mut self, messages: u64, bytes: usize) -> Result<()> {
-        for _ in 0..messages {
-            self.publish(0, bytes, Instant::now());
-        }
-        self.await_answers()
-    }
-
-    /// Publishes one message to each of these channels, and waits until the server has taken all of them.
-    pub(crate) fn publish_to_each(&mut self, channels: std::ops::Range<usize>, bytes: usize) -> Result<()> {
-        const UNDER_WAY: usize = 256;
-        let mut patience = Patience::new();
-        for channel in channels {
-            self.publish(channel, bytes, Instant::now());
-            while self.publisher.unanswered() >= UNDER_WAY {
-                self.publisher.flush()?;
-                self.turn(Duration::from_millis(100))?;
-                patience.mind(channel as u64, || {
-                    format!("channel {channel} is not published to")
-                })?;
-            }
-        }
-        self.await_answers()
-    }
-
-    /// The latency of the last of them counts no more.
-    pub(crate) fn overlook(&mut self, connections: usize) {
-        let from = self.subscribers.len() - connections;
-        for subscriber in &mut self.subscribers[from..] {
+    /// The latency of all but each fifth counts no more.
+    pub(crate) fn overlook(&mut self) {
+        for subscriber in all_but_each_fifth(&mut self.subscribers) {
             subscriber.is_watched = false;
         }
     }
 
-    /// The last of them read no more from here on.
-    pub(crate) fn stall(&mut self, connections: usize) {
-        let from = self.subscribers.len() - connections;
-        for subscriber in &mut self.subscribers[from..] {
+    /// All but each fifth read no more from here on. Spread out: a server that writes to its clients in the order in which they came
+    /// would look better or worse by who stalls.
+    pub(crate) fn stall(&mut self) {
+        for subscriber in all_but_each_fifth(&mut self.subscribers) {
             subscriber.stall(&mut self.ledger);
         }
     }
@@ -334,24 +234,6 @@ impl Fleet {
         self.ledger.last(0)
     }
 
-    fn publish(&mut self, channel: usize, bytes: usize, at: Instant) {
-        let number = self.ledger.publish(channel, at);
-        self.publisher.publish(channel, &marker::payload(number, bytes));
-    }
-
-    fn await_answers(&mut self) -> Result<()> {
-        let mut patience = Patience::new();
-        while self.publisher.unanswered() > 0 {
-            self.publisher.flush()?;
-            self.turn(Duration::from_millis(100))?;
-            let unanswered = self.publisher.unanswered();
-            patience.mind(unanswered as u64, || {
-                format!("{unanswered} messages are not answered")
-            })?;
-        }
-        Ok(())
-    }
-
     /// Waits for a socket, at most this long, and goes on wherever one is ready.
     pub(crate) fn turn(&mut self, wait: Duration) -> Result<()> {
         match self.poll.poll(&mut self.events, Some(wait)) {
@@ -388,41 +270,9 @@ impl Fleet {
     }
 }
 
-/// What is published.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Load {
-    /// The size of a payload.
-    pub(crate) bytes: usize,
-    /// Over how many channels the messages spread, from the first on.
-    pub(crate) channels: usize,
-}
-
-/// Gives up on what does not get on.
-struct Patience {
-    since: Instant,
-    at: u64,
-}
-
-impl Patience {
-    fn new() -> Self {
-        Self {
-            since: Instant::now(),
-            at: u64::MAX,
-        }
-    }
-
-    fn mind(&mut self, at: u64, state: impl Fn() -> String) -> Result<()> {
-        if at != self.at {
-            *self = Self {
-                since: Instant::now(),
-                at,
-            };
-        }
-        ensure!(
-            self.since.elapsed() < PATIENCE,
-            "nothing happens any more: {}",
-            state()
-        );
-        Ok(())
-    }
+fn all_but_each_fifth(subscribers: &mut [Subscriber]) -> impl Iterator<Item = &mut Subscriber> {
+    let numbered = subscribers.iter_mut().enumerate();
+    numbered
+        .filter(|(at, _)| at % 5 != 0)
+        .map(|(_, subscriber)| subscriber)
 }

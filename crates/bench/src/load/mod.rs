@@ -8,6 +8,7 @@ mod framing;
 mod handshake;
 mod ledger;
 mod marker;
+mod patience;
 mod publisher;
 mod subscriber;
 

@@ -1,4 +1,5 @@
-//! The same traffic on a few busy channels, beside more and more others that only keep a message each.
+//! The same traffic on more and more channels: on ten, beside others that only keep a message each; and on so many that each has one
+//! follower.
 
 use std::time::Duration;
 
@@ -10,41 +11,66 @@ use crate::load::{Crowd, Fleet, Load};
 use crate::server::Server;
 use crate::target::Transport;
 
-/// How many channels have followers and messages.
+/// How many channels have followers and messages, where the others are quiet.
 pub(super) const BUSY: usize = 10;
+/// How many deliveries are in flight: four messages for all followers of one of ten channels.
 const IN_FLIGHT: usize = 4;
 
 pub(super) fn run(server: &Server, transport: Transport, sizes: &Sizes) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for &channels in sizes.channels {
-        let running = server.start()?;
-        let mut fleet = Fleet::new(&running.target, transport, channels)?;
-        let crowd = Crowd {
-            channels: BUSY,
-            ..Crowd::of(sizes.connections)
-        };
-        fleet.connect(crowd)?;
-        let before = running.process.resident()?;
-        fleet.publish_to_each(BUSY..channels, sizes.message_bytes)?;
-        let grown = running.process.resident()? as i64 - before as i64;
-        let load = Load {
-            bytes: sizes.message_bytes,
-            channels: BUSY,
-        };
-        fleet.closed_loop(load, IN_FLIGHT, sizes.warm_up.max(Duration::from_millis(100)))?;
-        let before = running.process.cpu()?;
-        let run = fleet.closed_loop(load, IN_FLIGHT, sizes.measured)?;
-        let cpu = running.process.cpu()? - before;
-        let case = format!("{channels} channels");
-        figures.push(Figure::new(
-            &case,
-            figure::CPU_PER_DELIVERY,
-            microseconds_each(cpu, run.tally.deliveries),
-        ));
-        if channels > BUSY {
-            let each = kibibytes_each(grown, channels - BUSY);
-            figures.push(Figure::new(&case, figure::MEMORY_PER_CHANNEL, each));
-        }
+        let case = format!("{BUSY} of {channels} busy");
+        let beside = Spread { channels, busy: BUSY };
+        figures.extend(drive(server, transport, sizes, &case, beside)?);
+    }
+    let all = sizes.connections;
+    let case = format!("all of {all} busy");
+    let each_followed_once = Spread {
+        channels: all,
+        busy: all,
+    };
+    figures.extend(drive(server, transport, sizes, &case, each_followed_once)?);
+    Ok(figures)
+}
+
+/// Over which channels the traffic is spread.
+struct Spread {
+    channels: usize,
+    /// The first so many have followers and messages.
+    busy: usize,
+}
+
+fn drive(
+    server: &Server,
+    transport: Transport,
+    sizes: &Sizes,
+    case: &str,
+    Spread { channels, busy }: Spread,
+) -> Result<Vec<Figure>> {
+    let running = server.start()?;
+    let mut fleet = Fleet::new(&running.target, transport, channels)?;
+    let crowd = Crowd {
+        channels: busy,
+        ..Crowd::of(sizes.connections)
+    };
+    fleet.connect(crowd)?;
+    let before = running.process.resident()?;
+    fleet.publish_to_each(busy..channels, sizes.message_bytes)?;
+    let grown = running.process.resident()? as i64 - before as i64;
+    let load = Load {
+        bytes: sizes.message_bytes,
+        channels: busy,
+    };
+    let in_flight = IN_FLIGHT * busy / BUSY;
+    fleet.closed_loop(load, in_flight, sizes.warm_up.max(Duration::from_millis(100)))?;
+    let before = running.process.cpu()?;
+    let run = fleet.closed_loop(load, in_flight, sizes.measured)?;
+    let cpu = running.process.cpu()? - before;
+    let each = microseconds_each(cpu, run.tally.deliveries);
+    let mut figures = vec![Figure::new(case, figure::CPU_PER_DELIVERY, each)];
+    if channels > busy {
+        let each = kibibytes_each(grown, channels - busy);
+        figures.push(Figure::new(case, figure::MEMORY_PER_CHANNEL, each));
     }
     Ok(figures)
 }

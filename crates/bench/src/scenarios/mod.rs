@@ -34,7 +34,7 @@ pub(crate) enum Scenario {
     Resume,
     /// Clients that don't read, beside others that do
     Stalled,
-    /// The same traffic, beside more and more channels
+    /// The same traffic, over more and more channels
     Channels,
     /// Publishing to nobody, in one process
     Publish,
@@ -127,10 +127,9 @@ impl Scenario {
                 stalled::MESSAGE_BYTES,
                 sizes.stalled.as_secs()
             ),
-            Self::Channels => format!(
-                "Ten channels with {} connections each, beside others that are quiet",
-                connections / channels::BUSY
-            ),
+            Self::Channels => {
+                format!("The same traffic to {connections} connections, over more and more channels")
+            }
             Self::Publish => "Publishing to nobody, in one process and thread".into(),
         }
     }

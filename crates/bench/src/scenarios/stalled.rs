@@ -17,7 +17,7 @@ pub(super) const MESSAGE_BYTES: usize = 1_024;
 /// Who gets a message this late could as well have polled.
 const LATE: Duration = Duration::from_secs(5);
 
-/// How many of the connections stall.
+/// How many of the connections stall: all but each fifth.
 pub(super) fn count(sizes: &Sizes) -> usize {
     sizes.connections * 4 / 5
 }
@@ -61,12 +61,7 @@ struct Driven {
 }
 
 /// A run, before which this is done to the clients that stall, or don't.
-fn drive(
-    server: &Server,
-    transport: Transport,
-    sizes: &Sizes,
-    stalled: fn(&mut Fleet, usize),
-) -> Result<Driven> {
+fn drive(server: &Server, transport: Transport, sizes: &Sizes, stalled: fn(&mut Fleet)) -> Result<Driven> {
     let running = server.start()?;
     let mut fleet = Fleet::new(&running.target, transport, 1)?.clamped();
     fleet.connect(Crowd::of(sizes.connections))?;
@@ -76,7 +71,7 @@ fn drive(
     };
     fleet.open_loop(load, MESSAGES_PER_SECOND, sizes.warm_up)?;
     let before = running.process.resident()?;
-    stalled(&mut fleet, count(sizes));
+    stalled(&mut fleet);
     let run = fleet.open_loop(load, MESSAGES_PER_SECOND, sizes.stalled)?;
     let grown = running.process.resident()? as i64 - before as i64;
     let (whole, cut) = fleet.go_on(run.tally.messages)?;

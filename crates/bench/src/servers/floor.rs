@@ -74,7 +74,7 @@ struct Connection {
     /// The beginning of a request.
     heard: Vec<u8>,
     /// What the socket didn't take.
-    unsent: Vec<u8>,
+    unsent: VecDeque<u8>,
     follows: Option<(String, Transport)>,
 }
 
@@ -135,7 +135,7 @@ impl Floor {
             entry.insert(Connection {
                 stream,
                 heard: Vec::new(),
-                unsent: Vec::new(),
+                unsent: VecDeque::new(),
                 follows: None,
             });
         }
@@ -146,7 +146,7 @@ impl Floor {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        if event.is_writable() && connection.send(&[]).is_err() {
+        if event.is_writable() && connection.send_on().is_err() {
             return self.remove(key);
         }
         if !event.is_readable() {
@@ -291,19 +291,31 @@ impl Floor {
 }
 
 impl Connection {
+    /// Writes at once, unless something waits already.
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.unsent.is_empty() {
-            let sent = self.write(bytes)?;
-            self.unsent.extend_from_slice(&bytes[sent..]);
+        let sent = if self.unsent.is_empty() {
+            self.write(bytes)?
         } else {
-            self.unsent.extend_from_slice(bytes);
-            let unsent = std::mem::take(&mut self.unsent);
-            let sent = self.write(&unsent)?;
-            self.unsent.extend_from_slice(&unsent[sent..]);
-        }
+            0
+        };
+        self.unsent.extend(&bytes[sent..]);
         if self.unsent.len() > MAX_UNSENT {
             return Err(ErrorKind::OutOfMemory.into());
         }
+        Ok(())
+    }
+
+    /// Goes on with what waits, now that the socket has room.
+    fn send_on(&mut self) -> io::Result<()> {
+        while !self.unsent.is_empty() {
+            let (first, _) = self.unsent.as_slices();
+            match self.stream.write(first) {
+                Ok(sent) => drop(self.unsent.drain(..sent)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        self.unsent = VecDeque::new();
         Ok(())
     }
 
