@@ -3,7 +3,6 @@
 import { address, envelope } from "./envelope.mjs";
 
 const streams = new Set();
-const encoder = new TextEncoder();
 
 const server = Bun.serve({
     ...address(),
@@ -13,8 +12,7 @@ const server = Bun.serve({
         const { pathname } = new URL(request.url);
         if (pathname === "/publish") {
             const { id, event, json } = envelope(await request.text());
-            const bytes = encoder.encode(event);
-            for (const stream of streams) stream.enqueue(bytes);
+            for (const stream of streams) stream.enqueue(event);
             server.publish("messages", json);
             return new Response(id);
         }
@@ -35,7 +33,7 @@ function stream() {
             own = controller;
             streams.add(own);
             // Bun sends the head with the first bytes.
-            own.enqueue(encoder.encode(":\n\n"));
+            own.enqueue(Buffer.from(":\n\n"));
         },
         cancel: () => streams.delete(own),
     });

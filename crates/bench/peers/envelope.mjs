@@ -1,12 +1,12 @@
-// What stands around a message, with the same parts as Dualcast's: made once, for everybody.
+// What stands around a message, with the same parts as Dualcast's and ids as long: made once, for everybody.
 
 let last = 0;
 
 export function envelope(text) {
-    const id = String(++last);
+    const id = `0k3f9x2abz-${++last}`;
     return {
         id,
-        event: `id: ${id}\ndata: ${text}\n\n`,
+        event: Buffer.from(`id: ${id}\ndata: ${text}\n\n`),
         json: JSON.stringify({ id, event: "message", data: text }),
     };
 }

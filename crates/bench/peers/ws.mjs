@@ -14,7 +14,8 @@ const server = createServer((request, response) => {
         request.on("end", () => {
             const { id, event, json } = envelope(text);
             for (const stream of streams) stream.write(event);
-            for (const socket of sockets.clients) socket.send(json);
+            const frame = Buffer.from(json);
+            for (const socket of sockets.clients) socket.send(frame, { binary: false });
             response.writeHead(200, { "content-length": id.length }).end(id);
         });
     } else if (request.url === "/sse") {

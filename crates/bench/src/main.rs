@@ -4,8 +4,10 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod child;
 mod figure;
 mod load;
+mod numbers;
 mod process;
 mod report;
 mod scenarios;
@@ -17,7 +19,7 @@ mod target;
 
 use std::io::Write;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Measures how a server fans out to Server-Sent Events and WebSocket clients.
@@ -57,26 +59,20 @@ enum Role {
 
 fn main() -> Result<()> {
     let cli = Cli::parse();
-    let said = match cli.command {
+    match cli.command {
         None => {
-            let report = cli.suite.run()?;
-            std::io::stdout().write_all(report.table().as_bytes())?;
-            ensure!(
-                report.is_whole(),
-                "something was refused: the table says what, and why"
-            );
-            return Ok(());
+            child::end_with_us()?;
+            cli.suite.run()
         }
-        Some(Command::Load(single)) => single.run()?,
-        Some(Command::Serve { role }) => {
-            return match role {
-                Role::Floor => servers::floor::run(servers::floor::Writing::Each),
-                Role::Joined => servers::floor::run(servers::floor::Writing::Joined),
-                Role::ByHand => servers::by_hand::run(),
-                Role::Rooms => servers::rooms::run(),
-            };
+        Some(Command::Load(single)) => {
+            std::io::stdout().write_all(single.run()?.as_bytes())?;
+            Ok(())
         }
-    };
-    std::io::stdout().write_all(said.as_bytes())?;
-    Ok(())
+        Some(Command::Serve { role }) => match role {
+            Role::Floor => servers::floor::run(servers::floor::Writing::Each),
+            Role::Joined => servers::floor::run(servers::floor::Writing::Joined),
+            Role::ByHand => servers::by_hand::run(),
+            Role::Rooms => servers::rooms::run(),
+        },
+    }
 }

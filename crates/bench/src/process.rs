@@ -3,13 +3,18 @@
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// A running process.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Process(pub(crate) u32);
 
 impl Process {
+    /// Ours.
+    pub(crate) fn own() -> Self {
+        Self(std::process::id())
+    }
+
     /// The time that its threads ran on a processor, in the kernel and out of it. To the nanosecond, where `/proc/PID/stat` counts
     /// ticks of ten milliseconds. A thread that ended takes its time with it: pools that shrink are counted too low.
     pub(crate) fn cpu(self) -> Result<Duration> {
@@ -29,6 +34,19 @@ impl Process {
         Ok(Duration::from_nanos(all))
     }
 
+    /// The time since it was that of an earlier look.
+    pub(crate) fn cpu_since(self, before: Duration) -> Result<Duration> {
+        let spent = self.cpu()?.checked_sub(before);
+        let spent =
+            spent.context("threads of the server ended, and took the time with them that they had run")?;
+        ensure!(
+            !spent.is_zero(),
+            "process {} did nothing: it is not the server, but what started it",
+            self.0
+        );
+        Ok(spent)
+    }
+
     /// What of it is in memory, in bytes.
     pub(crate) fn resident(self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0));
@@ -45,10 +63,10 @@ mod tests {
 
     #[test]
     fn a_process_that_works_takes_time_and_memory() {
-        let process = Process(std::process::id());
+        let process = Process::own();
         let before = process.cpu().unwrap();
         let mut memory = vec![0u8; 8 << 20];
-        while process.cpu().unwrap() - before < Duration::from_millis(5) {
+        while process.cpu().unwrap().saturating_sub(before) < Duration::from_millis(5) {
             memory.iter_mut().for_each(|byte| *byte = byte.wrapping_add(1));
         }
         assert!(process.resident().unwrap() >= memory.len() as u64);

@@ -25,8 +25,9 @@ pub(crate) struct Report {
 #[derive(Debug, Serialize)]
 pub(crate) struct Section {
     title: String,
+    rounds: usize,
     rows: Vec<Row>,
-    /// Measurements that are not reported, and why.
+    /// Who has no figures, and why.
     refused: Vec<Refused>,
 }
 
@@ -34,6 +35,9 @@ pub(crate) struct Section {
 struct Refused {
     server: String,
     transport: Option<Transport>,
+    /// In how many rounds.
+    rounds: usize,
+    /// What was wrong the first time.
     why: String,
 }
 
@@ -42,8 +46,8 @@ struct Row {
     transport: Option<Transport>,
     case: String,
     metric: Metric,
-    /// Each server's values, one a round.
-    values: BTreeMap<String, Vec<f64>>,
+    /// Each server's values, one a round; none where it was refused.
+    values: BTreeMap<String, Vec<Option<f64>>>,
 }
 
 /// Where it was measured.
@@ -67,6 +71,7 @@ impl Report {
     pub(crate) fn begin(&mut self, title: String) -> &mut Section {
         self.scenarios.push(Section {
             title,
+            rounds: self.rounds,
             rows: Vec::new(),
             refused: Vec::new(),
         });
@@ -94,6 +99,9 @@ impl Report {
 
     pub(crate) fn write_json(&self, path: &Path) -> Result<()> {
         let json = serde_json::to_string_pretty(self)?;
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory).with_context(|| format!("can't create {}", directory.display()))?;
+        }
         fs::write(path, json + "\n").with_context(|| format!("can't write {}", path.display()))
     }
 
@@ -117,8 +125,14 @@ const BEGIN: &str = "<!-- the table begins -->";
 const END: &str = "<!-- the table ends -->";
 
 impl Section {
-    /// Adds what one server did in one round.
-    pub(crate) fn add(&mut self, server: &str, transport: Option<Transport>, figures: Vec<Figure>) {
+    /// Adds what one server did in one round, counted from 0.
+    pub(crate) fn add(
+        &mut self,
+        round: usize,
+        server: &str,
+        transport: Option<Transport>,
+        figures: Vec<Figure>,
+    ) {
         for Figure { case, metric, value } in figures {
             let is_row = |row: &Row| row.transport == transport && row.case == case && row.metric == metric;
             let at = self.rows.iter().position(is_row).unwrap_or_else(|| {
@@ -130,17 +144,29 @@ impl Section {
                 });
                 self.rows.len() - 1
             });
-            self.rows[at].values.entry(server.into()).or_default().push(value);
+            let values = self.rows[at].values.entry(server.into());
+            values.or_insert_with(|| vec![None; self.rounds])[round] = Some(value);
         }
     }
 
-    /// Notes that a server has no figures in a round: it lost something, or failed.
+    /// Notes that a server was refused in a round: it lost something, or failed. Then it has no figures at all: what others would
+    /// believe of the rest?
     pub(crate) fn refuse(&mut self, server: &str, transport: Option<Transport>, why: &anyhow::Error) {
-        self.refused.push(Refused {
-            server: server.into(),
-            transport,
-            why: format!("{why:#}"),
-        });
+        let is_known = |refused: &&mut Refused| refused.server == server && refused.transport == transport;
+        match self.refused.iter_mut().find(is_known) {
+            Some(refused) => refused.rounds += 1,
+            None => self.refused.push(Refused {
+                server: server.into(),
+                transport,
+                rounds: 1,
+                why: format!("{why:#}"),
+            }),
+        }
+    }
+
+    fn is_refused(&self, server: &str, transport: Option<Transport>) -> bool {
+        let mut refused = self.refused.iter();
+        refused.any(|refused| refused.server == server && refused.transport == transport)
     }
 
     fn table(&self, servers: &[String]) -> String {
@@ -159,7 +185,12 @@ impl Section {
         for row in rows {
             table += &format!("\n| {} ", row.label());
             for name in &columns {
-                table += &format!("| {} ", row.cell(name));
+                let cell = if self.is_refused(name, row.transport) {
+                    "refused".into()
+                } else {
+                    row.cell(name)
+                };
+                table += &format!("| {cell} ");
             }
             table += &format!("| {} |", row.spread());
         }
@@ -167,11 +198,13 @@ impl Section {
         for Refused {
             server,
             transport,
+            rounds,
             why,
         } in &self.refused
         {
             let transport = transport.map_or(String::new(), |transport| format!(", {}", transport.name()));
-            table += &format!("\nRefused: {server}{transport}: {why}.\n");
+            let all = self.rounds;
+            table += &format!("\nRefused: {server}{transport}, in {rounds} of {all} rounds: {why}.\n");
         }
         table
     }
@@ -193,7 +226,7 @@ impl Row {
         let Some(values) = self.values.get(server) else {
             return "–".into();
         };
-        let value = rounded(median(values));
+        let value = rounded(median(values.iter().flatten().copied()));
         let is_limit = server == FLOOR || server == JOINED;
         match self.ratio(values) {
             Some(ratio) if !is_limit => format!("{value} ({ratio:.2} x)"),
@@ -203,7 +236,7 @@ impl Row {
 
     /// How a server compares with the limit. Each round is compared with itself: whatever else the machine had to do then, it had to
     /// do for both.
-    fn ratio(&self, values: &[f64]) -> Option<f64> {
+    fn ratio(&self, values: &[Option<f64>]) -> Option<f64> {
         let better = match self.metric.direction {
             Direction::Less => f64::min,
             Direction::More => f64::max,
@@ -213,29 +246,19 @@ impl Row {
             .iter()
             .filter_map(|name| self.values.get(*name))
             .collect();
-        let limit = |round: usize| {
-            limits
-                .iter()
-                .filter_map(|values| values.get(round))
-                .copied()
-                .reduce(better)
-        };
-        let ratios = values
-            .iter()
-            .enumerate()
-            .map(|(round, value)| Some(value / limit(round)?));
-        ratios
-            .collect::<Option<Vec<_>>>()
-            .map(|ratios| median(&ratios))
-            .filter(|ratio| ratio.is_finite())
+        let limit = |round: usize| limits.iter().filter_map(|values| values[round]).reduce(better);
+        let rounds = values.iter().enumerate();
+        let ratios = rounds.filter_map(|(round, value)| Some((*value)? / limit(round)?));
+        Some(median(ratios)).filter(|ratio| ratio.is_finite())
     }
 
     /// By how much the rounds differ: the widest of the servers, as a share of its median, half to either side.
     fn spread(&self) -> String {
-        let spread = |values: &Vec<f64>| {
+        let spread = |values: &Vec<Option<f64>>| {
+            let values: Vec<f64> = values.iter().flatten().copied().collect();
             let least = values.iter().copied().reduce(f64::min)?;
             let most = values.iter().copied().reduce(f64::max)?;
-            let middle = median(values);
+            let middle = median(values.iter().copied());
             (values.len() > 1 && middle != 0.0).then(|| (most - least) / 2.0 / middle.abs())
         };
         match self.values.values().filter_map(spread).reduce(f64::max) {
@@ -262,8 +285,8 @@ impl Machine {
     }
 }
 
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.collect();
     sorted.sort_by(f64::total_cmp);
     match sorted.len() {
         0 => f64::NAN,
@@ -290,10 +313,11 @@ mod tests {
     fn report() -> Report {
         let mut report = Report::new(3, vec![FLOOR.into(), JOINED.into(), "Dualcast".into()]);
         let section = report.begin("Fan-out".into());
-        for (floor, joined, dualcast) in [(3.0, 4.0, 6.0), (2.0, 1.0, 2.0), (5.0, 9.0, 20.0)] {
+        let rounds = [(3.0, 4.0, 6.0), (2.0, 1.0, 2.0), (5.0, 9.0, 20.0)];
+        for (round, (floor, joined, dualcast)) in rounds.into_iter().enumerate() {
             for (server, value) in [(FLOOR, floor), (JOINED, joined), ("Dualcast", dualcast)] {
                 let figure = Figure::new("4 in flight", figure::CPU_PER_DELIVERY, value);
-                section.add(server, Some(Transport::Ws), vec![figure]);
+                section.add(round, server, Some(Transport::Ws), vec![figure]);
             }
         }
         report
@@ -310,6 +334,19 @@ mod tests {
             table.contains("| | floor | joined | Dualcast | spread |"),
             "{table}"
         );
+    }
+
+    #[test]
+    fn a_server_that_was_refused_once_has_no_figures() {
+        let mut report = report();
+        let lost = anyhow::anyhow!("a message is missing");
+        report.scenarios[0].refuse("Dualcast", Some(Transport::Ws), &lost);
+        report.scenarios[0].refuse("Dualcast", Some(Transport::Ws), &lost);
+        let table = report.table();
+        assert!(table.contains("| 3.00 | 4.00 | refused | "), "{table}");
+        let refused = "Refused: Dualcast, WebSocket, in 2 of 3 rounds: a message is missing.\n";
+        assert!(table.ends_with(refused), "{table}");
+        assert!(!report.is_whole());
     }
 
     #[test]

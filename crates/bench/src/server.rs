@@ -1,38 +1,45 @@
 //! The servers that are measured: which there are, and how one is started and ended.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
+use crate::child::Started;
 use crate::process::Process;
 use crate::target::{Dialect, Target};
 
 /// A server that can be measured.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Server {
     /// Its name in the table.
     pub(crate) name: String,
-    #[serde(flatten)]
     life: Life,
     pub(crate) dialect: Dialect,
     /// Where its program is started.
-    #[serde(skip)]
     directory: PathBuf,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone)]
 enum Life {
     /// Started for each measurement, by this program with these arguments. It gets `ADDR=127.0.0.1:0`, and says on standard error
     /// at which `http://` address it listens.
     Started { start: Vec<String> },
     /// Somebody else's, at this address. Its process is watched, and left alone.
     Running { address: String, pid: u32 },
+}
+
+/// A server as a JSON file describes it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Described {
+    name: String,
+    start: Option<Vec<String>>,
+    address: Option<String>,
+    pid: Option<u32>,
+    dialect: Dialect,
 }
 
 /// What the servers that come with the bench are called.
@@ -73,10 +80,23 @@ impl Server {
     /// One that is described in a JSON file. Its program is started in that file's directory.
     pub(crate) fn described(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
-        let mut server: Self =
+        let described: Described =
             serde_json::from_str(&text).with_context(|| format!("{} describes no server", path.display()))?;
-        server.directory = path.parent().unwrap_or(Path::new(".")).into();
-        Ok(server)
+        let life = match (described.start, described.address, described.pid) {
+            (Some(start), None, None) => Life::Started { start },
+            (None, Some(address), Some(pid)) => Life::Running { address, pid },
+            _ => bail!(
+                "{}: expected either `start`, or `address` and `pid`",
+                path.display()
+            ),
+        };
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        Ok(Self {
+            name: described.name,
+            life,
+            dialect: described.dialect,
+            directory: directory.unwrap_or(Path::new(".")).into(),
+        })
     }
 
     /// The peers from npm whose packages are installed.
@@ -119,28 +139,10 @@ impl Server {
             .args(arguments)
             .current_dir(&self.directory)
             .env("ADDR", "127.0.0.1:0");
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let stderr = child.stderr.take();
-        // From here on it is ended whatever happens.
-        let child = Owned(child);
-        let mut errors = BufReader::new(stderr.context("no standard error")?);
-        let mut said = String::new();
-        let address = loop {
-            let before = said.len();
-            ensure!(errors.read_line(&mut said)? > 0, "it ended, and said: {said}");
-            if let Some((_, address)) = said[before..].split_once("http://") {
-                break address.trim().trim_end_matches('/').to_owned();
-            }
-        };
-        // A pipe that nobody empties would hold it up.
-        thread::spawn(move || drop(errors.read_to_end(&mut Vec::new())));
+        let (child, address) = Started::start(&mut command)?;
         Ok(Running {
             target: Target::new(&address, self.dialect.clone())?,
-            process: Process(child.0.id()),
+            process: Process(child.id()),
             child: Some(child),
         })
     }
@@ -152,18 +154,7 @@ pub(crate) struct Running {
     pub(crate) target: Target,
     pub(crate) process: Process,
     #[expect(dead_code, reason = "ends the process when it is dropped")]
-    child: Option<Owned>,
-}
-
-#[derive(Debug)]
-struct Owned(Child);
-
-impl Drop for Owned {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
+    child: Option<Started>,
 }
 
 /// The routes that all of ours have.
@@ -187,14 +178,20 @@ fn hello_beside(bench: &Path) -> Result<PathBuf> {
     let hello = bench.with_file_name("hello");
     if let Some(cargo) = std::env::var_os("CARGO") {
         let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--locked", "--package", "hello"]);
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        build.args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--package",
+            "hello",
+            "--manifest-path",
+            manifest,
+        ]);
         if !cfg!(debug_assertions) {
             build.arg("--release");
         }
-        let built = build
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .context("can't run cargo")?;
+        let built = build.status().context("can't run cargo")?;
         ensure!(built.success(), "can't build the example `hello`");
     }
     if !hello.exists() {

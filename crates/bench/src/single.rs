@@ -3,11 +3,13 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use crate::load::{Crowd, Fleet, Load};
+use crate::numbers;
 use crate::process::Process;
+use crate::scenarios::LISTEN_ON;
 use crate::target::{Dialect, Target, Transport};
 
 /// What to drive, and how. In every text `{channel}` stands for the number of a channel.
@@ -37,30 +39,39 @@ pub(crate) struct Single {
     #[arg(long)]
     pid: Option<u32>,
     /// How many connections
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 1_000, value_parser = numbers::positive)]
     connections: usize,
     /// How many of them connect at a time
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, value_parser = numbers::positive)]
     at_once: usize,
     /// Over how many channels they and the messages spread
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = numbers::positive)]
     channels: usize,
     /// The size of a message, in bytes; at least 16
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, default_value_t = 128, value_parser = numbers::positive)]
     bytes: usize,
     /// How many messages are in flight
-    #[arg(long, default_value_t = 1, conflicts_with = "rate")]
+    #[arg(long, default_value_t = 1, value_parser = numbers::positive, conflicts_with = "rate")]
     in_flight: usize,
     /// How many messages to publish a second, instead
-    #[arg(long)]
+    #[arg(long, value_parser = numbers::rate)]
     rate: Option<f64>,
     /// For how long, in seconds
-    #[arg(long, default_value_t = 5.0)]
-    seconds: f64,
+    #[arg(long, default_value = "5", value_parser = numbers::seconds)]
+    seconds: Duration,
+    /// For how long before that, unmeasured, in seconds
+    #[arg(long, default_value = "0.5", value_parser = numbers::seconds)]
+    warm_up: Duration,
 }
 
 impl Single {
     pub(crate) fn run(self) -> Result<String> {
+        ensure!(
+            self.channels <= self.connections,
+            "{} connections can't follow {} channels: each follows one",
+            self.connections,
+            self.channels
+        );
         let (transport, rest) = match self.url.split_once("://") {
             Some(("http", rest)) => (Transport::Sse, rest),
             Some(("ws", rest)) => (Transport::Ws, rest),
@@ -83,7 +94,6 @@ impl Single {
         let target = Target::new(address, dialect)?;
         let process = self.pid.map(Process);
         let resident = || process.map(Process::resident).transpose();
-        let cpu = || process.map(Process::cpu).transpose();
 
         let mut fleet = Fleet::new(&target, transport, self.channels)?;
         let memory = resident()?;
@@ -94,17 +104,22 @@ impl Single {
         };
         let connected = fleet.connect(crowd)?;
         let memory = memory.zip(resident()?);
-        let before = cpu()?;
         let load = Load {
             bytes: self.bytes,
             channels: self.channels,
         };
-        let duration = Duration::try_from_secs_f64(self.seconds).context("no such duration")?;
-        let run = match self.rate {
-            None => fleet.closed_loop(load, self.in_flight, duration)?,
-            Some(rate) => fleet.open_loop(load, rate, duration)?,
+        let drive = |fleet: &mut Fleet, duration| match self.rate {
+            None => fleet.closed_loop(load, self.in_flight, duration),
+            Some(rate) => fleet.open_loop(load, rate, duration),
         };
-        let took = before.zip(cpu()?);
+        drive(&mut fleet, self.warm_up)?;
+        let before = process.map(Process::cpu).transpose()?;
+        let run = drive(&mut fleet, self.seconds)?;
+        let took = process.zip(before);
+        let took = took
+            .map(|(process, before)| process.cpu_since(before))
+            .transpose()?;
+        fleet.rest(LISTEN_ON)?;
 
         let mut said = String::new();
         let deliveries = run.tally.deliveries;
@@ -132,8 +147,8 @@ impl Single {
             "latency    p50 {p50:.2} ms, p95 {p95:.2} ms, p99 {p99:.2} ms, most {:.2} ms",
             milliseconds(1.0)
         )?;
-        if let Some((before, after)) = took {
-            let each = (after - before).as_secs_f64() * 1e6 / deliveries as f64;
+        if let Some(took) = took {
+            let each = took.as_secs_f64() * 1e6 / deliveries as f64;
             writeln!(said, "CPU        {each:.2} µs a delivery")?;
         }
         if let Some((before, after)) = memory {

@@ -1,10 +1,12 @@
 //! The whole bench: every scenario, over every server, in rounds.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 
-use crate::report::Report;
+use crate::numbers;
+use crate::report::{Report, Section};
 use crate::scenarios::{Scenario, Sizes};
 use crate::server::Server;
 use crate::target::Transport;
@@ -25,7 +27,7 @@ pub(crate) struct Suite {
     #[arg(long, value_enum)]
     transport: Option<Transport>,
     /// How often everything is measured
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = numbers::positive)]
     rounds: usize,
     /// Small and short: to see whether it runs, not how fast
     #[arg(long)]
@@ -39,44 +41,68 @@ pub(crate) struct Suite {
 }
 
 impl Suite {
-    /// Measures. Servers take turns within a round, so that what the machine does meanwhile meets all of them.
-    pub(crate) fn run(self) -> Result<Report> {
+    /// Measures, and prints the table. Servers take turns within a round, so that what the machine does meanwhile meets all of them;
+    /// and each round begins with another one.
+    pub(crate) fn run(self) -> Result<()> {
         let sizes = if self.quick { Sizes::QUICK } else { Sizes::FULL };
         let servers = self.servers()?;
         let names = servers.iter().map(|server| server.name.clone()).collect();
         let mut report = Report::new(self.rounds, names);
+        // Whatever can't be written is found before an hour has passed.
+        report.write_json(&self.json)?;
+        if let Some(document) = &self.document {
+            report.write_into(document)?;
+        }
         for scenario in Scenario::ALL {
             if !self.scenarios.is_empty() && !self.scenarios.contains(&scenario) {
                 continue;
             }
             let section = report.begin(scenario.title(&sizes));
-            for round in 1..=self.rounds {
-                for transport in scenario.transports() {
-                    if transport.is_some() && self.transport.is_some_and(|only| *transport != Some(only)) {
-                        continue;
-                    }
-                    for server in servers.iter().filter(|server| scenario.suits(server, *transport)) {
-                        let wire = transport.map_or("", Transport::name);
-                        eprintln!(
-                            "{scenario:?}, round {round} of {}: {} {wire}",
-                            self.rounds, server.name
-                        );
-                        match scenario.run(server, *transport, &sizes) {
-                            Ok(figures) => section.add(&server.name, *transport, figures),
-                            Err(error) => {
-                                eprintln!("refused: {error:#}");
-                                section.refuse(&server.name, *transport, &error);
-                            }
-                        }
+            for round in 0..self.rounds {
+                self.round(scenario, round, &servers, &sizes, section);
+            }
+            report.write_json(&self.json)?;
+        }
+        std::io::stdout().write_all(report.table().as_bytes())?;
+        if let Some(document) = &self.document {
+            report.write_into(document)?;
+        }
+        ensure!(
+            report.is_whole(),
+            "something was refused: the table says what, and why"
+        );
+        Ok(())
+    }
+
+    fn round(
+        &self,
+        scenario: Scenario,
+        round: usize,
+        servers: &[Server],
+        sizes: &Sizes,
+        section: &mut Section,
+    ) {
+        for transport in scenario.transports() {
+            if transport.is_some() && self.transport.is_some_and(|only| *transport != Some(only)) {
+                continue;
+            }
+            let wire = transport.map_or("", Transport::name);
+            for at in 0..servers.len() {
+                let server = &servers[(at + round) % servers.len()];
+                if !scenario.suits(server, *transport) {
+                    continue;
+                }
+                let (number, all, name) = (round + 1, self.rounds, &server.name);
+                eprintln!("{scenario:?}, round {number} of {all}: {name} {wire}");
+                match scenario.run(server, *transport, sizes) {
+                    Ok(figures) => section.add(round, name, *transport, figures),
+                    Err(error) => {
+                        eprintln!("refused: {error:#}");
+                        section.refuse(name, *transport, &error);
                     }
                 }
             }
         }
-        report.write_json(&self.json)?;
-        if let Some(document) = &self.document {
-            report.write_into(document)?;
-        }
-        Ok(report)
     }
 
     fn servers(&self) -> Result<Vec<Server>> {
@@ -84,6 +110,10 @@ impl Suite {
         servers.extend(Server::installed_peers()?);
         for peer in &self.peer {
             servers.push(Server::described(peer)?);
+        }
+        for (at, server) in servers.iter().enumerate() {
+            let is_new = servers[..at].iter().all(|other| other.name != server.name);
+            ensure!(is_new, "two servers are called {}", server.name);
         }
         if !self.servers.is_empty() {
             for name in &self.servers {

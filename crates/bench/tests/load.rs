@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 const BENCH: &str = env!("CARGO_BIN_EXE_bench");
 
@@ -127,22 +128,76 @@ fn the_whole_bench_answers_a_table_and_json() {
 }
 
 #[test]
-fn a_server_that_loses_a_message_has_no_figures() {
-    let output = load(
-        &format!("http://{}/sse", a_server_that_loses_the_fifth()),
-        &["--rate", "50"],
-    );
-    assert!(!output.status.success());
-    assert!(
-        output.stdout.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&output.stdout)
-    );
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        errors.contains("a subscriber got message 6 after 4: in between stands 5"),
-        "{errors}"
-    );
+fn a_server_that_breaks_its_promise_has_no_figures() {
+    let cases: [(&str, Fault, &str); 4] = [
+        (
+            "lost",
+            |number| if number == 5 { vec![] } else { vec![number] },
+            "message 6 after 4",
+        ),
+        (
+            "doubled",
+            |number| if number == 5 { vec![5, 5] } else { vec![number] },
+            "message 5",
+        ),
+        (
+            "out of order",
+            |number| match number {
+                5 => vec![],
+                6 => vec![6, 5],
+                _ => vec![number],
+            },
+            "message 6 after 4",
+        ),
+        (
+            "doubled when all have it",
+            |number| {
+                if number == LAST {
+                    vec![LAST, LAST]
+                } else {
+                    vec![number]
+                }
+            },
+            "twice",
+        ),
+    ];
+    for (what, fault, expected) in cases {
+        let url = format!("http://{}/sse", a_server_that(fault));
+        // One message before it is measured, and ten while it is.
+        let output = load(&url, &["--rate", "50", "--warm-up", "0.01"]);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && output.stdout.is_empty(),
+            "{what}: {errors}"
+        );
+        assert!(errors.contains(expected), "{what}: {errors}");
+    }
+}
+
+#[test]
+fn what_would_run_for_ever_or_measure_nothing_is_refused() {
+    let server = Server::start("floor");
+    let url = format!("http://{}/0/sse", server.address);
+    for options in [
+        ["--connections", "0"],
+        ["--channels", "21"],
+        ["--rate", "0"],
+        ["--rate", "1e12"],
+        ["--in-flight", "0"],
+        ["--seconds", "0"],
+        ["--bytes", "0"],
+    ] {
+        let mut command = Command::new(BENCH);
+        let output = command
+            .args(["load", &url, "--connections", "20"])
+            .args(options)
+            .output()
+            .unwrap();
+        assert!(
+            !output.status.success() && output.stdout.is_empty(),
+            "{options:?}"
+        );
+    }
 }
 
 #[test]
@@ -154,23 +209,29 @@ fn a_server_that_refuses_is_quoted() {
     assert!(errors.contains("the server answered 404"), "{errors}");
 }
 
-/// An event stream server that forgets to send its fifth message to anybody.
-fn a_server_that_loses_the_fifth() -> SocketAddr {
+/// The messages that go out when this one is published, by their numbers.
+type Fault = fn(u64) -> Vec<u64>;
+
+/// The last message of those runs.
+const LAST: u64 = 11;
+
+/// An event stream server that breaks its promise.
+fn a_server_that(fault: Fault) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let followers = Arc::new(Mutex::new(Vec::new()));
     thread::spawn(move || {
         for stream in listener.incoming() {
             let (stream, followers) = (stream.unwrap(), Arc::clone(&followers));
-            thread::spawn(move || serve(stream, &followers));
+            thread::spawn(move || serve(stream, &followers, fault));
         }
     });
     address
 }
 
-fn serve(mut stream: TcpStream, followers: &Mutex<Vec<TcpStream>>) {
+fn serve(mut stream: TcpStream, followers: &Mutex<Vec<TcpStream>>, fault: Fault) {
     let mut requests = BufReader::new(stream.try_clone().unwrap());
-    for published in 0.. {
+    for published in 1.. {
         let (mut first, mut length) = (String::new(), 0);
         loop {
             let mut line = String::new();
@@ -183,20 +244,25 @@ fn serve(mut stream: TcpStream, followers: &Mutex<Vec<TcpStream>>) {
             first += &line;
         }
         if first.starts_with("GET") {
-            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+            stream.write_all(head).unwrap();
             followers.lock().unwrap().push(stream);
             return;
         }
-        let mut text = vec![0; length];
-        if first.is_empty() || requests.read_exact(&mut text).is_err() {
+        if first.is_empty() || requests.read_exact(&mut vec![0; length]).is_err() {
             return;
         }
-        if published != 4 {
+        for (at, number) in fault(published).into_iter().enumerate() {
+            if at > 0 && number == LAST {
+                // When the generator could believe that all is over.
+                thread::sleep(Duration::from_millis(50));
+            }
             for follower in followers.lock().unwrap().iter_mut() {
                 // It may have left at the first message that was wrong.
-                drop(write!(follower, "data: {}\n\n", String::from_utf8_lossy(&text)));
+                drop(write!(follower, "data: MARK{number:012x}\n\n"));
             }
         }
-        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        // It may have left, too.
+        drop(stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n"));
     }
 }

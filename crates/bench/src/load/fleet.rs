@@ -200,27 +200,37 @@ impl Fleet {
         }
     }
 
-    /// Those that stalled read again, until nothing more comes or each has so many messages. Answers how many have all of
-    /// them, and how many the server had cut off.
-    pub(crate) fn go_on(&mut self, messages: u64) -> Result<(usize, usize)> {
+    /// Those that stalled read again, until nothing more comes or each has everything or was cut off. Answers how many have everything,
+    /// in order, and how many the server had cut off.
+    pub(crate) fn go_on(&mut self) -> Result<(usize, usize)> {
         for subscriber in self.subscribers.iter_mut().filter(|it| !it.is_in_ledger()) {
-            drop(subscriber.go_on(&mut self.buffer, &mut self.ledger));
+            subscriber.go_on(&mut self.buffer, &mut self.ledger)?;
         }
-        let mut quiet = Instant::now();
-        let mut before = 0;
+        let through = self.ledger.last(0);
+        let (mut since, mut before) = (Instant::now(), 0);
         loop {
             let stalled = || self.subscribers.iter().filter(|it| !it.is_in_ledger());
-            let received = stalled().map(|it| it.received).sum();
-            let whole = stalled().filter(|it| it.received == messages).count();
+            let whole = stalled().filter(|it| it.is_whole(through)).count();
             let cut = stalled().filter(|it| it.ending().is_some()).count();
+            let is_over = |it: &&Subscriber| it.is_whole(through) || it.ending().is_some();
+            let received = stalled().map(|it| it.received).sum();
             if received != before {
-                (before, quiet) = (received, Instant::now());
+                (before, since) = (received, Instant::now());
             }
-            if whole + cut == stalled().count() || quiet.elapsed() > Duration::from_secs(3) {
+            if stalled().all(|it| is_over(&it)) || since.elapsed() > Duration::from_secs(3) {
                 return Ok((whole, cut));
             }
             self.turn(Duration::from_millis(100))?;
         }
+    }
+
+    /// Lets the server come to rest, and listens: what was delivered already must not come again.
+    pub(crate) fn rest(&mut self, duration: Duration) -> Result<()> {
+        let end = Instant::now() + duration;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            self.turn(left)?;
+        }
+        Ok(())
     }
 
     /// The id that came last to the first subscriber: what it would resume with.
@@ -229,8 +239,8 @@ impl Fleet {
         id.context("no id came with the messages: this server can't be resumed at")
     }
 
-    /// The message that came last to the first subscriber.
-    pub(crate) fn seen(&self) -> u64 {
+    /// The first channel's last message.
+    pub(crate) fn last_published(&self) -> u64 {
         self.ledger.last(0)
     }
 
@@ -249,7 +259,8 @@ impl Fleet {
                 continue;
             };
             let before = subscriber.received;
-            let turn = subscriber.turn(&mut self.buffer, &mut self.ledger)?;
+            let is_ended = event.is_read_closed() || event.is_error();
+            let turn = subscriber.turn(&mut self.buffer, &mut self.ledger, is_ended)?;
             let arrivals = &mut self.arrivals;
             if turn == Turn::Opened {
                 arrivals.opened += 1;
@@ -275,4 +286,54 @@ fn all_but_each_fifth(subscribers: &mut [Subscriber]) -> impl Iterator<Item = &m
     numbered
         .filter(|(at, _)| at % 5 != 0)
         .map(|(_, subscriber)| subscriber)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+    use crate::target::Dialect;
+
+    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+
+    #[test]
+    fn who_is_cut_off_while_it_stalls_is_found_cut() {
+        for is_reset in [false, true] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap().to_string();
+            let (cut, told) = mpsc::channel();
+            thread::spawn(move || {
+                // The one that publishes comes first, then the one that goes on reading.
+                let accept = || listener.accept().unwrap().0;
+                let _publisher = accept();
+                let mut followers: Vec<TcpStream> = (0..5).map(|_| accept()).collect();
+                for follower in &mut followers {
+                    let _ = follower.read(&mut [0; 4_096]).unwrap();
+                    follower.write_all(HEAD).unwrap();
+                }
+                told.recv().unwrap();
+                for mut follower in followers.drain(1..) {
+                    follower.write_all(b"data: bye\n\n").unwrap();
+                    let linger = is_reset.then_some(Duration::ZERO);
+                    socket2::SockRef::from(&follower).set_linger(linger).unwrap();
+                }
+                // Until the test is over.
+                let _ = told.recv();
+            });
+            let dialect: Dialect = serde_json::from_str(r#"{"sse":"/","publish":"/"}"#).unwrap();
+            let target = Target::new(&address, dialect).unwrap();
+            let mut fleet = Fleet::new(&target, Transport::Sse, 1).unwrap();
+            fleet.connect(Crowd::of(5)).unwrap();
+            fleet.stall();
+            cut.send(()).unwrap();
+            // The sockets tell of their end while nobody reads.
+            fleet.rest(Duration::from_millis(100)).unwrap();
+            let (_, cut_off) = fleet.go_on().unwrap();
+            assert_eq!(cut_off, 4, "by a reset: {is_reset}");
+        }
+    }
 }

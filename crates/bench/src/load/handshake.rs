@@ -63,9 +63,17 @@ pub(crate) fn answer(bytes: &[u8], transport: Transport) -> Result<Option<(usize
         "the server answered {status}: {}",
         String::from_utf8_lossy(&bytes[length..])
     );
-    let is_chunked = response.headers.iter().any(|header| {
-        header.name.eq_ignore_ascii_case("transfer-encoding") && header.value.eq_ignore_ascii_case(b"chunked")
-    });
+    let header = |name: &str| {
+        let mut headers = response.headers.iter();
+        headers.find_map(|header| header.name.eq_ignore_ascii_case(name).then_some(header.value))
+    };
+    let content_type = header("content-type").unwrap_or_default().to_ascii_lowercase();
+    ensure!(
+        transport == Transport::Ws || content_type.starts_with(b"text/event-stream"),
+        "the server answered {:?}, which is no event stream",
+        String::from_utf8_lossy(&content_type)
+    );
+    let is_chunked = header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case(b"chunked"));
     let framing = match transport {
         Transport::Ws => Framing::WebSocket(Frames::default()),
         Transport::Sse if is_chunked => Framing::Chunked(Chunked::default()),
@@ -80,7 +88,8 @@ mod tests {
 
     #[test]
     fn an_answer_is_read_when_its_head_is_whole() {
-        let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        let head =
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
         assert!(answer(&head[..20], Transport::Sse).unwrap().is_none());
         let (length, framing) = answer(head, Transport::Sse).unwrap().unwrap();
         assert_eq!(length, head.len());
@@ -91,5 +100,7 @@ mod tests {
     fn a_refusal_is_told_with_its_text() {
         let refused = answer(b"HTTP/1.1 403 Forbidden\r\n\r\nno origin", Transport::Ws).unwrap_err();
         assert_eq!(refused.to_string(), "the server answered 403: no origin");
+        let page = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n\r\n<p>";
+        assert!(answer(page, Transport::Sse).is_err());
     }
 }

@@ -21,6 +21,7 @@ pub(crate) struct Ledger {
 #[derive(Debug)]
 struct Due {
     at: Instant,
+    channel: usize,
     /// The message before it on its channel.
     previous: u64,
     /// How many have yet to get it.
@@ -77,29 +78,41 @@ impl Ledger {
     /// Numbers a message that was due to be published at this moment.
     pub(crate) fn publish(&mut self, channel: usize, at: Instant) -> u64 {
         let number = self.first + self.due.len() as u64;
-        let channel = &mut self.channels[channel];
+        let Channel { last, followers } = &mut self.channels[channel];
         self.due.push_back(Due {
             at,
-            previous: channel.last,
-            followers: channel.followers,
+            channel,
+            previous: *last,
+            followers: *followers,
         });
-        channel.last = number;
+        *last = number;
         self.tally.messages += 1;
         self.in_flight += 1;
-        if channel.followers == 0 {
+        if *followers == 0 {
             self.arrived();
         }
         number
     }
 
-    /// A subscriber got a message. `last` is the one it got before, `now` the moment, if its latency counts.
-    pub(crate) fn deliver(&mut self, number: u64, last: &mut u64, now: Option<Instant>) -> Result<()> {
+    /// A subscriber of a channel got a message. `last` is the one it got before, `now` the moment, if its latency counts.
+    pub(crate) fn deliver(
+        &mut self,
+        number: u64,
+        channel: usize,
+        last: &mut u64,
+        now: Option<Instant>,
+    ) -> Result<()> {
         let due = number
             .checked_sub(self.first)
             .and_then(|at| self.due.get_mut(usize::try_from(at).ok()?));
         let Some(due) = due else {
             bail!("message {number} was delivered twice, or never published; the one before was {last}");
         };
+        ensure!(
+            due.channel == channel,
+            "a subscriber of channel {channel} got message {number} of channel {}",
+            due.channel
+        );
         ensure!(
             due.previous == *last,
             "a subscriber got message {number} after {last}: in between stands {}",
@@ -182,14 +195,14 @@ mod tests {
         let first = ledger.publish(0, now);
         let second = ledger.publish(1, now);
         assert_eq!(ledger.in_flight(), 2);
-        ledger.deliver(second, &mut other, Some(now)).unwrap();
-        ledger.deliver(first, &mut ann, Some(now)).unwrap();
+        ledger.deliver(second, 1, &mut other, Some(now)).unwrap();
+        ledger.deliver(first, 0, &mut ann, Some(now)).unwrap();
         assert_eq!(ledger.in_flight(), 1);
         assert_eq!(
             ledger.missing(),
             "1 deliveries are missing, the first of message 1"
         );
-        ledger.deliver(first, &mut bob, Some(now)).unwrap();
+        ledger.deliver(first, 0, &mut bob, Some(now)).unwrap();
         assert_eq!(ledger.in_flight(), 0);
         assert_eq!(ledger.take_tally().deliveries, 3);
         assert_eq!(ledger.tally().deliveries, 0);
@@ -201,20 +214,29 @@ mod tests {
         let (mut ann, mut bob) = (ledger.follow(0), ledger.follow(0));
         let [first, second] = [ledger.publish(0, now), ledger.publish(0, now)];
         assert!(
-            ledger.deliver(second, &mut ann, Some(now)).is_err(),
+            ledger.deliver(second, 0, &mut ann, Some(now)).is_err(),
             "the first is missing"
         );
-        ledger.deliver(first, &mut ann, Some(now)).unwrap();
-        assert!(ledger.deliver(first, &mut ann, Some(now)).is_err(), "twice");
-        ledger.deliver(first, &mut bob, Some(now)).unwrap();
+        ledger.deliver(first, 0, &mut ann, Some(now)).unwrap();
+        assert!(ledger.deliver(first, 0, &mut ann, Some(now)).is_err(), "twice");
+        ledger.deliver(first, 0, &mut bob, Some(now)).unwrap();
         assert!(
-            ledger.deliver(first, &mut bob, Some(now)).is_err(),
+            ledger.deliver(first, 0, &mut bob, Some(now)).is_err(),
             "twice, and everybody has it"
         );
         assert!(
-            ledger.deliver(second + 1, &mut bob, Some(now)).is_err(),
+            ledger.deliver(second + 1, 0, &mut bob, Some(now)).is_err(),
             "never published"
         );
+    }
+
+    #[test]
+    fn a_message_of_another_channel_is_an_error() {
+        let (mut ledger, now) = (Ledger::new(2), Instant::now());
+        let [mut ann, mut bob] = [ledger.follow(0), ledger.follow(1)];
+        let [first, second] = [ledger.publish(0, now), ledger.publish(1, now)];
+        assert!(ledger.deliver(second, 0, &mut ann, Some(now)).is_err());
+        assert!(ledger.deliver(first, 1, &mut bob, Some(now)).is_err());
     }
 
     #[test]

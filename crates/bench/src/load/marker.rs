@@ -1,7 +1,8 @@
 //! The mark that a message bears: how a delivery is told from everything that a server puts around it.
 //!
-//! A payload begins with a mark, `MARK` and the message's number in twelve hexadecimal digits, and goes on with padding that can't
-//! be taken for one. So any server can be measured whose messages carry text as it is, in whatever envelope.
+//! A payload ends with a mark, `MARK` and the message's number in twelve hexadecimal digits; before it stands padding that can't be
+//! taken for one. So any server can be measured whose messages carry text as it is, in whatever envelope; and what was cut off, or
+//! has not come whole, is no delivery.
 
 use std::sync::LazyLock;
 
@@ -17,7 +18,7 @@ static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(SIGN));
 
 /// A payload of this many bytes, or of a bare mark if that is longer.
 pub(crate) fn payload(number: u64, bytes: usize) -> String {
-    format!("{:-<bytes$}", format_args!("MARK{number:012x}").to_string())
+    format!("{}MARK{number:012x}", "-".repeat(bytes.saturating_sub(LENGTH)))
 }
 
 /// Finds the marks in a stream that comes in pieces.
@@ -36,14 +37,14 @@ impl Scanner {
             self.carry[self.carried] = piece[from];
             self.carried += 1;
             from += 1;
-            if self.carried == LENGTH {
-                self.carried = 0;
-                number(&self.carry[SIGN.len()..]).into_iter().for_each(&mut found);
-            } else if !may_begin(&self.carry[..self.carried]) {
+            if !may_begin(&self.carry[..self.carried]) {
                 // Of a broken mark only the last byte can begin another: no letter of the sign comes twice, nor as a digit.
                 let last = self.carry[self.carried - 1];
                 self.carry[0] = last;
                 self.carried = usize::from(last == SIGN[0]);
+            } else if self.carried == LENGTH {
+                self.carried = 0;
+                number(&self.carry[SIGN.len()..]).into_iter().for_each(&mut found);
             }
         }
         let piece = &piece[from..];
@@ -95,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_payload_has_the_size_asked_for() {
-        assert_eq!(payload(42, 20), "MARK00000000002a----");
+        assert_eq!(payload(42, 20), "----MARK00000000002a");
         assert_eq!(payload(42, 3).len(), LENGTH);
     }
 
@@ -111,7 +112,11 @@ mod tests {
 
     #[test]
     fn a_mark_is_found_wherever_the_stream_is_cut() {
-        let text = format!("MMARK MAR{}MARK{}M", payload(7, 30), payload(8, 16));
+        let text = format!(
+            "MMARK MARKMAR{}MARK00000000000{}M",
+            payload(7, 30),
+            payload(8, 16)
+        );
         let whole = found(&[text.as_bytes()]);
         assert_eq!(whole, [7, 8]);
         for first in 0..text.len() {

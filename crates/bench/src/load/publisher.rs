@@ -132,9 +132,9 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub(crate) fn new(messages_per_second: f64) -> Self {
+    pub(crate) fn new(began: Instant, messages_per_second: f64) -> Self {
         Self {
-            next: Instant::now(),
+            next: began,
             every: Duration::from_secs_f64(1.0 / messages_per_second),
         }
     }
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_late_pace_says_when_a_message_was_due() {
-        let mut pace = Pace::new(50.0);
+        let mut pace = Pace::new(Instant::now(), 50.0);
         let first = pace.next();
         let late = first + Duration::from_millis(45);
         let due: Vec<_> = std::iter::from_fn(|| pace.due(late))

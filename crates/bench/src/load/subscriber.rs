@@ -43,9 +43,10 @@ pub(crate) struct Subscriber {
     pub(crate) last: u64,
     /// How many it got.
     pub(crate) received: u64,
-    /// Whether it reads. One that doesn't is out of the ledger for good.
+    /// Whether it reads. One that didn't for a while is out of the ledger for good, and minds the order by itself.
     is_stalled: bool,
     is_in_ledger: bool,
+    is_orderly: bool,
     /// Whether its latency counts.
     pub(crate) is_watched: bool,
     scanner: Scanner,
@@ -72,8 +73,6 @@ pub(crate) enum Turn {
     Nothing,
     /// Its stream has begun.
     Opened,
-    /// It got messages.
-    Read,
     /// The server ended it.
     Over,
 }
@@ -111,6 +110,7 @@ impl Subscriber {
             received: 0,
             is_stalled: false,
             is_in_ledger: true,
+            is_orderly: true,
             is_watched: true,
             scanner: Scanner::default(),
             tail: None,
@@ -134,8 +134,8 @@ impl Subscriber {
         Some(id.trim().trim_matches('"').into())
     }
 
-    /// Goes on where its socket is ready.
-    pub(crate) fn turn(&mut self, buffer: &mut [u8], ledger: &mut Ledger) -> Result<Turn> {
+    /// Goes on where its socket is ready; `is_ended` where no more will come than what the socket holds.
+    pub(crate) fn turn(&mut self, buffer: &mut [u8], ledger: &mut Ledger, is_ended: bool) -> Result<Turn> {
         if let State::Connecting(request) = &self.state {
             if let Some(error) = self.stream.take_error()? {
                 return Err(error).context("can't connect");
@@ -158,10 +158,10 @@ impl Subscriber {
         if !self.unsent.is_empty() && matches!(self.state, State::Open(_)) {
             self.answer()?;
         }
-        self.read(buffer, ledger)
+        self.read(buffer, ledger, is_ended)
     }
 
-    fn read(&mut self, buffer: &mut [u8], ledger: &mut Ledger) -> Result<Turn> {
+    fn read(&mut self, buffer: &mut [u8], ledger: &mut Ledger, to_the_end: bool) -> Result<Turn> {
         let mut turn = Turn::Nothing;
         while !matches!(self.state, State::Over(_)) {
             let length = match self.stream.read(buffer) {
@@ -171,24 +171,21 @@ impl Subscriber {
                 }
                 Ok(length) => length,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                Err(error) if is_cut(&error) => {
                     self.end("a reset");
                     return Ok(Turn::Over);
                 }
                 Err(error) => return Err(error.into()),
             };
             let is_all = length < buffer.len();
-            let received = self.received;
             if self.take(&buffer[..length], ledger)? {
                 turn = Turn::Opened;
-            } else if turn == Turn::Nothing && self.received > received {
-                turn = Turn::Read;
             }
             if let State::Over(_) = self.state {
                 return Ok(Turn::Over);
             }
-            // A socket that gave less than was asked for is empty, and says so when it isn't any more.
-            if is_all {
+            // A socket that gave less than was asked for is empty, and says so when it isn't any more; but not behind an end.
+            if is_all && !to_the_end {
                 break;
             }
         }
@@ -221,7 +218,8 @@ impl Subscriber {
         let (mut failed, mut end, mut pongs) = (None, None, Vec::new());
         let (scanner, last, received) = (&mut self.scanner, &mut self.last, &mut self.received);
         let now = self.is_watched.then(Instant::now);
-        let (is_in_ledger, tail) = (self.is_in_ledger, &mut self.tail);
+        let (is_in_ledger, tail, channel) = (self.is_in_ledger, &mut self.tail, self.channel);
+        let is_orderly = &mut self.is_orderly;
         let payload = |payload: &[u8]| {
             if let Some(tail) = tail {
                 tail.drain(..tail.len().saturating_sub(TAIL_BYTES));
@@ -230,8 +228,10 @@ impl Subscriber {
             scanner.feed(payload, |number| {
                 *received += 1;
                 if !is_in_ledger {
+                    // Who stalls is on the only channel, whose messages have consecutive numbers.
+                    *is_orderly &= number == *last + 1;
                     *last = number;
-                } else if let Err(error) = ledger.deliver(number, last, now) {
+                } else if let Err(error) = ledger.deliver(number, channel, last, now) {
                     failed.get_or_insert(error);
                 }
             });
@@ -258,6 +258,8 @@ impl Subscriber {
             match self.stream.write(&self.unsent) {
                 Ok(sent) => drop(self.unsent.drain(..sent)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                // Its end is still to be read.
+                Err(error) if is_cut(&error) => self.unsent.clear(),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -280,18 +282,22 @@ impl Subscriber {
         self.is_in_ledger
     }
 
+    /// Whether one that stalled has every message up to this one, in order.
+    pub(crate) fn is_whole(&self, through: u64) -> bool {
+        self.is_orderly && self.last == through
+    }
+
     /// Reads no more. What comes to it later is counted by itself.
     pub(crate) fn stall(&mut self, ledger: &mut Ledger) {
         self.is_stalled = true;
         self.is_in_ledger = false;
-        self.received = 0;
         ledger.leave(self.channel);
     }
 
-    /// Reads again.
+    /// Reads again: all that waits, and its end, of which the socket has told while nobody read.
     pub(crate) fn go_on(&mut self, buffer: &mut [u8], ledger: &mut Ledger) -> Result<Turn> {
         self.is_stalled = false;
-        self.read(buffer, ledger)
+        self.read(buffer, ledger, true)
     }
 
     /// Closes the connection with a reset, which leaves nothing behind in the kernel.
@@ -313,6 +319,11 @@ pub(crate) struct Asked {
     pub(crate) channel: usize,
     /// The message that it got last.
     pub(crate) last: u64,
+}
+
+/// Whether the other side is gone.
+fn is_cut(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
 }
 
 fn is_under_way(error: &io::Error) -> bool {

@@ -13,7 +13,7 @@ use crate::target::Transport;
 
 /// How many channels have followers and messages, where the others are quiet.
 pub(super) const BUSY: usize = 10;
-/// How many deliveries are in flight: four messages for all followers of one of ten channels.
+/// How many messages are in flight where ten channels are busy. Over more, each with fewer followers, there are as many deliveries.
 const IN_FLIGHT: usize = 4;
 
 pub(super) fn run(server: &Server, transport: Transport, sizes: &Sizes) -> Result<Vec<Figure>> {
@@ -65,7 +65,8 @@ fn drive(
     fleet.closed_loop(load, in_flight, sizes.warm_up.max(Duration::from_millis(100)))?;
     let before = running.process.cpu()?;
     let run = fleet.closed_loop(load, in_flight, sizes.measured)?;
-    let cpu = running.process.cpu()? - before;
+    let cpu = running.process.cpu_since(before)?;
+    fleet.rest(super::LISTEN_ON)?;
     let each = microseconds_each(cpu, run.tally.deliveries);
     let mut figures = vec![Figure::new(case, figure::CPU_PER_DELIVERY, each)];
     if channels > busy {

@@ -142,7 +142,7 @@ impl Scenario {
         }
         match self {
             Self::Channels => server.dialect.many_channels,
-            Self::Resume => server.dialect.resumes && !is(server::ROOMS),
+            Self::Resume => server.dialect.resumes && !is(server::JOINED) && !is(server::ROOMS),
             // No clients, no server: what stands for each is in the scenario.
             Self::Publish => is(server::FLOOR) || is(server::BY_HAND) || is(server::DUALCAST),
             // The two floors differ in nothing but how they write what came together.
@@ -181,6 +181,9 @@ impl Scenario {
         }
     }
 }
+
+/// For how long it is listened after the last message: what comes then came twice.
+pub(crate) const LISTEN_ON: Duration = Duration::from_millis(200);
 
 /// A quantile of a histogram of nanoseconds, in milliseconds.
 fn milliseconds(histogram: &Histogram<u64>, quantile: f64) -> f64 {

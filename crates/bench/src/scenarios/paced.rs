@@ -21,7 +21,8 @@ pub(super) fn run(server: &Server, transport: Transport, sizes: &Sizes) -> Resul
     fleet.open_loop(load, MESSAGES_PER_SECOND, sizes.warm_up)?;
     let before = running.process.cpu()?;
     let run = fleet.open_loop(load, MESSAGES_PER_SECOND, sizes.paced)?;
-    let cpu = running.process.cpu()? - before;
+    let cpu = running.process.cpu_since(before)?;
+    fleet.rest(super::LISTEN_ON)?;
     let case = "";
     Ok(vec![
         Figure::new(

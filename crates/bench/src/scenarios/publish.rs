@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use dualcast::{Hub, LogLimits, Message};
 use futures::FutureExt;
 use tokio::sync::broadcast::Sender;
@@ -52,11 +52,18 @@ fn broadcast(text: &str, count: u64) {
 
 fn channel(text: &str, count: u64) -> Result<()> {
     let channel = Hub::new().channel("bench")?;
+    let before = channel.hub().position();
     for _ in 0..count {
-        let published = channel
-            .publish(Message::text("message", black_box(text)))
-            .now_or_never();
-        black_box(published.transpose()?);
+        let published = channel.publish(Message::text("message", black_box(text)));
+        black_box(published.now_or_never().context("publishing had to wait")??);
     }
+    let kept = channel.subscribe().after(before).open()?.read(usize::MAX);
+    let kept = kept.unwrap_or_default();
+    // The gap for those that were trimmed, and the others.
+    ensure!(
+        kept.len() == LogLimits::default().max_records + 1,
+        "the log kept {}",
+        kept.len()
+    );
     Ok(())
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{Sizes, microseconds_each, milliseconds};
 use crate::figure::{self, Figure};
-use crate::load::{Crowd, Fleet, Load};
+use crate::load::{Crowd, Fleet};
 use crate::server::Server;
 use crate::target::Transport;
 
@@ -18,17 +18,18 @@ pub(super) fn run(server: &Server, transport: Transport, sizes: &Sizes) -> Resul
     let mut fleet = Fleet::new(&running.target, transport, 1)?;
     let crowd = Crowd::of(sizes.resuming);
     fleet.connect(crowd)?;
-    let load = Load {
-        bytes: sizes.message_bytes,
-        channels: 1,
-    };
-    fleet.closed_loop(load, 1, Duration::from_millis(1))?;
-    let (cursor, seen) = (fleet.cursor()?, fleet.seen());
+    fleet.publish_once(sizes.message_bytes)?;
+    let (cursor, seen) = (fleet.cursor()?, fleet.last_published());
     fleet.cut_all();
-    fleet.publish_to_nobody(MISSED, load.bytes)?;
+    fleet.publish_to_nobody(MISSED, sizes.message_bytes)?;
+    // The server has let go of those that were cut off before it is watched.
+    fleet.rest(Duration::from_millis(500))?;
     let before = running.process.cpu()?;
     let back = fleet.resume(crowd, &cursor, seen, MISSED)?;
-    let cpu = running.process.cpu()? - before;
+    let cpu = running.process.cpu_since(before)?;
+    // Where what was missed meets what is new, something may come twice.
+    fleet.publish_once(sizes.message_bytes)?;
+    fleet.rest(super::LISTEN_ON)?;
     let case = "";
     Ok(vec![
         Figure::new(case, figure::LATENCY_P50, milliseconds(&back.until_whole, 0.5)),

@@ -74,7 +74,7 @@ fn drive(server: &Server, transport: Transport, sizes: &Sizes, stalled: fn(&mut 
     stalled(&mut fleet);
     let run = fleet.open_loop(load, MESSAGES_PER_SECOND, sizes.stalled)?;
     let grown = running.process.resident()? as i64 - before as i64;
-    let (whole, cut) = fleet.go_on(run.tally.messages)?;
+    let (whole, cut) = fleet.go_on()?;
     Ok(Driven {
         run,
         grown,

@@ -1,7 +1,7 @@
 //! What one writes by hand: tokio's `broadcast` behind axum's own Server-Sent Events and WebSocket.
 //!
-//! It is written well: a message is put into its envelope once, and handed to everybody as shared bytes where axum allows that
-//! (WebSocket). It does less than Dualcast: it keeps nothing, so nobody resumes, and who lags loses messages in silence.
+//! It is written with care: no delay, a long backlog, a WebSocket message put into its envelope once and shared, and what has come
+//! together flushed together. It does less than Dualcast: it keeps nothing, so nobody resumes, and who lags loses messages in silence.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,9 +14,11 @@ use axum::extract::{Path, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::serve::ListenerExt;
 use dashmap::DashMap;
-use futures::{Stream, StreamExt};
+use futures::{SinkExt, Stream, StreamExt};
 use serde::Serialize;
+use socket2::SockRef;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender};
 use tokio_stream::wrappers::BroadcastStream;
@@ -26,37 +28,16 @@ const CAPACITY: usize = 128;
 
 pub(crate) fn run() -> Result<()> {
     let app = Router::new()
-        .route("/sse", get(async |State(rooms): State<Rooms>| sse(&rooms, "")))
-        .route(
-            "/ws",
-            get(async |State(rooms): State<Rooms>, upgrade| ws(&rooms, "", upgrade)),
-        )
-        .route(
-            "/publish",
-            post(async |State(rooms): State<Rooms>, text| publish(&rooms, "", text)),
-        )
-        .route(
-            "/{room}/sse",
-            get(async |State(rooms): State<Rooms>, Path(room): Path<String>| sse(&rooms, &room)),
-        )
-        .route(
-            "/{room}/ws",
-            get(
-                async |State(rooms): State<Rooms>, Path(room): Path<String>, upgrade| {
-                    ws(&rooms, &room, upgrade)
-                },
-            ),
-        )
-        .route(
-            "/{room}/publish",
-            post(
-                async |State(rooms): State<Rooms>, Path(room): Path<String>, text| {
-                    publish(&rooms, &room, text)
-                },
-            ),
-        )
+        .route("/{room}/sse", get(sse))
+        .route("/{room}/ws", get(ws))
+        .route("/{room}/publish", post(publish))
         .with_state(Rooms::default());
-    super::run(app, async |listener, app| axum::serve(listener, app).await)
+    super::run(app, async |listener, app| {
+        SockRef::from(&listener).listen(4_096)?;
+        // A socket that can't be told is gone already.
+        let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
+        axum::serve(listener, app).await
+    })
 }
 
 #[derive(Clone, Default)]
@@ -78,69 +59,86 @@ impl Default for Room {
 
 #[derive(Clone)]
 struct Published {
-    id: u64,
+    id: Arc<str>,
     text: Arc<str>,
     json: Utf8Bytes,
 }
 
 #[derive(Serialize)]
 struct Envelope<'a> {
-    id: u64,
+    id: &'a str,
     event: &'a str,
     data: &'a str,
 }
 
 impl Rooms {
-    fn follow(&self, room: &str) -> Receiver<Published> {
-        self.0.entry(room.into()).or_default().messages.subscribe()
+    fn follow(&self, room: String) -> Receiver<Published> {
+        self.0.entry(room).or_default().messages.subscribe()
     }
 }
 
-fn publish(rooms: &Rooms, room: &str, text: String) -> String {
-    let room = rooms.0.entry(room.into()).or_default();
-    let id = room.count.fetch_add(1, Ordering::Relaxed) + 1;
+async fn publish(State(rooms): State<Rooms>, Path(room): Path<String>, text: String) -> String {
+    let (messages, number) = {
+        let room = rooms.0.entry(room).or_default();
+        (
+            room.messages.clone(),
+            room.count.fetch_add(1, Ordering::Relaxed) + 1,
+        )
+    };
+    let id = format!("{}{number}", super::EPOCH);
     let envelope = Envelope {
-        id,
+        id: &id,
         event: "message",
         data: &text,
     };
     let json = serde_json::to_string(&envelope).unwrap_or_default().into();
-    let text = text.into();
+    let (id, text) = (Arc::from(id), text.into());
+    let answer = format!("{id}\n");
     // Nobody may follow it.
-    drop(room.messages.send(Published { id, text, json }));
-    format!("{id}\n")
+    drop(messages.send(Published { id, text, json }));
+    answer
 }
 
-fn sse(rooms: &Rooms, room: &str) -> Sse<impl Stream<Item = Result<Event, Infallible>> + use<>> {
+async fn sse(
+    State(rooms): State<Rooms>,
+    Path(room): Path<String>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let messages = BroadcastStream::new(rooms.follow(room));
     let events = messages.filter_map(async |message| {
         let Published { id, text, .. } = message.ok()?;
-        Some(Ok(Event::default().id(id.to_string()).data(text)))
+        Some(Ok(Event::default().id(id).data(text)))
     });
     Sse::new(events.boxed()).keep_alive(KeepAlive::default())
 }
 
-fn ws(rooms: &Rooms, room: &str, upgrade: WebSocketUpgrade) -> Response {
+async fn ws(State(rooms): State<Rooms>, Path(room): Path<String>, upgrade: WebSocketUpgrade) -> Response {
     let messages = rooms.follow(room);
     upgrade
-        .on_upgrade(|socket| talk(socket, messages))
+        .on_upgrade(async |socket| {
+            // Whatever is wrong with a socket, it is over.
+            drop(talk(socket, messages).await);
+        })
         .into_response()
 }
 
-async fn talk(mut socket: WebSocket, mut messages: Receiver<Published>) {
+async fn talk(mut socket: WebSocket, mut messages: Receiver<Published>) -> Result<(), axum::Error> {
     loop {
         tokio::select! {
             message = messages.recv() => match message {
                 Ok(Published { json, .. }) => {
-                    if socket.send(Message::Text(json)).await.is_err() {
-                        return;
+                    socket.feed(Message::Text(json)).await?;
+                    // Together with what has come since.
+                    while let Ok(Published { json, .. }) = messages.try_recv() {
+                        socket.feed(Message::Text(json)).await?;
                     }
+                    socket.flush().await?;
                 }
                 Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return,
+                Err(RecvError::Closed) => return Ok(()),
             },
-            said = socket.recv() => if !matches!(said, Some(Ok(_))) {
-                return;
+            said = socket.recv() => match said {
+                Some(said) => drop(said?),
+                None => return Ok(()),
             },
         }
     }

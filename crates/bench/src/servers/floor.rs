@@ -32,6 +32,8 @@ const MAX_UNSENT: usize = 1 << 20;
 /// How many messages of a channel are kept for those who resume.
 const MAX_KEPT: usize = 1_000;
 const LISTENER: Token = Token(usize::MAX);
+/// Makes ids as long as Dualcast's are.
+const EPOCH: &str = super::EPOCH;
 
 pub(crate) fn run(writing: Writing) -> Result<()> {
     let address = super::address();
@@ -52,6 +54,7 @@ pub(crate) fn run(writing: Writing) -> Result<()> {
         connections: Slab::new(),
         channels: HashMap::new(),
         dirty: Vec::new(),
+        buffer: vec![0; 64 << 10],
     };
     let mut events = Events::with_capacity(1_024);
     loop {
@@ -67,6 +70,7 @@ struct Floor {
     channels: HashMap<String, Channel>,
     /// The channels that have something to write at the end of a turn.
     dirty: Vec<String>,
+    buffer: Vec<u8>,
 }
 
 struct Connection {
@@ -75,19 +79,32 @@ struct Connection {
     heard: Vec<u8>,
     /// What the socket didn't take.
     unsent: VecDeque<u8>,
-    follows: Option<(String, Transport)>,
+    follows: Option<Follows>,
+}
+
+/// Which channel a connection follows, by which wire, and at which place among all who do.
+struct Follows {
+    channel: String,
+    transport: Transport,
+    place: usize,
 }
 
 #[derive(Default)]
 struct Channel {
     last: u64,
-    kept: VecDeque<(u64, String)>,
+    kept: VecDeque<Kept>,
     followers: [Followers; 2],
+}
+
+/// A message, encoded for each transport.
+struct Kept {
+    id: u64,
+    encoded: [Vec<u8>; 2],
 }
 
 #[derive(Default)]
 struct Followers {
-    keys: Vec<usize>,
+    keys: Slab<usize>,
     /// Encoded, and not yet written.
     joined: Vec<u8>,
 }
@@ -152,12 +169,11 @@ impl Floor {
         if !event.is_readable() {
             return;
         }
-        let mut buffer = [0; 64 << 10];
         loop {
             let Some(connection) = self.connections.get_mut(key) else {
                 return;
             };
-            let length = match connection.stream.read(&mut buffer) {
+            let length = match connection.stream.read(&mut self.buffer) {
                 Ok(0) => return self.remove(key),
                 Ok(length) => length,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
@@ -167,7 +183,7 @@ impl Floor {
             if connection.follows.is_some() {
                 continue;
             }
-            connection.heard.extend_from_slice(&buffer[..length]);
+            connection.heard.extend_from_slice(&self.buffer[..length]);
             if self.answer(key).is_err() {
                 return self.remove(key);
             }
@@ -214,13 +230,13 @@ impl Floor {
             .followers
             .iter()
             .all(|followers| followers.joined.is_empty());
-        for transport in Transport::BOTH {
-            let followers = &mut channel.followers[transport as usize];
+        let encoded = Transport::BOTH.map(|transport| encode(transport, id, &text));
+        for (followers, encoded) in channel.followers.iter_mut().zip(&encoded) {
             if !followers.keys.is_empty() {
-                encode(transport, id, &text, &mut followers.joined);
+                followers.joined.extend_from_slice(encoded);
             }
         }
-        channel.kept.push_back((id, text));
+        channel.kept.push_back(Kept { id, encoded });
         if channel.kept.len() > MAX_KEPT {
             channel.kept.pop_front();
         }
@@ -238,7 +254,7 @@ impl Floor {
         };
         let mut gone = Vec::new();
         for followers in &mut channel.followers {
-            for key in &followers.keys {
+            for (_, key) in &followers.keys {
                 if self.connections[*key].send(&followers.joined).is_err() {
                     gone.push(*key);
                 }
@@ -265,27 +281,30 @@ impl Floor {
         };
         let channel = self.channels.entry(name.into()).or_default();
         if let Some(last_id) = asked.last_id {
-            let at = channel.kept.partition_point(|(id, _)| *id <= last_id);
-            for (id, text) in channel.kept.range(at..) {
-                encode(transport, *id, text, &mut first);
+            let at = channel.kept.partition_point(|kept| kept.id <= last_id);
+            for kept in channel.kept.range(at..) {
+                first.extend_from_slice(&kept.encoded[transport as usize]);
             }
         }
-        channel.followers[transport as usize].keys.push(key);
+        let place = channel.followers[transport as usize].keys.insert(key);
         let connection = &mut self.connections[key];
-        connection.follows = Some((name.into(), transport));
+        connection.follows = Some(Follows {
+            channel: name.into(),
+            transport,
+            place,
+        });
         connection.send(&first)?;
         Ok(())
     }
 
     fn remove(&mut self, key: usize) {
         let connection = self.connections.remove(key);
-        if let Some((name, transport)) = connection.follows
-            && let Some(channel) = self.channels.get_mut(&name)
+        if let Some(follows) = connection.follows
+            && let Some(channel) = self.channels.get_mut(&follows.channel)
         {
-            let keys = &mut channel.followers[transport as usize].keys;
-            if let Some(at) = keys.iter().position(|other| *other == key) {
-                keys.swap_remove(at);
-            }
+            channel.followers[follows.transport as usize]
+                .keys
+                .remove(follows.place);
         }
     }
 }
@@ -332,17 +351,17 @@ impl Connection {
     }
 }
 
-/// Puts a message into its envelope, which has the same parts as Dualcast's.
-fn encode(transport: Transport, id: u64, text: &str, bytes: &mut Vec<u8>) {
+/// Puts a message into its envelope, which has the same parts as Dualcast's, and as many bytes.
+fn encode(transport: Transport, id: u64, text: &str) -> Vec<u8> {
     match transport {
         Transport::Sse => {
-            let event = format!("id: {id}\ndata: {text}\n\n");
-            bytes.extend(format!("{:x}\r\n{event}\r\n", event.len()).bytes());
+            let event = format!("id: {EPOCH}{id}\ndata: {text}\n\n");
+            format!("{:x}\r\n{event}\r\n", event.len()).into_bytes()
         }
         Transport::Ws => {
             let data = serde_json::Value::from(text);
-            let json = format!(r#"{{"id":"{id}","event":"message","data":{data}}}"#);
-            bytes.push(0x81);
+            let json = format!(r#"{{"id":"{EPOCH}{id}","event":"message","data":{data}}}"#);
+            let mut bytes = vec![0x81];
             match u16::try_from(json.len()) {
                 Ok(length @ 0..126) => bytes.push(length as u8),
                 Ok(length) => {
@@ -355,6 +374,7 @@ fn encode(transport: Transport, id: u64, text: &str, bytes: &mut Vec<u8>) {
                 }
             }
             bytes.extend(json.bytes());
+            bytes
         }
     }
 }
@@ -388,7 +408,7 @@ impl Asked {
         let asked = Self {
             path: path.into(),
             body: String::from_utf8(text.to_vec())?,
-            last_id: last_id.and_then(|id| id.parse().ok()),
+            last_id: last_id.and_then(|id| id.strip_prefix(EPOCH)?.parse().ok()),
             websocket_key: header("sec-websocket-key"),
         };
         Ok(Some((head + body, asked)))

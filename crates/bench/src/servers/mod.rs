@@ -1,7 +1,7 @@
 //! The servers that stand beside Dualcast: the limit, and what one would write by hand.
 //!
-//! All listen on the address in `ADDR`, say where on standard error, and have the same routes: `/sse`, `/ws`, `POST /publish`, and
-//! the same below `/{channel}`.
+//! All listen on the address in `ADDR`, say where on standard error, and have the routes `/{channel}/sse`, `/{channel}/ws` and
+//! `POST /{channel}/publish`.
 
 pub(crate) mod by_hand;
 pub(crate) mod floor;
@@ -10,6 +10,9 @@ pub(crate) mod rooms;
 use anyhow::Result;
 use axum::Router;
 use tokio::net::TcpListener;
+
+/// What stands before the number in an id, so that ids are as long as Dualcast's.
+const EPOCH: &str = "0k3f9x2abz-";
 
 /// Where a server listens.
 fn address() -> String {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::Fleet;
 use crate::load::ledger::Tally;
@@ -32,28 +32,21 @@ impl Fleet {
     pub(crate) fn closed_loop(&mut self, load: Load, in_flight: usize, duration: Duration) -> Result<Run> {
         let began = Instant::now();
         let end = began + duration;
-        let mut turns = 0..;
+        let mut turns = (0..load.channels).cycle();
         let mut patience = Patience::new();
         self.ledger.take_tally();
         loop {
             let now = Instant::now();
             while now < end && self.ledger.in_flight() < in_flight {
-                let channel = turns.next().unwrap_or_default() % load.channels;
-                self.publish(channel, load.bytes, now);
+                self.publish(turns.next().unwrap_or_default(), load.bytes, now);
             }
             self.publisher.flush()?;
             if self.ledger.in_flight() == 0 {
-                break;
+                return self.end(began);
             }
             self.turn(Duration::from_millis(100))?;
             patience.mind(self.ledger.tally().deliveries, || self.ledger.missing())?;
         }
-        let took = began.elapsed();
-        self.await_answers()?;
-        Ok(Run {
-            took,
-            tally: self.ledger.take_tally(),
-        })
     }
 
     /// Publishes at a fixed rate, whatever becomes of it, until so long after the start; then waits for what is under way.
@@ -65,36 +58,49 @@ impl Fleet {
     ) -> Result<Run> {
         let began = Instant::now();
         let end = began + duration;
-        let mut pace = Pace::new(messages_per_second);
-        let mut turns = 0..;
+        let mut pace = Pace::new(began, messages_per_second);
+        let mut turns = (0..load.channels).cycle();
         let mut patience = Patience::new();
         self.ledger.take_tally();
         loop {
             while pace.next() < end
                 && let Some(due) = pace.due(Instant::now())
             {
-                let channel = turns.next().unwrap_or_default() % load.channels;
-                self.publish(channel, load.bytes, due);
+                self.publish(turns.next().unwrap_or_default(), load.bytes, due);
             }
             self.publisher.flush()?;
-            if pace.next() >= end && self.ledger.in_flight() == 0 {
-                break;
+            let is_over = pace.next() >= end;
+            if is_over && self.ledger.in_flight() == 0 {
+                return self.end(began);
             }
             let wait = pace.next().saturating_duration_since(Instant::now());
-            let wait = if pace.next() < end {
-                wait
+            self.turn(if is_over { Duration::from_millis(100) } else { wait })?;
+            if self.ledger.in_flight() > 0 {
+                patience.mind(self.ledger.tally().deliveries, || self.ledger.missing())?;
             } else {
-                Duration::from_millis(100)
-            };
-            self.turn(wait)?;
-            patience.mind(self.ledger.tally().deliveries, || self.ledger.missing())?;
+                patience = Patience::new();
+            }
         }
+    }
+
+    fn end(&mut self, began: Instant) -> Result<Run> {
         let took = began.elapsed();
         self.await_answers()?;
-        Ok(Run {
-            took,
-            tally: self.ledger.take_tally(),
-        })
+        let tally = self.ledger.take_tally();
+        ensure!(tally.deliveries > 0, "nothing was delivered in this time");
+        Ok(Run { took, tally })
+    }
+
+    /// Publishes one message to the first channel, and waits until everybody has it.
+    pub(crate) fn publish_once(&mut self, bytes: usize) -> Result<()> {
+        self.publish(0, bytes, Instant::now());
+        let mut patience = Patience::new();
+        while self.ledger.in_flight() > 0 {
+            self.publisher.flush()?;
+            self.turn(Duration::from_millis(100))?;
+            patience.mind(self.ledger.tally().deliveries, || self.ledger.missing())?;
+        }
+        self.await_answers()
     }
 
     /// Publishes so many messages to the first channel while its followers are away.
