@@ -15,9 +15,13 @@ fn files(directory: &Path, found: &mut Vec<PathBuf>) {
         let name = path.file_name().unwrap().to_str().unwrap();
         let is_a_tools =
             name.starts_with("target") || name == "node_modules" || name == ".git" || name == ".tools";
-        if path.is_dir() && !is_a_tools {
+        // In a worktree `.git` is a file.
+        if is_a_tools {
+            continue;
+        }
+        if path.is_dir() {
             files(&path, found);
-        } else if path.is_file() {
+        } else {
             found.push(path);
         }
     }
