@@ -20,7 +20,9 @@ export async function launchChromium() {
     chromiumSandbox: false,
     args: ["--disable-quic", "--disable-background-networking"],
   });
-  return new Browser("chromium", browser);
+  return new Browser("chromium", browser, ({ width, height, isDark }) =>
+    browser.newPage({ viewport: { width, height }, colorScheme: isDark ? "dark" : "light" }),
+  );
 }
 
 export async function launchFirefox() {
@@ -34,7 +36,11 @@ export async function launchFirefox() {
       "devtools.jsonview.enabled": true,
     },
   });
-  return new Browser("firefox", browser);
+  return new Browser("firefox", browser, async ({ width, height }) => {
+    const page = await browser.newPage();
+    await page.setViewport({ width, height });
+    return page;
+  });
 }
 
 /** Every browser that a test should run in. */
@@ -42,17 +48,20 @@ export const launchers = { chromium: launchChromium, firefox: launchFirefox };
 
 class Browser {
   #driver;
+  #open;
 
-  constructor(name, driver) {
+  constructor(name, driver, open) {
     this.name = name;
     this.#driver = driver;
+    this.#open = open;
   }
 
-  /** A new tab, once `url` has loaded in it. */
-  async newPage(url) {
-    const page = await this.#driver.newPage();
-    await page.goto(url);
-    return new Page(page);
+  /** A new tab of this size, in pixels, once `url` has loaded in it. Only Chromium can be told to be dark. */
+  async newPage(url, { width = 1280, height = 900, isDark = false } = {}) {
+    const driver = await this.#open({ width, height, isDark });
+    const page = new Page(driver);
+    await driver.goto(url);
+    return page;
   }
 
   async close() {
@@ -62,9 +71,13 @@ class Browser {
 
 class Page {
   #driver;
+  /** What it has complained of in its console, and what it did not catch. */
+  complaints = [];
 
   constructor(driver) {
     this.#driver = driver;
+    driver.on("console", (message) => message.type() === "error" && this.complaints.push(message.text()));
+    driver.on("pageerror", (error) => this.complaints.push(String(error)));
   }
 
   /**
@@ -73,6 +86,16 @@ class Page {
    */
   async evaluate(fn, ...args) {
     return this.#driver.evaluate(`(${fn})(...${JSON.stringify(args)})`);
+  }
+
+  /** Presses a key where the focus is. */
+  async press(key) {
+    await this.#driver.keyboard.press(key);
+  }
+
+  /** Writes what it looks like into a PNG file. */
+  async screenshot(path) {
+    await this.#driver.screenshot({ path });
   }
 
   async close() {

@@ -28,9 +28,9 @@ export async function buildFixture() {
   return process.env.DUALCAST_FIXTURE ?? build("dualcast-tests", "fixture");
 }
 
-/** Starts an example on a free port. */
-export async function startExample(name) {
-  return start(Server, await buildExample(name));
+/** Starts an example on a port that is free, or on this one. */
+export async function startExample(name, { port = 0 } = {}) {
+  return start(Server, await buildExample(name), { port });
 }
 
 /** Builds an example, so that the line that runs it has nothing left to compile. */

@@ -1,0 +1,205 @@
+// What became of the messages of a pane: facts, and a verdict in words. It sees numbers, times and notices, and no page.
+//
+// Every message bears a number `n` that the example gave it: 1, 2, 3 in the order of the log. So the ledger needs to believe
+// nobody: a number that is skipped was missed, and either a gap has said so or something is wrong; a number that does not rise
+// came twice. Times are milliseconds of the server's clock.
+
+import { messages, seconds } from "./words.mjs";
+
+/** A stream that has said nothing for so long after it came back, or was read again, has told all that was waiting. */
+const patience = 1_000;
+
+const reasons = {
+  trimmed: "trimmed",
+  slow: "skipped, since this pane was too slow",
+  epoch: "the server restarted, and its log began anew",
+  unreadable: "the cursor made no sense to the server",
+  unavailable: "they could not be read in time",
+};
+
+export class Ledger {
+  messages = 0;
+  reconnects = 0;
+  gaps = 0;
+  /** Missed without a word. */
+  lost = 0;
+  doubled = 0;
+  /** The last id, with which the pane comes back. */
+  cursor = null;
+  /** @type {{ tone: "good" | "waiting" | "gap" | "quiet" | "wrong", text: string }} */
+  verdict = { tone: "waiting", text: "connecting" };
+
+  /** The number of the last message. */
+  #last = null;
+  /** What is going on and will end with a verdict. */
+  #episode = { kind: "first" };
+  /** The reason of a gap that was told, until the next message shows how large it is. */
+  #gap = null;
+  #isOpen = false;
+  #interval = 2_000;
+  #hasHeartbeats = true;
+  #heardAt = 0;
+  #isSilent = false;
+  /** The burst that was told of last. */
+  #burst = null;
+
+  get isOpen() {
+    return this.#isOpen;
+  }
+
+  /** When the last sign of life came. */
+  get heardAt() {
+    return this.#heardAt;
+  }
+
+  /** How many messages are wrong: lost or doubled. */
+  get wrong() {
+    return this.lost + this.doubled;
+  }
+
+  /** Leaves on purpose, to come back with the cursor. `words` says how it came back, `waiting` why it is away. */
+  leave(at, { words, waiting }) {
+    this.#isOpen = false;
+    this.#episode = { kind: "left", words: () => words };
+    this.#say("waiting", waiting);
+  }
+
+  /** The connection is gone. */
+  lose(at) {
+    // An attempt to come back that failed is no loss of its own.
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#episode = { kind: "lost", words: (openedAt) => `reconnected after ${seconds(openedAt - at)}` };
+    this.#say("waiting", "the connection is lost, and comes back by itself");
+  }
+
+  /** The server's first word on a connection. */
+  open(at, { id, interval }) {
+    this.#isOpen = true;
+    this.#hear(at, id);
+    // Longer than anybody waits is never.
+    this.#hasHeartbeats = interval < 3_600_000;
+    if (this.#hasHeartbeats) this.#interval = interval;
+    const { kind, words } = this.#episode ?? {};
+    if (kind === "lost") this.reconnects++;
+    this.#episode = { kind: "opened", isFirst: kind === "first", words: words?.(at), openedAt: at, replayed: 0 };
+  }
+
+  /** Stops reading, for so many seconds. */
+  hold(at, time) {
+    this.#episode = { kind: "held", heldAt: at, until: at + time * 1_000, count: 0 };
+    this.#say("waiting", `reads nothing for ${time} s; its cursor stays where it is`);
+  }
+
+  /** A message, with what it bears: its number `n`, and when it was published. */
+  message(at, { id, event, data: { n, at: publishedAt, first, last } }) {
+    this.messages++;
+    this.#hear(at, id);
+    this.#count(n);
+    const episode = this.#episode;
+    if (episode?.kind === "opened") {
+      if (publishedAt < episode.openedAt) episode.replayed++;
+      else this.#settle();
+    } else if (episode?.kind === "held" && at > episode.until - patience / 2) {
+      // What came sooner was on its way already.
+      episode.readAt ??= at;
+      if (publishedAt < episode.readAt) episode.count++;
+      else this.#settle();
+    }
+    if (event === "burst") this.#countBurst(at, publishedAt, n, { first, last });
+  }
+
+  /** There is nothing more to tell up to here. */
+  heartbeat(at, { id }) {
+    this.#hear(at, id);
+    if (this.#episode?.kind !== "held" || this.#episode.readAt) this.#settle();
+  }
+
+  /** Messages are missing, and it is said. */
+  gap(at, { id, reason }) {
+    this.#hear(at, id);
+    this.gaps++;
+    this.#gap = reason;
+    this.#episode = null;
+    // The numbers begin anew with the log.
+    if (reason === "epoch") this.#last = null;
+    this.#say("gap", `gap: ${reasons[reason] ?? reason}`);
+  }
+
+  /** Time passes: what waits for the next message may have waited long enough. */
+  tick(at) {
+    if (!this.#isOpen) return;
+    const silence = at - this.#heardAt;
+    const isReading = this.#episode?.kind !== "held" || at > this.#episode.until + patience;
+    if (isReading && silence > patience) this.#settle();
+    if (isReading && !this.#isSilent && silence > 2 * this.#interval) {
+      this.#isSilent = true;
+      this.#say(
+        "quiet",
+        this.#hasHeartbeats
+          ? `nothing for ${seconds(silence)}, though a heartbeat is due every ${seconds(this.#interval)}: a stalled or dead link`
+          : `nothing for ${seconds(silence)}, and no heartbeats: nothing tells this silence from a dead link`,
+      );
+    }
+  }
+
+  #hear(at, id) {
+    if (this.#isSilent) this.#say("good", `heard again, after ${seconds(at - this.#heardAt)} of silence`);
+    this.#isSilent = false;
+    this.#heardAt = at;
+    this.cursor = id ?? this.cursor;
+  }
+
+  #count(n) {
+    const missed = this.#last === null ? 0 : n - this.#last - 1;
+    if (missed < 0) {
+      this.doubled++;
+      this.#say("wrong", "");
+      return;
+    }
+    this.#last = n;
+    if (this.#gap !== null) {
+      // Across a restart there is nothing to count from.
+      if (this.#gap !== "epoch") this.#say("gap", `gap: ${messages(missed)}, ${reasons[this.#gap] ?? this.#gap}`);
+      this.#gap = null;
+    } else if (missed > 0) {
+      this.lost += missed;
+      this.#say("wrong", "");
+    }
+  }
+
+  #countBurst(at, publishedAt, n, { first, last }) {
+    if (this.#burst?.first !== first) this.#burst = { first, count: 0, beganAt: publishedAt };
+    this.#burst.count++;
+    const isWhole = this.#burst.count === last - first + 1;
+    if (n === last && isWhole && this.#episode === null) {
+      const time = seconds(at - this.#burst.beganAt);
+      this.#say("good", `burst: ${messages(this.#burst.count)} in ${time}, none lost`);
+    }
+  }
+
+  /** What was going on is over. */
+  #settle() {
+    const episode = this.#episode;
+    this.#episode = null;
+    if (episode?.kind === "opened") {
+      if (episode.isFirst) this.#say("good", "open, and counting every message from here on");
+      else this.#say("good", `${episode.words}, ${replayed(episode.replayed)}, none lost`);
+    } else if (episode?.kind === "held") {
+      const time = seconds((episode.readAt ?? episode.until) - episode.heldAt);
+      this.#say("good", `read nothing for ${time}, then ${messages(episode.count)} at once, none lost`);
+    }
+  }
+
+  /** Once a message was lost without a word, nothing else matters here any more. */
+  #say(tone, text) {
+    const wrongs = [];
+    if (this.lost > 0) wrongs.push(`LOST ${messages(this.lost)} without a word`);
+    if (this.doubled > 0) wrongs.push(`DOUBLED ${messages(this.doubled)}`);
+    this.verdict = wrongs.length > 0 ? { tone: "wrong", text: wrongs.join(", ") } : { tone, text };
+  }
+}
+
+function replayed(count) {
+  return count === 0 ? "nothing to replay" : `${messages(count)} replayed`;
+}

@@ -1,0 +1,158 @@
+// The ledger of `examples/side-by-side`, without a page: what it says of messages that come, don't come, and come twice.
+
+import assert from "node:assert/strict";
+import { beforeEach, describe, it } from "node:test";
+import { Ledger } from "../../examples/side-by-side/page/ledger.mjs";
+
+describe("the ledger", () => {
+  let ledger;
+  beforeEach(() => (ledger = new Ledger()));
+
+  /** A message of this number, published now or when it says. */
+  const hear = (at, n, { publishedAt = at, ...rest } = {}) =>
+    ledger.message(at, { id: `id-${n}`, event: rest.last ? "burst" : "machine", data: { n, at: publishedAt, ...rest } });
+
+  const open = (at) => ledger.open(at, { id: ledger.cursor ?? "id-0", interval: 2_000 });
+
+  const says = (tone, text) => assert.deepEqual(ledger.verdict, { tone, text });
+
+  it("counts from the first message on, whatever its number", () => {
+    open(0);
+    hear(1, 17);
+    hear(2, 18);
+    says("good", "open, and counting every message from here on");
+    assert.deepEqual([ledger.messages, ledger.wrong, ledger.cursor], [2, 0, "id-18"]);
+  });
+
+  it("tells what was replayed after a reconnect", () => {
+    open(0);
+    hear(1, 1);
+    ledger.lose(1_000);
+    says("waiting", "the connection is lost, and comes back by itself");
+    open(2_200);
+    for (let n = 2; n <= 7; n++) hear(2_201, n, { publishedAt: 1_500 });
+    hear(2_300, 8);
+    says("good", "reconnected after 1.2 s, 6 messages replayed, none lost");
+    assert.deepEqual([ledger.reconnects, ledger.gaps, ledger.wrong], [1, 0, 0]);
+  });
+
+  it("is not told of the same loss twice", () => {
+    open(0);
+    ledger.lose(1_000);
+    ledger.lose(1_500);
+    open(3_000);
+    ledger.heartbeat(3_100, { id: "id-0" });
+    says("good", "reconnected after 2.0 s, nothing to replay, none lost");
+    assert.equal(ledger.reconnects, 1);
+  });
+
+  it("does not count a switch as a reconnect", () => {
+    open(0);
+    hear(1, 1);
+    ledger.leave(100, { words: "switched to WebSocket at the same cursor", waiting: "on the way to WebSocket" });
+    says("waiting", "on the way to WebSocket");
+    open(200);
+    hear(201, 2, { publishedAt: 150 });
+    ledger.tick(1_500);
+    says("good", "switched to WebSocket at the same cursor, 1 message replayed, none lost");
+    assert.equal(ledger.reconnects, 0);
+  });
+
+  it("measures a gap by the message after it", () => {
+    open(0);
+    hear(1, 10);
+    ledger.lose(100);
+    open(1_000);
+    ledger.gap(1_001, { id: "id-53", reason: "trimmed" });
+    hear(1_002, 54, { publishedAt: 900 });
+    says("gap", "gap: 43 messages, trimmed");
+    assert.deepEqual([ledger.gaps, ledger.lost], [1, 0]);
+  });
+
+  it("begins anew with a server that was restarted", () => {
+    open(0);
+    hear(1, 1_000);
+    ledger.lose(100);
+    open(1_000);
+    ledger.gap(1_001, { id: "other-1", reason: "epoch" });
+    hear(1_002, 1);
+    hear(1_003, 2);
+    says("gap", "gap: the server restarted, and its log began anew");
+    assert.equal(ledger.wrong, 0);
+  });
+
+  it("says loudly when messages are lost without a word, and does not let go of it", () => {
+    open(0);
+    hear(1, 1);
+    hear(2, 5);
+    says("wrong", "LOST 3 messages without a word");
+    ledger.lose(10);
+    open(1_000);
+    hear(2_000, 6);
+    says("wrong", "LOST 3 messages without a word");
+  });
+
+  it("says loudly when a message comes twice", () => {
+    open(0);
+    hear(1, 1);
+    hear(2, 2);
+    hear(3, 2);
+    says("wrong", "DOUBLED 1 message");
+    hear(4, 3);
+    assert.deepEqual([ledger.doubled, ledger.lost], [1, 0]);
+  });
+
+  it("does not take a gap that was told for an excuse later on", () => {
+    open(0);
+    hear(1, 1);
+    ledger.gap(2, { id: "id-4", reason: "trimmed" });
+    hear(3, 5);
+    hear(4, 7);
+    says("wrong", "LOST 1 message without a word");
+  });
+
+  it("tells what had piled up while nothing was read", () => {
+    open(0);
+    hear(1, 1);
+    ledger.hold(1_000, 10);
+    hear(1_001, 2, { publishedAt: 999 });
+    for (let n = 3; n <= 43; n++) hear(11_020, n, { publishedAt: 1_000 + (n - 2) * 240 });
+    says("waiting", "reads nothing for 10 s; its cursor stays where it is");
+    hear(11_250, 44);
+    says("good", "read nothing for 10 s, then 41 messages at once, none lost");
+  });
+
+  it("times a burst from its first publish to its last arrival", () => {
+    open(0);
+    hear(1, 1);
+    for (let n = 2; n <= 1_001; n++) hear(1_000 + n / 5, n, { publishedAt: 1_000, first: 2, last: 1_001 });
+    says("good", "burst: 1,000 messages in 0.20 s, none lost");
+  });
+
+  it("says nothing of a burst that it did not hear from the beginning", () => {
+    open(0);
+    for (let n = 500; n <= 1_001; n++) hear(n, n, { publishedAt: 1, first: 2, last: 1_001 });
+    says("good", "open, and counting every message from here on");
+  });
+
+  it("takes a silence for a dead link when heartbeats are due, and for nothing when none are", () => {
+    open(0);
+    hear(1, 1);
+    ledger.tick(4_100);
+    says("quiet", "nothing for 4.1 s, though a heartbeat is due every 2.0 s: a stalled or dead link");
+    ledger.heartbeat(5_001, { id: "id-1" });
+    says("good", "heard again, after 5.0 s of silence");
+
+    ledger.open(6_000, { id: "id-1", interval: 1e12 });
+    ledger.tick(11_000);
+    says("quiet", "nothing for 5.0 s, and no heartbeats: nothing tells this silence from a dead link");
+  });
+
+  it("does not worry while it reads nothing on purpose", () => {
+    open(0);
+    hear(1, 1);
+    ledger.hold(1_000, 10);
+    ledger.tick(9_000);
+    says("waiting", "reads nothing for 10 s; its cursor stays where it is");
+  });
+});

@@ -1,0 +1,119 @@
+// The page of `examples/side-by-side` as a person uses it: by what it shows, and by its buttons.
+//
+//     const page = await openSideBySide(browser, server.url);
+//     await page.a.press("cut");
+//     await page.a.shows("verdict", /reconnected/);
+
+import assert from "node:assert/strict";
+import { until } from "./until.mjs";
+
+/** The page in a tab of its own, once both panes are open. */
+export async function openSideBySide(browser, url, look) {
+  const page = new SideBySide(await browser.newPage(url, look));
+  for (const pane of page.panes) await pane.shows("verdict", /^open, and counting/);
+  return page;
+}
+
+class SideBySide {
+  constructor(page) {
+    this.page = page;
+    this.a = new Pane(page, "a");
+    this.b = new Pane(page, "b");
+    this.panes = [this.a, this.b];
+  }
+
+  /** Presses a button that belongs to neither pane. */
+  async press(id) {
+    await this.page.evaluate((id) => document.getElementById(id).click(), id);
+  }
+
+  /** What the strip shows of the machine. */
+  async machine() {
+    return this.page.evaluate(() =>
+      Object.fromEntries([...document.querySelectorAll("[data-machine]")].map((at) => [at.dataset.machine, at.textContent])),
+    );
+  }
+
+  async close() {
+    await this.page.close();
+  }
+}
+
+class Pane {
+  #page;
+  #letter;
+
+  constructor(page, letter) {
+    this.#page = page;
+    this.#letter = letter;
+  }
+
+  /** What stands there now: a fact, or one of `title`, `state`, `verdict`, `way`, `answer`. */
+  async text(name) {
+    const text = (element, name) => element.querySelector(`[data-fact="${name}"], [data-show="${name}"]`).textContent;
+    return this.#ask(text, name);
+  }
+
+  async number(fact) {
+    return Number((await this.text(fact)).replaceAll(",", ""));
+  }
+
+  /** Waits until it shows this, and answers the match. */
+  async shows(name, pattern) {
+    let shown;
+    const matches = async () => pattern.test((shown = await this.text(name)));
+    await until(matches, () => `the ${name} of pane ${this.#letter} is like ${pattern}; it is: ${shown}`);
+    return shown.match(pattern);
+  }
+
+  /** The tone of the verdict. */
+  async tone() {
+    return this.#ask((element) => element.querySelector(`[data-show="verdict"]`).dataset.tone);
+  }
+
+  /** The rows that the list of events has, the newest first, as `{ id, event, said }`. */
+  async events() {
+    return this.#ask((element) =>
+      [...element.querySelectorAll("tbody tr")].map(({ cells: [id, event, said] }) => ({
+        id: id.title,
+        event: event.textContent,
+        said: said.textContent,
+      })),
+    );
+  }
+
+  /** Waits for such an event, and answers it. */
+  async event(event, said) {
+    let found;
+    const isThere = async () =>
+      (found = (await this.events()).find((row) => row.event === event && said.test(row.said))) !== undefined;
+    await until(isThere, () => `pane ${this.#letter} shows a ${event} like ${said}`);
+    return found;
+  }
+
+  async press(button) {
+    await this.#ask((element, button) => element.querySelector(`[data-do="${button}"]`).click(), button);
+  }
+
+  /** Types a note and sends it. */
+  async say(text) {
+    const type = (element, text) => {
+      const form = element.querySelector("form");
+      form.elements.note.value = text;
+      form.requestSubmit();
+    };
+    await this.#ask(type, text);
+  }
+
+  /** That it missed nothing and got nothing twice, by its own count. */
+  async isWhole() {
+    assert.equal(await this.text("wrong"), "0");
+    assert.notEqual(await this.tone(), "wrong");
+  }
+
+  /** What `fn(element, ...args)` returns, for the pane's element. */
+  async #ask(fn, ...args) {
+    const ask = `(letter, ...args) => (${fn})(document.querySelector('[data-pane="' + letter + '"]'), ...args)`;
+    return this.#page.evaluate(ask, this.#letter, ...args);
+  }
+}

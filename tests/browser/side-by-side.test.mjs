@@ -1,0 +1,220 @@
+// Drives `examples/side-by-side` through all that it has buttons for, and holds it to what it shows then.
+
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { launchers } from "./browsers.mjs";
+import { buildExample, buildTimeout, startExample } from "./server.mjs";
+import { openSideBySide } from "./side-by-side.mjs";
+
+const timeout = 60_000;
+
+before(async () => buildExample("side-by-side"), { timeout: buildTimeout });
+
+for (const [name, launch] of Object.entries(launchers)) {
+  describe(`side-by-side, in ${name}`, () => {
+    let browser;
+    before(async () => (browser = await launch()), { timeout });
+    after(async () => browser?.close());
+
+    /**
+     * A test with a server and a page of its own. Whatever it does, no pane may have lost or doubled a message. A pane pauses
+     * for `hold` seconds: commonly not for as long as a person likes to watch.
+     */
+    const test = (title, body, { hold = 2 } = {}) =>
+      it(title, { timeout }, async () => {
+        const scene = { server: await startExample("side-by-side") };
+        const page = await openSideBySide(browser, `${scene.server.url}/?hold=${hold}`);
+        try {
+          await body(page, scene);
+          for (const pane of page.panes) await pane.isWhole();
+          assert.deepEqual(await scene.server.stop("SIGINT"), { code: 0, signal: null });
+        } finally {
+          await page.close();
+          await scene.server.stop();
+        }
+      });
+
+    test("shows one channel over both transports, with the same ids", async (page) => {
+      assert.equal(await page.a.text("title"), "Server-Sent Events");
+      assert.equal(await page.b.text("title"), "WebSocket");
+      for (const pane of page.panes) {
+        await pane.shows("messages", /^[5-9]$|\d\d/);
+        await pane.shows("rate", /^[1-9]/);
+        await pane.shows("p50", /^[\d.]+ m?s$/);
+        await pane.shows("p95", /^[\d.]+ m?s$/);
+        await pane.shows("bytes", /^\d{3}$/);
+        await pane.shows("state", /^last sign of life \d+\.\d s ago$/);
+      }
+      const [a, b] = [await page.a.events(), await page.b.events()];
+      const common = a.filter(({ id }) => b.some((event) => event.id === id));
+      assert.ok(common.length >= 3, "both show the same ids");
+      for (const event of common) assert.deepEqual(b.find(({ id }) => id === event.id), event);
+
+      const machine = await page.machine();
+      assert.match(machine.cpu, /^\d+ %$/);
+      assert.match(machine.memory, /^[\d.]+ [MGT]B of [\d.]+ [MGT]B$/);
+      assert.match(machine.load, /^\d+\.\d\d$/);
+      assert.match(machine.received, /B\/s$/);
+      assert.match(machine.sent, /B\/s$/);
+      assert.deepEqual(page.page.complaints, []);
+    });
+
+    test("comes back after a cut with what it missed", async (page) => {
+      for (const pane of page.panes) await pane.press("cut");
+      for (const pane of page.panes) {
+        await pane.shows("verdict", /^reconnected after [\d.]+ s, (\d+ messages?|nothing) (to replay|replayed), none lost$/);
+        assert.equal(await pane.text("reconnects"), "1");
+        assert.equal(await pane.text("gaps"), "0");
+      }
+    });
+
+    test("shows a burst of a thousand", async (page) => {
+      const before = await Promise.all(page.panes.map((pane) => pane.number("messages")));
+      await page.press("burst");
+      for (const [i, pane] of page.panes.entries()) {
+        await pane.shows("verdict", /^burst: 1,000 messages in [\d.]+ s, none lost$/);
+        const count = (await pane.number("messages")) - before[i];
+        assert.ok(count >= 1_000, `${count} messages`);
+        await pane.event("burst", /^1,000 of 1,000$/);
+        assert.ok((await pane.events()).length <= 200, "the list has an end");
+      }
+    });
+
+    test("is told of a gap when the log was trimmed under it, and the other pane is not", async (page) => {
+      await page.a.press("trim");
+      const [, count] = await page.a.shows("verdict", /^gap: (\d+) messages, trimmed$/);
+      assert.ok(count >= 40, `${count} messages`);
+      assert.equal(await page.a.tone(), "gap");
+      await page.a.event("gap", /trimmed/);
+      assert.equal(await page.a.text("gaps"), "1");
+      assert.equal(await page.b.text("gaps"), "0");
+      // Whoever was away on purpose has not been cut off.
+      assert.equal(await page.a.text("reconnects"), "0");
+    });
+
+    test("switches the transport and keeps the cursor", async (page) => {
+      for (const [pane, other, title, way] of [
+        [page.a, page.b, "WebSocket", /by WebSocket message$/],
+        [page.b, page.a, "Server-Sent Events", /by POST$/],
+      ]) {
+        // Its old connection brings it nothing more, so that only the cursor can.
+        await pane.press("hold");
+        await pane.shows("verdict", /^reads nothing/);
+        await page.press("burst");
+        await other.shows("verdict", /^burst: 1,000 messages/);
+        await pane.press("switch");
+        const [, count] = await pane.shows(
+          "verdict",
+          new RegExp(`^switched to ${title} at the same cursor, ([\\d,]+) messages replayed, none lost$`),
+        );
+        assert.ok(Number(count.replace(",", "")) >= 1_000, `${count} messages`);
+        assert.equal(await pane.text("title"), title);
+        assert.match(await pane.text("way"), way);
+        assert.equal(await pane.text("gaps"), "0");
+        assert.equal(await pane.text("reconnects"), "0");
+      }
+    }, { hold: 20 });
+
+    test("is told of a gap when the server restarted", async (page, scene) => {
+      const { port } = scene.server;
+      await scene.server.stop("SIGINT");
+      for (const pane of page.panes) await pane.shows("state", /^no connection$/);
+      scene.server = await startExample("side-by-side", { port });
+      for (const pane of page.panes) {
+        await pane.shows("verdict", /^gap: the server restarted/);
+        assert.equal(await pane.text("reconnects"), "1");
+      }
+    });
+
+    test("reads nothing for a while, and then all of it", async (page) => {
+      for (const pane of page.panes) await pane.press("hold");
+      for (const pane of page.panes) await pane.shows("verdict", /^reads nothing for 2 s/);
+      await page.press("burst");
+      for (const pane of page.panes) {
+        const [, count] = await pane.shows("verdict", /^read nothing for [\d.]+ s, then ([\d,]+) messages at once, none lost$/);
+        assert.ok(Number(count.replace(",", "")) >= 1_000, `${count} messages`);
+        assert.equal(await pane.text("reconnects"), "0");
+      }
+    });
+
+    test("cannot tell a silence from a dead link without heartbeats", async (page) => {
+      await page.press("statistics");
+      await page.a.press("heartbeats");
+      await page.a.shows("verdict", /^nothing for [\d.]+ s, and no heartbeats/);
+      assert.equal(await page.a.tone(), "quiet");
+      await page.b.event("heartbeat", /nothing to tell/);
+      assert.notEqual(await page.b.tone(), "quiet");
+      await page.press("statistics");
+      await page.a.shows("verdict", /^heard again, after [\d.]+ s of silence$/);
+    });
+
+    test("carries what people type, either way, as text", async (page) => {
+      const text = `<img src="x" onerror="document.title = 'broken'"> & more`;
+      for (const [pane, way] of [
+        [page.a, "POST"],
+        [page.b, "WebSocket"],
+      ]) {
+        await pane.say(`${way}: ${text}`);
+        const [, id] = await pane.shows("answer", /^Sent; its id is (\S+)$/);
+        for (const each of page.panes) {
+          const note = await each.event("note", new RegExp(`by ${way}$`));
+          assert.deepEqual(note, { id, event: "note", said: `“${way}: ${text}” by ${way}` });
+        }
+      }
+      assert.equal(await page.page.evaluate(() => document.querySelectorAll("img").length), 0);
+    });
+
+    test("says why a note was not sent", async (page) => {
+      for (const pane of page.panes) {
+        await pane.say("   ");
+        await pane.shows("answer", /^Not sent: there is nothing in this note \(bad-note\)$/);
+        await pane.say("ü".repeat(281));
+        await pane.shows("answer", /^Not sent: .* at most 280 characters, this one has 281 \(bad-note\)$/);
+      }
+    });
+
+    test("can be used by keyboard alone", async ({ page, a }) => {
+      const focused = () => page.evaluate(() => document.activeElement.dataset.do);
+      for (let i = 0; i < 20 && (await focused()) !== "cut"; i++) await page.press("Tab");
+      assert.equal(await focused(), "cut");
+      await page.press("Enter");
+      await a.shows("verdict", /^reconnected after /);
+      assert.equal(await focused(), "cut", "the focus stays, though the button could not be pressed for a while");
+    });
+
+    test("has room on a phone", async (_, { server }) => {
+      const phone = await openSideBySide(browser, server.url, { width: 360, height: 740 });
+      const { clientWidth, scrollWidth } = await phone.page.evaluate(() => {
+        const { clientWidth, scrollWidth } = document.documentElement;
+        return { clientWidth, scrollWidth };
+      });
+      assert.ok(clientWidth <= 360, "it is as narrow as that");
+      assert.equal(scrollWidth, clientWidth, "nothing sticks out");
+      await phone.close();
+    });
+
+    test("tells what each button does", async ({ page }) => {
+      const undescribed = () =>
+        [...document.querySelectorAll("button[type=button]")]
+          .filter((button) => !document.getElementById(button.getAttribute("aria-describedby"))?.textContent)
+          .map((button) => button.outerHTML);
+      assert.deepEqual(await page.evaluate(undescribed), []);
+    });
+  });
+}
+
+describe("side-by-side", () => {
+  it("refuses foreign pages", { timeout }, async () => {
+    const server = await startExample("side-by-side");
+    try {
+      for (const path of ["/burst?count=1", "/trim", "/statistics?on=false", "/wires/a/cut", "/wires/a/hold?seconds=1", "/say"]) {
+        const init = { method: "POST", headers: { Origin: "https://elsewhere.example" } };
+        const response = await fetch(server.url + path, init);
+        assert.equal(response.status, 403, path);
+        assert.equal((await response.json()).code, "foreign-origin", path);
+      }
+    } finally {
+      await server.stop();
+    }
+  });
+});
