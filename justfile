@@ -3,6 +3,10 @@
 _default:
     @just --list --unsorted
 
+# Run the two transports side by side, in a page
+side-by-side:
+    cargo run -p side-by-side
+
 # Run the smallest application
 hello:
     cargo run -p hello
@@ -26,6 +30,10 @@ browsers:
 # Measure Dualcast against the machine's limit and against others, and print a table (an hour; `--quick`: three minutes)
 bench *args:
     crates/bench/run {{ args }}
+
+# Make the screenshots of the README anew
+screenshot:
+    cd tests/browser && node screenshot.mjs
 
 # Format the code
 fmt:

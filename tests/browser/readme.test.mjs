@@ -1,4 +1,5 @@
-// Does what README.md tells a newcomer to do, by its own words: the section "Try it", line by line, with another port.
+// Does what README.md tells a newcomer to do, by its own words: the sections "Try it" and "Try it by hand", line by line,
+// with another port.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -6,29 +7,39 @@ import { after, before, describe, it } from "node:test";
 import { launchers } from "./browsers.mjs";
 import { startCommandLine } from "./curl.mjs";
 import { buildExample, buildTimeout, startByCommandLine } from "./server.mjs";
+import { openSideBySide } from "./side-by-side.mjs";
 import { until } from "./until.mjs";
 
 const timeout = 60_000;
-const section = await readSection("Try it");
-const [run, follow, publish, open, comeBack, openAgain] = blocks(["sh", "sh", "sh", "js", "sh", "js"]);
-const [, place] = section.match(/<(http:[^>]+)>/);
+const first = await readSection("Try it");
+const [runFirst] = blocks(first, ["sh"]);
+const byHand = await readSection("Try it by hand");
+const [run, follow, publish, open, comeBack, openAgain] = blocks(byHand, ["sh", "sh", "sh", "js", "sh", "js"]);
 
-before(async () => buildExample("hello"), { timeout: buildTimeout });
+before(async () => Promise.all(["side-by-side", "hello"].map(buildExample)), { timeout: buildTimeout });
 
 for (const [name, launch] of Object.entries(launchers)) {
   describe(`README.md, with ${name}`, () => {
-    let browser, hello, page;
+    let browser, sideBySide, hello, page;
     before(async () => (browser = await launch()), { timeout });
     after(async () => {
       await browser?.close();
+      await sideBySide?.stop();
       await hello?.stop();
+    });
+
+    it("shows a page first", { timeout }, async () => {
+      sideBySide = await startByCommandLine(runFirst);
+      const page = await openSideBySide(browser, at(sideBySide, place(first)));
+      await page.close();
+      assert.deepEqual(await sideBySide.stop("SIGINT"), { code: 0, signal: null });
     });
 
     it("shows how to follow a channel, be cut and come back", { timeout }, async () => {
       hello = await startByCommandLine(run);
       const byCurl = startCommandLine(at(hello, follow));
       await byCurl.notice("heartbeat");
-      page = await browser.newPage(at(hello, place));
+      page = await browser.newPage(at(hello, place(byHand)));
       await type(open);
       await lines(1);
 
@@ -51,7 +62,7 @@ for (const [name, launch] of Object.entries(launchers)) {
       const late = startCommandLine(at(hello, comeBack, id));
       assert.equal(JSON.parse((await late.notice("gap")).data).reason, "epoch");
       await late.kill();
-      page = await browser.newPage(at(hello, place));
+      page = await browser.newPage(at(hello, place(byHand)));
       await type(openAgain, id);
       assert.equal(JSON.parse((await lines(2))[1]).reason, "epoch");
     });
@@ -95,8 +106,13 @@ async function readSection(title) {
   return readme.split(/^## /m).find((section) => section.startsWith(`${title}\n`));
 }
 
+/** Where the section says to point a browser. */
+function place(section) {
+  return section.match(/<(http:[^>]+)>/)[1];
+}
+
 /** The code in the section, which is expected to be in these languages. */
-function blocks(languages) {
+function blocks(section, languages) {
   const found = [...section.matchAll(/^```(\w+)\n([^]*?)\n```$/gm)];
   const inLanguages = found.map(([, language]) => language);
   assert.deepEqual(inLanguages, languages, "this test knows the lines of README.md by their order");

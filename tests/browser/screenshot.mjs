@@ -1,0 +1,38 @@
+// Makes the README's screenshots of `examples/side-by-side`, light and dark: `node screenshot.mjs`, or `just screenshot`.
+//
+// They show what a person would have seen: pane B left while the log was trimmed, pane A was cut, and both were typed into.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { launchChromium } from "./browsers.mjs";
+import { startExample } from "./server.mjs";
+import { openSideBySide } from "./side-by-side.mjs";
+
+const server = await startExample("side-by-side");
+const browser = await launchChromium();
+try {
+  for (const [name, isDark] of [
+    ["side-by-side", false],
+    ["side-by-side-dark", true],
+  ]) {
+    const page = await openSideBySide(browser, server.url, { width: 1280, height: 940, isDark });
+    // So that the plot has something to show.
+    await sleep(30_000);
+    await page.b.press("trim");
+    await page.b.shows("verdict", /^gap: \d+ messages/);
+    await sleep(5_000);
+    await page.a.press("cut");
+    await page.a.shows("verdict", /^reconnected after .* [2-9] messages replayed/);
+    await page.b.say("Hello from the right");
+    await page.b.shows("answer", /^Sent/);
+    await sleep(300);
+    await page.a.say("Hello from the left");
+    await page.a.shows("answer", /^Sent/);
+    await sleep(600);
+    await page.page.screenshot(fileURLToPath(new URL(`../../docs/${name}.png`, import.meta.url)));
+    await page.close();
+  }
+} finally {
+  await browser.close();
+  await server.stop();
+}
