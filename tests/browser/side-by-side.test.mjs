@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import axe from "axe-core";
 import { launchers } from "./browsers.mjs";
 import { buildExample, buildTimeout, startExample } from "./server.mjs";
 import { openSideBySide } from "./side-by-side.mjs";
@@ -191,6 +192,23 @@ for (const [name, launch] of Object.entries(launchers)) {
       assert.ok(clientWidth <= 360, "it is as narrow as that");
       assert.equal(scrollWidth, clientWidth, "nothing sticks out");
       await phone.close();
+    });
+
+    test("has nothing that stands in the way of a screen reader, or of weak eyes", async (_, { server }) => {
+      for (const isDark of name === "chromium" ? [false, true] : [false]) {
+        const { page, a, b } = await openSideBySide(browser, server.url, { isDark });
+        // Every tone that a verdict has, but the one for what must not happen.
+        await a.press("trim");
+        await a.shows("verdict", /^gap/);
+        await b.press("hold");
+        await b.shows("verdict", /^reads nothing/);
+        await page.evaluate(new Function(axe.source));
+        const { violations, passes } = await page.evaluate(() => globalThis.axe.run());
+        assert.ok(passes.some(({ id }) => id === "color-contrast"), "it looked at the colours");
+        const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+        assert.deepEqual(found, [], isDark ? "dark" : "light");
+        await page.close();
+      }
     });
 
     test("tells what each button does", async ({ page }) => {

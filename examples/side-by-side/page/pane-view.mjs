@@ -2,7 +2,7 @@
 
 import { EventList } from "./event-list.mjs";
 import { Plot } from "./plot.mjs";
-import { latency, number } from "./words.mjs";
+import { latency, number, rate as rateInWords } from "./words.mjs";
 
 export class PaneView {
   #letter;
@@ -73,7 +73,7 @@ export class PaneView {
 
     const percentiles = latencies.percentiles();
     const facts = {
-      rate: rate.perSecond(now).toFixed(1),
+      rate: rateInWords(rate.perSecond(now)),
       p50: percentiles && latency(percentiles.p50),
       p95: percentiles && latency(percentiles.p95),
       bytes: bytesEach && number(bytesEach),

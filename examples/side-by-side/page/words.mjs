@@ -12,6 +12,11 @@ export function messages(count) {
   return `${number(count)} ${count === 1 ? "message" : "messages"}`;
 }
 
+/** `4.0`, `337`: messages a second. */
+export function rate(value) {
+  return value < 99.5 ? value.toFixed(1) : number(value);
+}
+
 /** `0.21 s`, `1.2 s`, `10 s`: three figures at most. */
 export function seconds(milliseconds) {
   const value = Math.max(0, milliseconds) / 1_000;
