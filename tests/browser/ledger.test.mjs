@@ -12,7 +12,16 @@ describe("the ledger", () => {
   const hear = (at, n, { publishedAt = at, ...rest } = {}) =>
     ledger.message(at, { id: `id-${n}`, event: rest.last ? "burst" : "machine", data: { n, at: publishedAt, ...rest } });
 
-  const open = (at) => ledger.open(at, { id: ledger.cursor ?? "id-0", interval: 2_000 });
+  const open = (at, { interval = 2_000 } = {}) => ledger.open(at, { id: ledger.cursor ?? "id-0", interval });
+
+  const beat = (at) => ledger.heartbeat(at, { id: ledger.cursor });
+
+  const gap = (at, id, reason = "trimmed") => ledger.gap(at, { id, reason });
+
+  /** The page looks on, from then till then. */
+  const pass = (from, to) => {
+    for (let at = from; at <= to; at += 100) ledger.tick(at);
+  };
 
   const says = (tone, text) => assert.deepEqual(ledger.verdict, { tone, text });
 
@@ -41,8 +50,11 @@ describe("the ledger", () => {
     ledger.lose(1_000);
     ledger.lose(1_500);
     open(3_000);
-    ledger.heartbeat(3_100, { id: "id-0" });
-    says("good", "reconnected after 2.0 s, nothing to replay, none lost");
+    pass(3_000, 4_900);
+    says("waiting", "the connection is lost, and comes back by itself");
+    beat(5_000);
+    // No number was counted: then there is nothing to say of losses.
+    says("good", "reconnected after 2.0 s, nothing to replay");
     assert.equal(ledger.reconnects, 1);
   });
 
@@ -53,7 +65,7 @@ describe("the ledger", () => {
     says("waiting", "on the way to WebSocket");
     open(200);
     hear(201, 2, { publishedAt: 150 });
-    ledger.tick(1_500);
+    beat(2_201);
     says("good", "switched to WebSocket at the same cursor, 1 message replayed, none lost");
     assert.equal(ledger.reconnects, 0);
   });
@@ -63,10 +75,46 @@ describe("the ledger", () => {
     hear(1, 10);
     ledger.lose(100);
     open(1_000);
-    ledger.gap(1_001, { id: "id-53", reason: "trimmed" });
+    gap(1_001, "id-53");
     hear(1_002, 54, { publishedAt: 900 });
     says("gap", "gap: 43 messages, trimmed");
     assert.deepEqual([ledger.gaps, ledger.lost], [1, 0]);
+  });
+
+  it("does not measure a gap before which it heard nothing", () => {
+    open(0);
+    beat(2_000);
+    gap(3_000, "id-40");
+    hear(4_000, 41);
+    says("gap", "gap: trimmed");
+    assert.deepEqual([ledger.gaps, ledger.lost], [1, 0]);
+  });
+
+  it("does not forget a gap over a cut", () => {
+    open(0);
+    hear(1, 10);
+    ledger.lose(100);
+    open(1_000);
+    gap(1_001, "id-50");
+    ledger.lose(1_500);
+    open(2_000);
+    beat(4_000);
+    says("gap", "gap: trimmed");
+    hear(5_000, 51);
+    says("gap", "gap: 40 messages, trimmed");
+    assert.deepEqual([ledger.gaps, ledger.reconnects, ledger.lost], [1, 2, 0]);
+  });
+
+  it("shows how large a gap was also where the next message is a new one", () => {
+    open(0);
+    hear(1, 10);
+    ledger.lose(100);
+    open(1_000);
+    gap(1_001, "id-50");
+    ledger.lose(1_500);
+    open(2_000);
+    hear(2_100, 51);
+    says("gap", "gap: 40 messages, trimmed");
   });
 
   it("begins anew with a server that was restarted", () => {
@@ -74,7 +122,7 @@ describe("the ledger", () => {
     hear(1, 1_000);
     ledger.lose(100);
     open(1_000);
-    ledger.gap(1_001, { id: "other-1", reason: "epoch" });
+    gap(1_001, "other-1", "epoch");
     hear(1_002, 1);
     hear(1_003, 2);
     says("gap", "gap: the server restarted, and its log began anew");
@@ -105,7 +153,7 @@ describe("the ledger", () => {
   it("does not take a gap that was told for an excuse later on", () => {
     open(0);
     hear(1, 1);
-    ledger.gap(2, { id: "id-4", reason: "trimmed" });
+    gap(2, "id-4");
     hear(3, 5);
     hear(4, 7);
     says("wrong", "LOST 1 message without a word");
@@ -114,12 +162,44 @@ describe("the ledger", () => {
   it("tells what had piled up while nothing was read", () => {
     open(0);
     hear(1, 1);
-    ledger.hold(1_000, 10);
+    ledger.hold(1_000, 1_020, 10);
     hear(1_001, 2, { publishedAt: 999 });
     for (let n = 3; n <= 43; n++) hear(11_020, n, { publishedAt: 1_000 + (n - 2) * 240 });
     says("waiting", "reads nothing for 10 s; its cursor stays where it is");
     hear(11_250, 44);
     says("good", "read nothing for 10 s, then 41 messages at once, none lost");
+  });
+
+  it("waits for what piled up, however late it comes", () => {
+    open(0);
+    hear(1, 1);
+    ledger.hold(1_000, 1_020, 10);
+    pass(1_000, 12_500);
+    says("waiting", "reads nothing for 10 s; its cursor stays where it is");
+    for (let n = 2; n <= 5; n++) hear(12_600, n, { publishedAt: 2_000 });
+    hear(12_800, 6);
+    says("good", "read nothing for 12 s, then 4 messages at once, none lost");
+  });
+
+  it("says so when nothing had piled up", () => {
+    open(0);
+    hear(1, 1);
+    ledger.hold(1_000, 1_020, 10);
+    // Those that the server wrote meanwhile.
+    for (let i = 0; i < 5; i++) beat(11_010);
+    says("waiting", "reads nothing for 10 s; its cursor stays where it is");
+    beat(13_000);
+    says("good", "read nothing for 10 s, and nothing had come");
+  });
+
+  it("knows since when it has been paused, though it is paused again", () => {
+    open(0);
+    hear(1, 1);
+    ledger.hold(1_000, 1_000, 10);
+    ledger.hold(6_000, 6_000, 10);
+    hear(16_000, 2, { publishedAt: 2_000 });
+    hear(16_100, 3);
+    says("good", "read nothing for 15 s, then 1 message at once, none lost");
   });
 
   it("times a burst from its first publish to its last arrival", () => {
@@ -138,21 +218,30 @@ describe("the ledger", () => {
   it("takes a silence for a dead link when heartbeats are due, and for nothing when none are", () => {
     open(0);
     hear(1, 1);
-    ledger.tick(4_100);
-    says("quiet", "nothing for 4.1 s, though a heartbeat is due every 2.0 s: a stalled or dead link");
-    ledger.heartbeat(5_001, { id: "id-1" });
+    pass(0, 4_100);
+    says("quiet", "nothing for more than 4.0 s, though a heartbeat is due every 2.0 s: a stalled or dead link");
+    beat(5_001);
     says("good", "heard again, after 5.0 s of silence");
 
-    ledger.open(6_000, { id: "id-1", interval: 1e12 });
-    ledger.tick(11_000);
-    says("quiet", "nothing for 5.0 s, and no heartbeats: nothing tells this silence from a dead link");
+    open(6_000, { interval: 1e12 });
+    pass(6_000, 10_100);
+    says("quiet", "nothing for more than 4.0 s, and no heartbeats: nothing tells this silence from a dead link");
+  });
+
+  it("does not take its own sleep for a silence", () => {
+    open(0);
+    hear(1, 1);
+    hear(2, 2);
+    pass(0, 1_000);
+    pass(61_000, 62_000);
+    says("good", "open, and counting every message from here on");
   });
 
   it("does not worry while it reads nothing on purpose", () => {
     open(0);
     hear(1, 1);
-    ledger.hold(1_000, 10);
-    ledger.tick(9_000);
+    ledger.hold(1_000, 1_000, 10);
+    pass(1_000, 9_000);
     says("waiting", "reads nothing for 10 s; its cursor stays where it is");
   });
 });

@@ -68,7 +68,7 @@ class Pane {
 
   /** The tone of the verdict. */
   async tone() {
-    return this.#ask((element) => element.querySelector(`[data-show="verdict"]`).dataset.tone);
+    return this.#ask((element) => element.querySelector(".verdict").dataset.tone);
   }
 
   /** The rows that the list of events has, the newest first, as `{ id, event, said }`. */
@@ -89,6 +89,31 @@ class Pane {
       (found = (await this.events()).find((row) => row.event === event && said.test(row.said))) !== undefined;
     await until(isThere, () => `pane ${this.#letter} shows a ${event} like ${said}`);
     return found;
+  }
+
+  /** Whether something is drawn in the plot in the colour of its transport. */
+  async isPlotted() {
+    return this.#ask((element) => {
+      const canvas = element.querySelector("canvas");
+      const drawn = (context) => context.getImageData(0, 0, canvas.width, canvas.height).data;
+      const sample = new OffscreenCanvas(1, 1).getContext("2d");
+      sample.fillStyle = getComputedStyle(canvas).getPropertyValue("--accent");
+      sample.fillRect(0, 0, 1, 1);
+      const [red, green, blue] = sample.getImageData(0, 0, 1, 1).data;
+      const pixels = drawn(canvas.getContext("2d"));
+      for (let i = 0; i < pixels.length; i += 4) {
+        if (pixels[i] === red && pixels[i + 1] === green && pixels[i + 2] === blue && pixels[i + 3] === 255) return true;
+      }
+      return false;
+    });
+  }
+
+  /** Whether its cursor is the id of the newest event that it lists. */
+  async isAtNewest() {
+    return this.#ask(
+      (element) =>
+        element.querySelector(`[data-fact="cursor"]`).textContent === element.querySelector("tbody tr")?.cells[0].title,
+    );
   }
 
   async press(button) {

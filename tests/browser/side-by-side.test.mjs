@@ -6,6 +6,7 @@ import axe from "axe-core";
 import { launchers } from "./browsers.mjs";
 import { buildExample, buildTimeout, startExample } from "./server.mjs";
 import { openSideBySide } from "./side-by-side.mjs";
+import { until } from "./until.mjs";
 
 const timeout = 60_000;
 
@@ -45,6 +46,8 @@ for (const [name, launch] of Object.entries(launchers)) {
         await pane.shows("p95", /^[\d.]+ m?s$/);
         await pane.shows("bytes", /^\d{3}$/);
         await pane.shows("state", /^last sign of life \d+\.\d s ago$/);
+        await until(() => pane.isAtNewest(), () => "the cursor is the newest id");
+        await until(() => pane.isPlotted(), () => "latencies are plotted");
       }
       const [a, b] = [await page.a.events(), await page.b.events()];
       const common = a.filter(({ id }) => b.some((event) => event.id === id));
@@ -114,7 +117,7 @@ for (const [name, launch] of Object.entries(launchers)) {
         assert.equal(await pane.text("gaps"), "0");
         assert.equal(await pane.text("reconnects"), "0");
       }
-    }, { hold: 20 });
+    }, { hold: 15 });
 
     test("is told of a gap when the server restarted", async (page, scene) => {
       const { port } = scene.server;
@@ -129,24 +132,62 @@ for (const [name, launch] of Object.entries(launchers)) {
 
     test("reads nothing for a while, and then all of it", async (page) => {
       for (const pane of page.panes) await pane.press("hold");
-      for (const pane of page.panes) await pane.shows("verdict", /^reads nothing for 2 s/);
+      for (const pane of page.panes) await pane.shows("verdict", /^reads nothing for 5 s/);
       await page.press("burst");
       for (const pane of page.panes) {
         const [, count] = await pane.shows("verdict", /^read nothing for [\d.]+ s, then ([\d,]+) messages at once, none lost$/);
         assert.ok(Number(count.replace(",", "")) >= 1_000, `${count} messages`);
         assert.equal(await pane.text("reconnects"), "0");
       }
+    }, { hold: 5 });
+
+    test("claims nothing of messages where none came", async (page) => {
+      await page.press("statistics");
+      for (const pane of page.panes) await pane.event("heartbeat", /nothing to tell/);
+      await page.a.press("cut");
+      await page.a.shows("verdict", /^reconnected after [\d.]+ s, nothing to replay$/);
+      await page.b.press("switch");
+      await page.b.shows("verdict", /^switched to Server-Sent Events at the same cursor, nothing to replay$/);
     });
+
+    test("shows a switch that another page has pressed", async (page, { server }) => {
+      const other = await openSideBySide(browser, server.url);
+      await other.press("statistics");
+      const isPressed = () => page.page.evaluate(() => document.getElementById("statistics").ariaPressed === "true");
+      await until(isPressed, () => "the switch is shown as pressed");
+      for (const pane of page.panes) await pane.event("heartbeat", /nothing to tell/);
+      // And what is trimmed in one is lost in no other.
+      await other.a.press("trim");
+      await other.a.shows("verdict", /^gap: (\d+ messages, )?trimmed$/);
+      await page.press("statistics");
+      for (const pane of page.panes) {
+        await pane.event("burst", /^40 of 40$/);
+        assert.equal(await pane.text("gaps"), "0");
+      }
+      await other.close();
+    });
+
+    test("does not know what became of a note that was not answered", async (page) => {
+      const { b, a } = page;
+      await b.press("hold");
+      await b.shows("verdict", /^reads nothing/);
+      await b.say("is anybody there?");
+      await a.event("note", /is anybody there/);
+      await b.press("cut");
+      await b.shows("answer", /^Not known whether it was sent: the connection was lost/);
+      await b.event("note", /is anybody there/);
+    }, { hold: 15 });
 
     test("cannot tell a silence from a dead link without heartbeats", async (page) => {
       await page.press("statistics");
       await page.a.press("heartbeats");
-      await page.a.shows("verdict", /^nothing for [\d.]+ s, and no heartbeats/);
+      await page.a.shows("verdict", /^nothing for more than [\d.]+ s, and no heartbeats/);
       assert.equal(await page.a.tone(), "quiet");
       await page.b.event("heartbeat", /nothing to tell/);
       assert.notEqual(await page.b.tone(), "quiet");
       await page.press("statistics");
       await page.a.shows("verdict", /^heard again, after [\d.]+ s of silence$/);
+      assert.notEqual(await page.b.tone(), "quiet");
     });
 
     test("carries what people type, either way, as text", async (page) => {
@@ -197,11 +238,13 @@ for (const [name, launch] of Object.entries(launchers)) {
     test("has nothing that stands in the way of a screen reader, or of weak eyes", async (_, { server }) => {
       for (const isDark of name === "chromium" ? [false, true] : [false]) {
         const { page, a, b } = await openSideBySide(browser, server.url, { isDark });
-        // Every tone that a verdict has, but the one for what must not happen.
+        // With each tone that a verdict commonly has, a note, and an error.
+        await b.say("a note");
+        await a.event("note", /a note/);
+        await b.say("   ");
+        await b.shows("answer", /^Not sent/);
         await a.press("trim");
         await a.shows("verdict", /^gap/);
-        await b.press("hold");
-        await b.shows("verdict", /^reads nothing/);
         await page.evaluate(new Function(axe.source));
         const { violations, passes } = await page.evaluate(() => globalThis.axe.run());
         assert.ok(passes.some(({ id }) => id === "color-contrast"), "it looked at the colours");

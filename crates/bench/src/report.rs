@@ -110,12 +110,18 @@ impl Report {
         self.scenarios.iter().all(|section| section.refused.is_empty())
     }
 
-    /// Puts the table into a document, between two marks.
-    pub(crate) fn write_into(&self, path: &Path) -> Result<()> {
+    /// What stands in a document before its table and after it: the table stands between two marks.
+    pub(crate) fn find_table(path: &Path) -> Result<(String, String)> {
         let text = fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
         let marks = || format!("{} has no lines `{BEGIN}` and `{END}`", path.display());
         let (before, rest) = text.split_once(BEGIN).with_context(marks)?;
         let (_, after) = rest.split_once(END).with_context(marks)?;
+        Ok((before.into(), after.into()))
+    }
+
+    /// Puts the table into a document.
+    pub(crate) fn write_into(&self, path: &Path) -> Result<()> {
+        let (before, after) = Self::find_table(path)?;
         let whole = format!("{before}{BEGIN}\n\n{}\n{END}{after}", self.table());
         fs::write(path, whole).with_context(|| format!("can't write {}", path.display()))
     }
@@ -149,8 +155,8 @@ impl Section {
         }
     }
 
-    /// Notes that a server was refused in a round: it lost something, or failed. Then it has no figures at all: what others would
-    /// believe of the rest?
+    /// Notes that a server was refused in a round: it lost something, or failed. Then it has no figures at all: who loses in one round
+    /// of five is not fast in the others.
     pub(crate) fn refuse(&mut self, server: &str, transport: Option<Transport>, why: &anyhow::Error) {
         let is_known = |refused: &&mut Refused| refused.server == server && refused.transport == transport;
         match self.refused.iter_mut().find(is_known) {

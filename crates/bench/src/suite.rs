@@ -51,7 +51,7 @@ impl Suite {
         // Whatever can't be written is found before an hour has passed.
         report.write_json(&self.json)?;
         if let Some(document) = &self.document {
-            report.write_into(document)?;
+            Report::find_table(document)?;
         }
         for scenario in Scenario::ALL {
             if !self.scenarios.is_empty() && !self.scenarios.contains(&scenario) {

@@ -2,12 +2,15 @@
 //
 // Every message bears a number `n` that the example gave it: 1, 2, 3 in the order of the log. So the ledger needs to believe
 // nobody: a number that is skipped was missed, and either a gap has said so or something is wrong; a number that does not rise
-// came twice. Times are milliseconds of the server's clock.
+// came twice. And where no number came it does not say "none lost". Times are milliseconds of the server's clock.
 
 import { messages, seconds } from "./words.mjs";
 
-/** A stream that has said nothing for so long after it came back, or was read again, has told all that was waiting. */
+/** A stream without heartbeats that has said nothing for so long has told all that was waiting, as far as one can know. */
 const patience = 1_000;
+
+/** Who looks again after so long was asleep, and has not heard a silence. */
+const nap = 1_500;
 
 const reasons = {
   trimmed: "trimmed",
@@ -39,6 +42,8 @@ export class Ledger {
   #interval = 2_000;
   #hasHeartbeats = true;
   #heardAt = 0;
+  #tickedAt = 0;
+  #awakeSince = 0;
   #isSilent = false;
   /** The burst that was told of last. */
   #burst = null;
@@ -82,12 +87,15 @@ export class Ledger {
     if (this.#hasHeartbeats) this.#interval = interval;
     const { kind, words } = this.#episode ?? {};
     if (kind === "lost") this.reconnects++;
-    this.#episode = { kind: "opened", isFirst: kind === "first", words: words?.(at), openedAt: at, replayed: 0 };
+    this.#episode = { kind: "opened", isFirst: kind === "first", words: words?.(at), openedAt: at, replayed: 0, counted: 0 };
   }
 
-  /** Stops reading, for so many seconds. */
-  hold(at, time) {
-    this.#episode = { kind: "held", heldAt: at, until: at + time * 1_000, count: 0 };
+  /** Stops reading, for so many seconds from some moment between these two on. */
+  hold(askedAt, answeredAt, time) {
+    const heldAt = this.#episode?.kind === "held" ? this.#episode.heldAt : askedAt;
+    // What comes sooner was on its way already.
+    const countFrom = askedAt + time * 1_000 - 500;
+    this.#episode = { kind: "held", heldAt, countFrom, until: answeredAt + time * 1_000, count: 0 };
     this.#say("waiting", `reads nothing for ${time} s; its cursor stays where it is`);
   }
 
@@ -95,13 +103,16 @@ export class Ledger {
   message(at, { id, event, data: { n, at: publishedAt, first, last } }) {
     this.messages++;
     this.#hear(at, id);
+    const isBehindGap = this.#gap !== null;
     this.#count(n);
+    // How large a gap was is all there is to say now.
+    if (isBehindGap) this.#episode = null;
     const episode = this.#episode;
     if (episode?.kind === "opened") {
+      episode.counted++;
       if (publishedAt < episode.openedAt) episode.replayed++;
       else this.#settle();
-    } else if (episode?.kind === "held" && at > episode.until - patience / 2) {
-      // What came sooner was on its way already.
+    } else if (episode?.kind === "held" && at > episode.countFrom) {
       episode.readAt ??= at;
       if (publishedAt < episode.readAt) episode.count++;
       else this.#settle();
@@ -109,10 +120,12 @@ export class Ledger {
     if (event === "burst") this.#countBurst(at, publishedAt, n, { first, last });
   }
 
-  /** There is nothing more to tell up to here. */
+  /** There is nothing more to tell up to here: the server says so only when that is true. */
   heartbeat(at, { id }) {
     this.#hear(at, id);
-    if (this.#episode?.kind !== "held" || this.#episode.readAt) this.#settle();
+    const { kind, readAt, until } = this.#episode ?? {};
+    // Heartbeats pile up, too, while nothing is read.
+    if (kind !== "held" || readAt || at > until + patience) this.#settle();
   }
 
   /** Messages are missing, and it is said. */
@@ -122,23 +135,26 @@ export class Ledger {
     this.#gap = reason;
     this.#episode = null;
     // The numbers begin anew with the log.
-    if (reason === "epoch") this.#last = null;
-    this.#say("gap", `gap: ${reasons[reason] ?? reason}`);
+    if (reason === "epoch") this.#last = this.#burst = null;
+    this.#sayGap();
   }
 
-  /** Time passes: what waits for the next message may have waited long enough. */
+  /** Time passes. To be called many times a second. */
   tick(at) {
+    if (at - this.#tickedAt > nap) this.#awakeSince = at;
+    this.#tickedAt = at;
     if (!this.#isOpen) return;
-    const silence = at - this.#heardAt;
-    const isReading = this.#episode?.kind !== "held" || at > this.#episode.until + patience;
-    if (isReading && silence > patience) this.#settle();
-    if (isReading && !this.#isSilent && silence > 2 * this.#interval) {
+    const until = this.#episode?.kind === "held" ? this.#episode.until : 0;
+    const silence = at - Math.max(this.#heardAt, this.#awakeSince, until);
+    if (!this.#hasHeartbeats && silence > patience) this.#settle();
+    if (!this.#isSilent && silence > 2 * this.#interval) {
       this.#isSilent = true;
+      const time = `nothing for more than ${seconds(2 * this.#interval)}`;
       this.#say(
         "quiet",
         this.#hasHeartbeats
-          ? `nothing for ${seconds(silence)}, though a heartbeat is due every ${seconds(this.#interval)}: a stalled or dead link`
-          : `nothing for ${seconds(silence)}, and no heartbeats: nothing tells this silence from a dead link`,
+          ? `${time}, though a heartbeat is due every ${seconds(this.#interval)}: a stalled or dead link`
+          : `${time}, and no heartbeats: nothing tells this silence from a dead link`,
       );
     }
   }
@@ -151,7 +167,7 @@ export class Ledger {
   }
 
   #count(n) {
-    const missed = this.#last === null ? 0 : n - this.#last - 1;
+    const missed = this.#last === null ? null : n - this.#last - 1;
     if (missed < 0) {
       this.doubled++;
       this.#say("wrong", "");
@@ -159,8 +175,7 @@ export class Ledger {
     }
     this.#last = n;
     if (this.#gap !== null) {
-      // Across a restart there is nothing to count from.
-      if (this.#gap !== "epoch") this.#say("gap", `gap: ${messages(missed)}, ${reasons[this.#gap] ?? this.#gap}`);
+      this.#sayGap(missed);
       this.#gap = null;
     } else if (missed > 0) {
       this.lost += missed;
@@ -182,13 +197,22 @@ export class Ledger {
   #settle() {
     const episode = this.#episode;
     this.#episode = null;
+    // A gap of which the size is still to come has been told since, and matters more.
+    if (episode && this.#gap !== null) return this.#sayGap();
     if (episode?.kind === "opened") {
       if (episode.isFirst) this.#say("good", "open, and counting every message from here on");
-      else this.#say("good", `${episode.words}, ${replayed(episode.replayed)}, none lost`);
+      else this.#say("good", `${episode.words}, ${became(episode)}`);
     } else if (episode?.kind === "held") {
       const time = seconds((episode.readAt ?? episode.until) - episode.heldAt);
-      this.#say("good", `read nothing for ${time}, then ${messages(episode.count)} at once, none lost`);
+      const then = episode.count === 0 ? "and nothing had come" : `then ${messages(episode.count)} at once, none lost`;
+      this.#say("good", `read nothing for ${time}, ${then}`);
     }
+  }
+
+  /** A gap, with its size where that is known: across a restart, or with nothing before it, there is nothing to count from. */
+  #sayGap(missed = null) {
+    const reason = reasons[this.#gap] ?? this.#gap;
+    this.#say("gap", missed === null ? `gap: ${reason}` : `gap: ${messages(missed)}, ${reason}`);
   }
 
   /** Once a message was lost without a word, nothing else matters here any more. */
@@ -200,6 +224,8 @@ export class Ledger {
   }
 }
 
-function replayed(count) {
-  return count === 0 ? "nothing to replay" : `${messages(count)} replayed`;
+/** What became of the messages of somebody who was away. */
+function became({ replayed, counted }) {
+  const count = replayed === 0 ? "nothing to replay" : `${messages(replayed)} replayed`;
+  return counted === 0 ? count : `${count}, none lost`;
 }

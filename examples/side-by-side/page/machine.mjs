@@ -7,7 +7,8 @@ export class Machine {
 
   /** Shows a reading, by whichever pane it is heard first. */
   show(reading) {
-    if (reading.at <= this.#shownAt) return;
+    // Unless the server's clock was set back.
+    if (reading.at <= this.#shownAt && reading.at > this.#shownAt - 60_000) return;
     this.#shownAt = reading.at;
     write("cpu", `${reading.cpu_percent.toFixed(0)} %`);
     write("memory", `${bytes(reading.memory_used_bytes)} of ${bytes(reading.memory_total_bytes)}`);

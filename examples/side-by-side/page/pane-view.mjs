@@ -2,6 +2,7 @@
 
 import { EventList } from "./event-list.mjs";
 import { Plot } from "./plot.mjs";
+import { Unanswered } from "./unanswered.mjs";
 import { latency, number, rate as rateInWords } from "./words.mjs";
 
 export class PaneView {
@@ -14,6 +15,8 @@ export class PaneView {
   constructor(letter) {
     this.#letter = letter;
     this.#element.dataset.pane = letter.toLowerCase();
+    this.#show("letter").textContent = letter;
+    this.#show("whose").textContent = `Pane ${letter}: `;
     this.#show("buttons").setAttribute("aria-label", `The connection of pane ${letter}`);
     this.#show("events").setAttribute("aria-label", `Events of pane ${letter}, the newest first`);
   }
@@ -31,11 +34,16 @@ export class PaneView {
     const form = this.#show("form");
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
+      const { note } = form.elements;
+      const text = note.value;
+      this.answer("Sending …");
       try {
-        this.answer(`Sent; its id is ${await send(form.elements.note.value)}`);
-        form.elements.note.value = "";
+        this.answer(`Sent; its id is ${await send(text)}`);
+        if (note.value === text) note.value = "";
       } catch (error) {
-        this.answer(`Not sent: ${error.message}`, { isError: true });
+        const isKnown = !(error instanceof Unanswered);
+        const said = isKnown ? `Not sent: ${error.message}` : `Not known whether it was sent: ${error.message}`;
+        this.answer(said, { isError: true });
       }
     });
   }
@@ -66,9 +74,9 @@ export class PaneView {
   draw(now, { ledger, rate, latencies, bytesEach, isBusy }) {
     const { verdict, isOpen, heardAt, cursor, messages, reconnects, gaps, wrong } = ledger;
     this.#element.dataset.state = isOpen ? "open" : "away";
-    const age = ((now - heardAt) / 1_000).toFixed(1);
+    const age = Math.max(0, (now - heardAt) / 1_000).toFixed(1);
     write(this.#show("state"), isOpen ? `last sign of life ${age} s ago` : "no connection");
-    this.#show("verdict").dataset.tone = verdict.tone;
+    this.#element.querySelector(".verdict").dataset.tone = verdict.tone;
     write(this.#show("verdict"), verdict.text);
 
     const percentiles = latencies.percentiles();

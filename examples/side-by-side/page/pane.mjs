@@ -4,6 +4,7 @@ import { Latencies } from "./latencies.mjs";
 import { Ledger } from "./ledger.mjs";
 import { PaneView } from "./pane-view.mjs";
 import { Rate } from "./rate.mjs";
+import { Scales } from "./scales.mjs";
 import { ask, tell } from "./server.mjs";
 import { ServerSentEvents } from "./server-sent-events.mjs";
 import { WebSocketMessages } from "./web-socket.mjs";
@@ -24,7 +25,6 @@ import { WebSocketMessages } from "./web-socket.mjs";
  * @property {import("./clock.mjs").Clock} clock
  * @property {import("./machine.mjs").Machine} machine
  * @property {number} holdSeconds for how long a pane stops reading
- * @property {(pane: Pane, n: number) => Promise<void>} othersHave waits until the other panes have heard that message
  */
 
 const transports = {
@@ -33,9 +33,6 @@ const transports = {
 };
 
 export class Pane {
-  /** The number of the last message that it heard. */
-  heard = 0;
-
   #transport;
   #surroundings;
   #view;
@@ -46,9 +43,7 @@ export class Pane {
   /** Who hears it: what a connection still says that was left is of no interest. */
   #listener;
   #openedAt = 0;
-  /** Messages over this connection, and how many bytes each of them took. */
-  #carried = 0;
-  #bytesEach = null;
+  #scales = new Scales();
   #ledger = new Ledger();
   #latencies = new Latencies();
   #rate = new Rate();
@@ -66,7 +61,7 @@ export class Pane {
     this.#view = new PaneView(letter);
     this.#view.listen(
       (action) => this.#act(this.#actions[action]),
-      (text) => this.#connection.send(text),
+      (text) => this.#send(text),
     );
     this.#label();
   }
@@ -95,9 +90,15 @@ export class Pane {
 
   /** Asks how many bytes have come over the connection. To be called about once a second. */
   async weigh() {
-    if (!this.isOpen || this.#carried === 0) return;
+    if (!this.isOpen) return;
+    const scales = this.#scales;
     const { bytes } = await ask(`/wires/${this.#name}`);
-    if (bytes !== null && this.#carried > 0) this.#bytesEach = bytes / this.#carried;
+    if (bytes !== null) scales.weigh(bytes);
+  }
+
+  async #send(text) {
+    if (!this.#connection) throw new Error("there is no connection yet");
+    return this.#connection.send(text);
   }
 
   /** @returns {Listener} */
@@ -120,8 +121,7 @@ export class Pane {
   #hear(message) {
     this.#surroundings.clock.advanceTo(message.data.at);
     const now = this.#now();
-    this.heard = message.data.n;
-    this.#carried++;
+    this.#scales.add();
     this.#ledger.message(now, message);
     this.#rate.add(now);
     // How long somebody was away is no latency.
@@ -133,7 +133,7 @@ export class Pane {
   #hearNotice(notice, data) {
     const now = this.#now();
     if (notice === "welcome") {
-      this.#carried = 0;
+      this.#scales = new Scales(this.#scales.bytesEach);
       this.#openedAt = now;
       this.#ledger.open(now, data);
     } else if (notice === "heartbeat" || notice === "gap") {
@@ -161,19 +161,18 @@ export class Pane {
 
     hold: async () => {
       const { holdSeconds } = this.#surroundings;
+      const askedAt = this.#now();
       await tell(`/wires/${this.#name}/hold?seconds=${holdSeconds}`);
-      this.#ledger.hold(this.#now(), holdSeconds);
+      if (this.isOpen) this.#ledger.hold(askedAt, this.#now(), holdSeconds);
     },
 
     trim: () => {
       const said = {
-        words: "came back to a trimmed log",
+        words: "came back with its cursor",
         waiting: "away, while 40 messages are published and trimmed",
       };
       return this.#reopen(said, async () => {
-        const { last } = await tell("/burst?count=40");
-        // Whoever has not read them yet would lose them, too.
-        await this.#surroundings.othersHave(this, last);
+        await tell("/burst?count=40");
         await tell("/trim");
       });
     },
@@ -222,7 +221,7 @@ export class Pane {
       ledger: this.#ledger,
       rate: this.#rate,
       latencies: this.#latencies,
-      bytesEach: this.#bytesEach,
+      bytesEach: this.#scales.bytesEach,
       isBusy: this.#isBusy,
     });
   }

@@ -1,5 +1,7 @@
 // A connection by the browser's own WebSocket. It does not come back by itself, nor with a cursor, so that is done here.
 
+import { Unanswered } from "./unanswered.mjs";
+
 const answerTimeout = 10_000;
 const longestWait = 5_000;
 
@@ -36,7 +38,7 @@ export class WebSocketMessages {
     const ref = ++this.#reference;
     const answer = new Promise((resolve, reject) => {
       this.#asked.set(ref, { resolve, reject });
-      setTimeout(() => this.#answer(ref, { message: "no answer came", code: "timeout" }), answerTimeout);
+      setTimeout(() => this.#giveUp(ref, "no answer came"), answerTimeout);
     });
     this.#socket.send(JSON.stringify({ event: "note", data: text, ref }));
     return answer;
@@ -96,8 +98,12 @@ export class WebSocketMessages {
     else asked?.resolve(data.id);
   }
 
+  #giveUp(ref, why) {
+    this.#asked.get(ref)?.reject(new Unanswered(why));
+    this.#asked.delete(ref);
+  }
+
   #forgetAsked() {
-    for (const { reject } of this.#asked.values()) reject(new Error("the connection was lost before an answer came"));
-    this.#asked.clear();
+    for (const ref of this.#asked.keys()) this.#giveUp(ref, "the connection was lost before an answer came");
   }
 }

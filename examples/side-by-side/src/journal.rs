@@ -60,6 +60,11 @@ impl Journal {
         Ok(burst)
     }
 
+    /// Nothing is published while this is held.
+    pub(crate) async fn hold(&self) -> impl Sized + use<'_> {
+        self.count.lock().await
+    }
+
     async fn write(
         &self,
         count: &mut u64,

@@ -40,10 +40,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tokio::spawn(Arc::clone(&machine).tell(Arc::clone(&journal)));
 
     // The public address is the relay's; behind it the server listens where only this machine gets to.
-    let inner = TcpListener::bind("127.0.0.1:0").await?;
-    let server_address = inner.local_addr()?;
     let address = std::env::var("ADDR").unwrap_or("127.0.0.1:3000".into());
     let listener = TcpListener::bind(address).await?;
+    let inner = TcpListener::bind("127.0.0.1:0").await?;
+    let server_address = inner.local_addr()?;
     eprintln!("listening on http://{}", listener.local_addr()?);
 
     let app = App {

@@ -32,8 +32,10 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
         "/pane-view.mjs": JAVASCRIPT, "pane-view.mjs";
         "/plot.mjs": JAVASCRIPT, "plot.mjs";
         "/rate.mjs": JAVASCRIPT, "rate.mjs";
+        "/scales.mjs": JAVASCRIPT, "scales.mjs";
         "/server.mjs": JAVASCRIPT, "server.mjs";
         "/server-sent-events.mjs": JAVASCRIPT, "server-sent-events.mjs";
+        "/unanswered.mjs": JAVASCRIPT, "unanswered.mjs";
         "/web-socket.mjs": JAVASCRIPT, "web-socket.mjs";
         "/words.mjs": JAVASCRIPT, "words.mjs";
     };

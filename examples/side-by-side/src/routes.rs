@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use dualcast::{Error, Inbound, InboundHandler, OriginPolicy, Reply, SessionOptions, Sse, Ws};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time;
 
 use crate::clock::HurriedClock;
 use crate::journal::{self, Journal};
@@ -26,8 +27,11 @@ use crate::wires::Wires;
 /// The largest burst, in messages.
 const MAX_BURST: u64 = 1_000;
 
-/// The longest that a wire is held, in seconds: well before the server would give a client up that takes nothing.
-const MAX_HOLD_SECONDS: u64 = 20;
+/// The longest that a wire is held, in seconds: well before the server would give a client up that takes nothing, or answers no ping.
+const MAX_HOLD_SECONDS: u64 = 15;
+
+/// For how long nothing is published before the log is trimmed: whoever keeps up has read all by then.
+const GRACE: Duration = Duration::from_millis(200);
 
 /// What the routes share.
 #[derive(Clone)]
@@ -130,6 +134,8 @@ async fn burst(State(app): State<App>, Query(Length { count }): Query<Length>) -
 
 /// Lets all that is in the log be too old, and clears it away.
 async fn trim(State(app): State<App>) -> StatusCode {
+    let _still = app.journal.hold().await;
+    time::sleep(GRACE).await;
     app.clock.age_everything();
     app.journal.channel().hub().maintain();
     StatusCode::NO_CONTENT

@@ -14,6 +14,9 @@ use tokio::time::{self, Instant};
 /// soon notices a held wire.
 pub(crate) const BUFFER_BYTES: usize = 16 << 10;
 
+/// For how long a browser may take nothing.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// What others may know of a wire, and do to it.
 #[derive(Default)]
 pub(crate) struct Wire {
@@ -82,8 +85,8 @@ impl Wire {
             if length == 0 {
                 return to.shutdown().await;
             }
-            to.write_all(&buffer[..length]).await?;
             self.carried.fetch_add(length as u64, Ordering::Relaxed);
+            time::timeout(WRITE_TIMEOUT, to.write_all(&buffer[..length])).await??;
         }
     }
 }

@@ -103,8 +103,7 @@ impl Wires {
         self.table().by_address.insert(address, Arc::clone(&wire));
         wire.carry(browser, server).await;
         let mut table = self.table();
-        table.by_address.remove(&address);
-        table.forget_name(&wire);
+        table.forget(address, &wire);
         Ok(())
     }
 
@@ -114,6 +113,18 @@ impl Wires {
 }
 
 impl Table {
+    fn forget(&mut self, address: SocketAddr, wire: &Arc<Wire>) {
+        // The next wire may have the same address by now.
+        if self
+            .by_address
+            .get(&address)
+            .is_some_and(|known| Arc::ptr_eq(known, wire))
+        {
+            self.by_address.remove(&address);
+        }
+        self.forget_name(wire);
+    }
+
     fn forget_name(&mut self, wire: &Arc<Wire>) {
         self.by_pane.retain(|_, named| !Arc::ptr_eq(named, wire));
     }

@@ -3,12 +3,14 @@
 //!
 //! The *joined* floor writes once for all messages that one wake of its thread brought.
 
+mod asked;
+
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::ToSocketAddrs;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
@@ -16,7 +18,9 @@ use slab::Slab;
 use socket2::SockRef;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use crate::servers::EPOCH;
 use crate::target::Transport;
+use asked::Asked;
 
 /// How a server writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +36,6 @@ const MAX_UNSENT: usize = 1 << 20;
 /// How many messages of a channel are kept for those who resume.
 const MAX_KEPT: usize = 1_000;
 const LISTENER: Token = Token(usize::MAX);
-/// Makes ids as long as Dualcast's are.
-const EPOCH: &str = super::EPOCH;
 
 pub(crate) fn run(writing: Writing) -> Result<()> {
     let address = super::address();
@@ -107,14 +109,6 @@ struct Followers {
     keys: Slab<usize>,
     /// Encoded, and not yet written.
     joined: Vec<u8>,
-}
-
-/// What a request asks for.
-struct Asked {
-    path: String,
-    body: String,
-    last_id: Option<u64>,
-    websocket_key: Option<String>,
 }
 
 impl Floor {
@@ -376,41 +370,5 @@ fn encode(transport: Transport, id: u64, text: &str) -> Vec<u8> {
             bytes.extend(json.bytes());
             bytes
         }
-    }
-}
-
-impl Asked {
-    /// Reads a request, and how long it is. None if it isn't whole yet.
-    fn read(bytes: &[u8]) -> Result<Option<(usize, Self)>> {
-        let mut headers = [httparse::EMPTY_HEADER; 32];
-        let mut request = httparse::Request::new(&mut headers);
-        let httparse::Status::Complete(head) = request.parse(bytes)? else {
-            ensure!(bytes.len() < 64 << 10, "a head of more than 64 KiB");
-            return Ok(None);
-        };
-        let header = |name: &str| {
-            let found = request
-                .headers
-                .iter()
-                .find(|header| header.name.eq_ignore_ascii_case(name));
-            found.map(|header| String::from_utf8_lossy(header.value).into_owned())
-        };
-        let body = header("content-length").map_or(Ok(0), |length| length.parse::<usize>())?;
-        let Some(text) = bytes.get(head..head + body) else {
-            return Ok(None);
-        };
-        let (path, query) = request
-            .path
-            .and_then(|path| path.split_once('?'))
-            .unwrap_or((request.path.unwrap_or("/"), ""));
-        let last_id =
-            header("last-event-id").or_else(|| query.strip_prefix("last-event-id=").map(str::to_owned));
-        let asked = Self {
-            path: path.into(),
-            body: String::from_utf8(text.to_vec())?,
-            last_id: last_id.and_then(|id| id.strip_prefix(EPOCH)?.parse().ok()),
-            websocket_key: header("sec-websocket-key"),
-        };
-        Ok(Some((head + body, asked)))
     }
 }
