@@ -277,9 +277,11 @@ impl Subscription {
         let kept = state.stretches.find(wire.form(), limit, from, end).cloned();
         let stretch = kept.unwrap_or_else(|| {
             let records = state.log.run(from, limit);
+            // Where there is nobody else, nobody will look for it.
+            let is_shared = state.followers > 1;
             drop(state);
             let stretch = join_run(&records, (from, followed.next_bytes), end, wire, limit);
-            if records.len() > 1 || wire.headroom() > 0 {
+            if is_shared && (records.len() > 1 || wire.headroom() > 0) {
                 let mut state = followed.cell.lock();
                 state.stretches.keep(stretch.clone());
                 self.logs.note_warmth(&followed.cell, &mut state);

@@ -55,6 +55,20 @@ pub enum Entry<'a> {
     },
 }
 
+impl Entry<'_> {
+    /// What it takes at the least.
+    fn size(&self) -> usize {
+        match self {
+            Self::Record(record) => record.size(),
+            Self::Volatile(volatile) => volatile.size(),
+            Self::Gap { .. } | Self::Merged { .. } => 0,
+        }
+    }
+}
+
+/// What commonly stands around a message: its id, and the names of its fields.
+const ENVELOPE_BYTES: usize = 96;
+
 /// How many forms of one record are kept.
 const SLOTS: usize = 4;
 
@@ -85,9 +99,10 @@ pub(crate) struct Encodings([OnceLock<Bytes>; SLOTS]);
 impl Encodings {
     pub(crate) fn get_or_write(&self, wire: &dyn Wire, entry: Entry<'_>) -> &Bytes {
         self.0[usize::from(wire.form().slot)].get_or_init(|| {
-            let mut out = Vec::new();
+            let mut out = Vec::with_capacity(entry.size() + ENVELOPE_BYTES);
             wire.write(entry, &mut out);
-            Bytes::from(out)
+            // Kept as long as the record is: no more than it takes.
+            Bytes::from(out.into_boxed_slice())
         })
     }
 }
