@@ -9,7 +9,7 @@ use clap::Args;
 use crate::load::{Crowd, Fleet, Load};
 use crate::numbers;
 use crate::process::Process;
-use crate::scenarios::LISTEN_ON;
+use crate::scenarios::{LISTEN_ON, kibibytes_each, microseconds_each, milliseconds};
 use crate::target::{Dialect, Target, Transport};
 
 /// What to drive, and how. In every text `{channel}` stands for the number of a channel.
@@ -123,7 +123,7 @@ impl Single {
 
         let mut said = String::new();
         let deliveries = run.tally.deliveries;
-        let milliseconds = |quantile| run.tally.latency.value_at_quantile(quantile) as f64 / 1e6;
+        let latency = |quantile| milliseconds(&run.tally.latency, quantile);
         let rate = |count: f64, time: Duration| count / time.as_secs_f64();
         writeln!(
             said,
@@ -141,18 +141,18 @@ impl Single {
             "delivered  {deliveries}, {:.0} a second, none missing",
             rate(deliveries as f64, run.took)
         )?;
-        let (p50, p95, p99) = (milliseconds(0.5), milliseconds(0.95), milliseconds(0.99));
+        let (p50, p95, p99) = (latency(0.5), latency(0.95), latency(0.99));
         writeln!(
             said,
             "latency    p50 {p50:.2} ms, p95 {p95:.2} ms, p99 {p99:.2} ms, most {:.2} ms",
-            milliseconds(1.0)
+            latency(1.0)
         )?;
         if let Some(took) = took {
-            let each = took.as_secs_f64() * 1e6 / deliveries as f64;
+            let each = microseconds_each(took, deliveries);
             writeln!(said, "CPU        {each:.2} µs a delivery")?;
         }
         if let Some((before, after)) = memory {
-            let each = (after as f64 - before as f64) / 1_024.0 / self.connections as f64;
+            let each = kibibytes_each(after as i64 - before as i64, self.connections);
             writeln!(said, "memory     {each:.2} KiB a connection")?;
         }
         Ok(said)

@@ -91,7 +91,8 @@ impl Record {
     }
 
     pub(crate) fn bytes(&self, wire: &dyn Wire) -> &Bytes {
-        self.encodings.get_or_write(wire, Entry::Record(self))
+        self.encodings
+            .get_or_write(wire, Entry::Record(self), self.size())
     }
 }
 
@@ -143,7 +144,8 @@ impl Volatile {
     }
 
     pub(crate) fn bytes(&self, wire: &dyn Wire) -> &Bytes {
-        self.encodings.get_or_write(wire, Entry::Volatile(self))
+        self.encodings
+            .get_or_write(wire, Entry::Volatile(self), self.size())
     }
 }
 

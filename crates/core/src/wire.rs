@@ -55,17 +55,6 @@ pub enum Entry<'a> {
     },
 }
 
-impl Entry<'_> {
-    /// What it takes at the least.
-    fn size(&self) -> usize {
-        match self {
-            Self::Record(record) => record.size(),
-            Self::Volatile(volatile) => volatile.size(),
-            Self::Gap { .. } | Self::Merged { .. } => 0,
-        }
-    }
-}
-
 /// What commonly stands around a message: its id, and the names of its fields.
 const ENVELOPE_BYTES: usize = 96;
 
@@ -97,9 +86,10 @@ impl Form {
 pub(crate) struct Encodings([OnceLock<Bytes>; SLOTS]);
 
 impl Encodings {
-    pub(crate) fn get_or_write(&self, wire: &dyn Wire, entry: Entry<'_>) -> &Bytes {
+    /// The bytes of an entry whose message has so many.
+    pub(crate) fn get_or_write(&self, wire: &dyn Wire, entry: Entry<'_>, size: usize) -> &Bytes {
         self.0[usize::from(wire.form().slot)].get_or_init(|| {
-            let mut out = Vec::with_capacity(entry.size() + ENVELOPE_BYTES);
+            let mut out = Vec::with_capacity(size + ENVELOPE_BYTES);
             wire.write(entry, &mut out);
             // Kept as long as the record is: no more than it takes.
             Bytes::from(out.into_boxed_slice())

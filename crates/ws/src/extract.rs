@@ -13,7 +13,7 @@ use dualcast_http::{
 };
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::handshake::{self, NoUpgrade};
 use crate::options::WsOptions;
@@ -101,15 +101,15 @@ impl Ws {
             admitted.source,
             options.session.clone(),
         );
+        let waiting = Waiting {
+            feed,
+            handler,
+            options,
+        };
         let Some(on_upgrade) = on_upgrade else {
-            let waiting = Slot::new(Waiting {
-                feed,
-                handler,
-                options,
-            });
             response
                 .extensions_mut()
-                .insert(Takeover::new(session, waiting, start));
+                .insert(Takeover::new(session, Slot::new(waiting), start));
             return response;
         };
         tokio::spawn(async move {
@@ -117,9 +117,7 @@ impl Ws {
                 Ok(upgraded) => upgraded,
                 Err(error) => return tracing::debug!(%error, "the client left before the upgrade"),
             };
-            let line = Line::new(TokioIo::new(upgraded));
-            let peer = WsPeer::new(line, Bytes::new(), handler, &options).await;
-            Drive::new(feed, peer).await;
+            run(waiting, Line::new(TokioIo::new(upgraded)), Bytes::new()).await;
         });
         response
     }
@@ -132,19 +130,29 @@ struct Waiting {
     options: WsOptions,
 }
 
-/// What opens a session is boxed, and gone once it runs: a connection that idles for hours keeps its loop alone.
 fn start(waiting: Waiting, taken: Taken) -> impl Future<Output = ()> {
-    let open = Box::pin(open(waiting, taken));
+    run(waiting, taken.line, taken.read_ahead)
+}
+
+/// What opens a session is boxed, and gone once it runs: a connection that idles for hours keeps its loop alone.
+fn run<IO>(waiting: Waiting, line: Line<IO>, read_ahead: Bytes) -> impl Future<Output = ()>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let open = Box::pin(open(waiting, line, read_ahead));
     async { open.await.await }
 }
 
-async fn open(waiting: Waiting, taken: Taken) -> Drive<WsPeer<TcpStream>> {
+async fn open<IO>(waiting: Waiting, line: Line<IO>, read_ahead: Bytes) -> Drive<WsPeer<IO>>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send,
+{
     let Waiting {
         feed,
         handler,
         options,
     } = waiting;
-    let peer = WsPeer::new(taken.line, taken.read_ahead, handler, &options).await;
+    let peer = WsPeer::new(line, read_ahead, handler, &options).await;
     Drive::new(feed, peer)
 }
 

@@ -212,12 +212,12 @@ impl Fleet {
             let stalled = || self.subscribers.iter().filter(|it| !it.is_in_ledger());
             let whole = stalled().filter(|it| it.is_whole(through)).count();
             let cut = stalled().filter(|it| it.ending().is_some()).count();
-            let is_over = |it: &&Subscriber| it.is_whole(through) || it.ending().is_some();
+            let is_over = stalled().all(|it| it.is_whole(through) || it.ending().is_some());
             let received = stalled().map(|it| it.received).sum();
             if received != before {
                 (before, since) = (received, Instant::now());
             }
-            if stalled().all(|it| is_over(&it)) || since.elapsed() > Duration::from_secs(3) {
+            if is_over || since.elapsed() > Duration::from_secs(3) {
                 return Ok((whole, cut));
             }
             self.turn(Duration::from_millis(100))?;

@@ -15,10 +15,7 @@ pub(super) fn run(server: &Server, transport: Transport, sizes: &Sizes) -> Resul
     let running = server.start()?;
     let mut fleet = Fleet::new(&running.target, transport, 1)?;
     fleet.connect(Crowd::of(sizes.connections))?;
-    let load = Load {
-        bytes: sizes.message_bytes,
-        channels: 1,
-    };
+    let load = Load::of(sizes.message_bytes);
     let mut figures = Vec::new();
     for in_flight in IN_FLIGHT {
         fleet.closed_loop(load, in_flight, sizes.warm_up)?;

@@ -186,14 +186,14 @@ impl Scenario {
 pub(crate) const LISTEN_ON: Duration = Duration::from_millis(200);
 
 /// A quantile of a histogram of nanoseconds, in milliseconds.
-fn milliseconds(histogram: &Histogram<u64>, quantile: f64) -> f64 {
+pub(crate) fn milliseconds(histogram: &Histogram<u64>, quantile: f64) -> f64 {
     histogram.value_at_quantile(quantile) as f64 / 1e6
 }
 
-fn microseconds_each(time: Duration, count: u64) -> f64 {
+pub(crate) fn microseconds_each(time: Duration, count: u64) -> f64 {
     time.as_secs_f64() * 1e6 / count as f64
 }
 
-fn kibibytes_each(bytes: i64, count: usize) -> f64 {
+pub(crate) fn kibibytes_each(bytes: i64, count: usize) -> f64 {
     bytes as f64 / 1_024.0 / count as f64
 }

@@ -14,10 +14,7 @@ pub(super) fn run(server: &Server, transport: Transport, sizes: &Sizes) -> Resul
     let running = server.start()?;
     let mut fleet = Fleet::new(&running.target, transport, 1)?;
     fleet.connect(Crowd::of(sizes.connections))?;
-    let load = Load {
-        bytes: sizes.message_bytes,
-        channels: 1,
-    };
+    let load = Load::of(sizes.message_bytes);
     fleet.open_loop(load, MESSAGES_PER_SECOND, sizes.warm_up)?;
     let before = running.process.cpu()?;
     let run = fleet.open_loop(load, MESSAGES_PER_SECOND, sizes.paced)?;

@@ -65,10 +65,7 @@ fn drive(server: &Server, transport: Transport, sizes: &Sizes, stalled: fn(&mut 
     let running = server.start()?;
     let mut fleet = Fleet::new(&running.target, transport, 1)?.clamped();
     fleet.connect(Crowd::of(sizes.connections))?;
-    let load = Load {
-        bytes: MESSAGE_BYTES,
-        channels: 1,
-    };
+    let load = Load::of(MESSAGE_BYTES);
     fleet.open_loop(load, MESSAGES_PER_SECOND, sizes.warm_up)?;
     let before = running.process.resident()?;
     stalled(&mut fleet);

@@ -20,6 +20,13 @@ pub(crate) struct Load {
     pub(crate) channels: usize,
 }
 
+impl Load {
+    /// Of this size, on one channel.
+    pub(crate) fn of(bytes: usize) -> Self {
+        Self { bytes, channels: 1 }
+    }
+}
+
 /// A run, in which nothing was lost.
 #[derive(Debug)]
 pub(crate) struct Run {
