@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod abuse;
+mod ending_by_order;
 mod finish;
 mod gaps;
 mod heartbeat;
@@ -16,6 +18,7 @@ mod payload;
 mod resume;
 mod shutdown;
 mod sse;
+mod subscribe;
 mod takeover;
 mod volatile;
 mod ws_closing;

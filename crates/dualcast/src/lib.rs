@@ -31,10 +31,10 @@ pub use dualcast_core::{
     SystemClock, Transport, Volatile,
 };
 pub use dualcast_http::{
-    Error, Inbound, InboundHandler, OriginError, OriginPolicy, OriginRefused, Reply, Serve, ServerOptions,
-    SessionOptions, maintain, serve,
+    Error, Inbound, InboundHandler, OriginError, OriginPolicy, OriginRefused, Rate, RateLimit, Reply, Serve,
+    ServerOptions, SessionOptions, maintain, serve,
 };
 #[cfg(feature = "sse")]
 pub use dualcast_sse::Sse;
 #[cfg(feature = "ws")]
-pub use dualcast_ws::{SUBPROTOCOL, Ws, WsOptions};
+pub use dualcast_ws::{SUBPROTOCOL, SubscribeRequest, Ws, WsOptions};

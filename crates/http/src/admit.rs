@@ -57,6 +57,20 @@ pub fn admit(
 }
 
 impl Admitted {
+    /// Opens a session that follows nothing by itself.
+    #[must_use]
+    pub fn listening(hub: &Hub, transport: Transport, identity: Option<Identity>) -> Self {
+        maintain(hub);
+        match hub.open_session(transport, identity) {
+            Ok(session) => Self {
+                session: Some(session),
+                source: Source::Nothing,
+                is_over: false,
+            },
+            Err(reason) => Self::refused(reason),
+        }
+    }
+
     fn refused(reason: CloseReason) -> Self {
         Self {
             session: None,

@@ -1,5 +1,7 @@
 //! The extractor: from a request to an event stream.
 
+use std::time::SystemTime;
+
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::FromRequestParts;
@@ -36,6 +38,7 @@ pub struct Sse {
     cursor: Option<String>,
     is_head: bool,
     identity: Option<Identity>,
+    expires_at: Option<SystemTime>,
     options: SessionOptions,
 }
 
@@ -49,6 +52,12 @@ impl Sse {
     /// Says whose session it is.
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
+        self
+    }
+
+    /// Ends the session at this time: the client is told to come back with a new token.
+    pub fn expires_at(mut self, at: SystemTime) -> Self {
+        self.expires_at = Some(at);
         self
     }
 
@@ -70,7 +79,15 @@ impl Sse {
         }
         match admit(Transport::Sse, subscribe, self.cursor.as_deref(), self.identity) {
             Ok(Admitted { is_over: true, .. }) => StatusCode::NO_CONTENT.into_response(),
-            Ok(admitted) => respond(admitted.session, admitted.source, self.options, is_multi),
+            Ok(admitted) => {
+                let feed = Feed::new(
+                    SseWire::in_body(is_multi),
+                    admitted.session,
+                    admitted.source,
+                    self.options,
+                );
+                respond(feed.expiring(self.expires_at), is_multi)
+            }
             Err(error) => error.into_response(),
         }
     }
@@ -81,7 +98,9 @@ impl Sse {
         if self.is_head {
             return head().into_response();
         }
-        respond(None, Source::Stream(messages.boxed()), self.options, false)
+        let source = Source::Stream(messages.boxed());
+        let feed = Feed::new(SseWire::in_body(false), None, source, self.options);
+        respond(feed.expiring(self.expires_at), false)
     }
 }
 
@@ -98,14 +117,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Sse {
             cursor: last_event_id(parts),
             is_head: parts.method == Method::HEAD,
             identity: None,
+            expires_at: None,
             options: SessionOptions::default(),
         })
     }
 }
 
-fn respond(session: Option<Session>, source: Source, options: SessionOptions, is_multi: bool) -> Response {
-    let handle = session.as_ref().map(Session::handle);
-    let feed = Slot::new(Feed::new(SseWire::in_body(is_multi), session, source, options));
+fn respond(feed: Feed, is_multi: bool) -> Response {
+    let handle = feed.session().map(Session::handle);
+    let feed = Slot::new(feed);
     let start = if is_multi { start::<true> } else { start::<false> };
     let takeover = Takeover::new(handle, feed.clone(), start);
     let mut response = head();

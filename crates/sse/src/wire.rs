@@ -139,7 +139,7 @@ impl Dialect for SseWire {
             // Not an `id:` alone: Firefox, WebKit and others forget the id of a block without data.
             Some(at) => {
                 id(out, at);
-                control(out, "heartbeat", &HeartbeatNotice::new(heartbeat.interval));
+                control(out, "heartbeat", &HeartbeatNotice::from(heartbeat));
             }
             None => put(out, &[": heartbeat\n\n"]),
         }
@@ -151,6 +151,10 @@ impl Dialect for SseWire {
 
     fn write_message(&self, message: &Message, out: &mut Vec<u8>) {
         self.message(None, message, out);
+    }
+
+    fn naming_channels(&self) -> &'static dyn Dialect {
+        &WIRES[2 + usize::from(self.is_chunked)]
     }
 }
 
@@ -259,6 +263,7 @@ mod tests {
         let heartbeat = Heartbeat {
             id: Some(id),
             interval: std::time::Duration::from_secs(15),
+            expires: None,
         };
         SseWire::in_body(false).write_heartbeat(&heartbeat, &mut out);
         let events = vec![(

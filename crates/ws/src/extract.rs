@@ -1,21 +1,25 @@
 //! The extractor: from a request to a WebSocket.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Extension;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use dualcast_core::{Identity, Session, Subscribe, Transport};
+use dualcast_core::{Hub, Identity, Session, Subscribe, Transport};
 use dualcast_http::{
-    Drive, Feed, HandsOver, InboundHandler, Line, OriginPolicy, Slot, Taken, Takeover, admit, last_event_id,
+    Admitted, Drive, Error, Feed, HandsOver, InboundHandler, Line, OriginPolicy, Slot, Taken, Takeover,
+    admit, last_event_id,
 };
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::control::{self, SubscribeRequest};
 use crate::handshake::{self, NoUpgrade};
+use crate::inbox::Handlers;
 use crate::options::WsOptions;
 use crate::peer::WsPeer;
 use crate::wire::WsWire;
@@ -49,7 +53,8 @@ pub struct Ws {
     /// How the socket comes: by takeover, or by an upgrade that hyper will grant.
     on_upgrade: Option<OnUpgrade>,
     identity: Option<Identity>,
-    handler: Option<Arc<dyn InboundHandler>>,
+    expires_at: Option<SystemTime>,
+    handlers: Handlers,
     options: WsOptions,
 }
 
@@ -66,9 +71,63 @@ impl Ws {
         self
     }
 
+    /// Ends the session at this time, unless the client hands in [another token](Self::on_token) before.
+    pub fn expires_at(mut self, at: SystemTime) -> Self {
+        self.expires_at = Some(at);
+        self
+    }
+
     /// Handles the client's messages: in order, one at a time, each with a reply. Without this they are answered with an error.
     pub fn on_message(mut self, handler: impl InboundHandler) -> Self {
-        self.handler = Some(Arc::new(handler));
+        self.handlers.message = Some(Arc::new(handler));
+        self
+    }
+
+    /// Lets the client follow other channels on the live connection, as the handler says: with what is to be subscribed to, which
+    /// has to be the channel that the client named, or with an error that it is told. Each has a cursor of its own.
+    ///
+    /// ```
+    /// # use axum::{extract::State, http::StatusCode, response::Response};
+    /// # use dualcast_core::Hub;
+    /// # use dualcast_http::Error;
+    /// # use dualcast_ws::{SubscribeRequest, Ws};
+    /// async fn socket(State(hub): State<Hub>, ws: Ws) -> Response {
+    ///     let channels = hub.clone();
+    ///     ws.on_subscribe(move |request: SubscribeRequest| {
+    ///         let hub = channels.clone();
+    ///         async move {
+    ///             if !request.channel.as_str().starts_with("public.") {
+    ///                 return Err(Error::new(StatusCode::FORBIDDEN, "forbidden", "not for you"));
+    ///             }
+    ///             Ok(hub.channel(&request.channel)?)
+    ///         }
+    ///     })
+    ///     .listen(&hub)
+    /// }
+    /// ```
+    ///
+    /// Such a session doesn't end with its channels: its client may still ask for others. It takes
+    /// [`max_subscriptions`](WsOptions::max_subscriptions) at the most. [`Hub::unsubscribe`] takes the right back.
+    pub fn on_subscribe<F, Fut, S, E>(mut self, handler: F) -> Self
+    where
+        F: Fn(SubscribeRequest) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<S, E>> + Send + 'static,
+        S: Into<Subscribe>,
+        E: Into<Error>,
+    {
+        self.handlers.subscribe = Some(control::subscribe_handler(handler));
+        self
+    }
+
+    /// Lets the client hand in a new token on the live connection. The handler checks that it is good, and the same user's, and
+    /// answers until when the session may live from now on; or with an error that the client is told.
+    pub fn on_token<F, Fut, E>(mut self, handler: F) -> Self
+    where
+        F: Fn(String) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<SystemTime, E>> + Send + 'static,
+        E: Into<Error>,
+    {
+        self.handlers.token = Some(control::token_handler(handler));
         self
     }
 
@@ -79,31 +138,41 @@ impl Ws {
     }
 
     /// Streams a channel, or what `hub.subscribe(…)` describes. A cursor in the request goes before where that would begin.
-    pub fn subscribe(self, to: impl Into<Subscribe>) -> Response {
+    pub fn subscribe(mut self, to: impl Into<Subscribe>) -> Response {
+        let subscribe = to.into();
+        let is_multi = subscribe.is_multi();
+        let (cursor, identity) = (self.cursor.take(), self.identity.take());
+        match admit(Transport::WebSocket, subscribe, cursor.as_deref(), identity) {
+            Ok(admitted) => self.respond(admitted, is_multi),
+            Err(error) => error.into_response(),
+        }
+    }
+
+    /// Streams nothing by itself: the client [subscribes](Self::on_subscribe) to what it wants to hear.
+    pub fn listen(mut self, hub: &Hub) -> Response {
+        let admitted = Admitted::listening(hub, Transport::WebSocket, self.identity.take());
+        self.respond(admitted, true)
+    }
+
+    fn respond(self, admitted: Admitted, is_multi: bool) -> Response {
         let Self {
             mut response,
-            cursor,
             on_upgrade,
-            identity,
-            handler,
+            expires_at,
+            handlers,
             options,
+            ..
         } = self;
-        let subscribe = to.into();
-        let dialect = WsWire::get(subscribe.is_multi());
-        let admitted = match admit(Transport::WebSocket, subscribe, cursor.as_deref(), identity) {
-            Ok(admitted) => admitted,
-            Err(error) => return error.into_response(),
-        };
         let session = admitted.session.as_ref().map(Session::handle);
         let feed = Feed::new(
-            dialect,
+            WsWire::get(is_multi),
             admitted.session,
             admitted.source,
             options.session.clone(),
         );
         let waiting = Waiting {
-            feed,
-            handler,
+            feed: feed.joinable(handlers.subscribe.is_some()).expiring(expires_at),
+            handlers,
             options,
         };
         let Some(on_upgrade) = on_upgrade else {
@@ -126,7 +195,7 @@ impl Ws {
 /// A session that waits for its socket.
 struct Waiting {
     feed: Feed,
-    handler: Option<Arc<dyn InboundHandler>>,
+    handlers: Handlers,
     options: WsOptions,
 }
 
@@ -149,10 +218,10 @@ where
 {
     let Waiting {
         feed,
-        handler,
+        handlers,
         options,
     } = waiting;
-    let peer = WsPeer::new(line, read_ahead, handler, &options).await;
+    let peer = WsPeer::new(line, read_ahead, handlers, &options).await;
     Drive::new(feed, peer)
 }
 
@@ -181,7 +250,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Ws {
             cursor: last_event_id(parts),
             on_upgrade,
             identity: None,
-            handler: None,
+            expires_at: None,
+            handlers: Handlers::default(),
             options: WsOptions::default(),
         })
     }

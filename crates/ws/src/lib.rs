@@ -3,6 +3,7 @@
 //! The handshake and the frames are RFC 6455's; tungstenite reads what the client sends and answers its pings. What goes out are
 //! frames that were encoded once for all followers, beside tungstenite's own.
 
+mod control;
 mod extract;
 mod frame;
 mod handshake;
@@ -10,8 +11,10 @@ mod inbox;
 mod options;
 mod peer;
 mod pulse;
+mod throttle;
 mod wire;
 
+pub use control::SubscribeRequest;
 pub use extract::Ws;
 pub use handshake::SUBPROTOCOL;
 pub use options::WsOptions;

@@ -1,12 +1,11 @@
 //! The client of a WebSocket: its messages, its pings, its goodbye.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use dualcast_core::CloseReason;
-use dualcast_http::{InboundHandler, Line, MAX_ROUNDS, MAX_WAIT, Peer};
+use dualcast_http::{Feed, Line, MAX_ROUNDS, MAX_WAIT, Peer};
 use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
@@ -14,9 +13,10 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::frame::{self, Opcode};
-use crate::inbox::{Inbox, Letter};
+use crate::inbox::{Handlers, Inbox, Letter};
 use crate::options::WsOptions;
 use crate::pulse::{Beat, Pulse};
+use crate::throttle::Throttle;
 
 /// How much is read at a time. Every connection has a buffer of this size; a larger message still is read whole.
 const READ_BUFFER_BYTES: usize = 1_024;
@@ -29,8 +29,7 @@ const MAX_PONG_BYTES: usize = 1_024;
 pub(crate) struct WsPeer<IO> {
     stream: WebSocketStream<Line<IO>>,
     inbox: Inbox,
-    /// Waits for room on the line.
-    answer: Option<Bytes>,
+    throttle: Throttle,
     pulse: Pulse,
     received: u64,
     written: u64,
@@ -56,7 +55,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
     pub(crate) async fn new(
         line: Line<IO>,
         read_ahead: Bytes,
-        handler: Option<Arc<dyn InboundHandler>>,
+        handlers: Handlers,
         options: &WsOptions,
     ) -> Self {
         let config = WebSocketConfig::default()
@@ -74,8 +73,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
         );
         Self {
             stream,
-            inbox: Inbox::new(handler),
-            answer: None,
+            inbox: Inbox::new(handlers, options.max_subscriptions, options.max_bad_messages),
+            throttle: Throttle::new(options.message_rate, options.byte_rate),
             pulse,
             received: 0,
             written: 0,
@@ -86,20 +85,19 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
 
     /// Handles what was sent, and answers it when the line is free. A handler goes on also while its client doesn't read:
     /// it may hold what others wait for.
-    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.answer.is_none() {
-            self.answer = Some(ready!(self.inbox.poll_reply(cx)));
-        }
+    fn poll_answer(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<Result<(), CloseReason>> {
+        ready!(self.inbox.poll_done(cx, feed))?;
         if !self.stream.get_ref().staged.is_empty() {
             return Poll::Pending;
         }
-        self.stream.get_mut().staged.extend(self.answer.take());
-        Poll::Ready(())
+        let answer = self.inbox.take_answer(feed);
+        self.stream.get_mut().staged.extend(answer);
+        Poll::Ready(Ok(()))
     }
 
-    /// Reads one message into the inbox, if it has room.
+    /// Reads one message into the inbox, if it has room and the client has not sent too much already.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
-        if !self.inbox.has_room() {
+        if !self.inbox.has_room() || self.throttle.poll_passed(cx).is_pending() {
             self.pulse.hear();
             return Poll::Pending;
         }
@@ -107,11 +105,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
         let line = self.stream.get_ref();
         // Bytes from the client; or bytes that it takes of what waits for it, behind which a ping may stand. Only where the
         // line is full does a byte that leaves tell that another has arrived.
-        let is_alive = line.received() != self.received || !line.is_empty() && line.written() != self.written;
+        let received = line.received() - self.received;
+        let is_alive = received > 0 || !line.is_empty() && line.written() != self.written;
         (self.received, self.written) = (line.received(), line.written());
         if is_alive {
             self.pulse.hear();
         }
+        let is_message = matches!(
+            &read,
+            Poll::Ready(Some(Ok(Message::Text(_) | Message::Binary(_))))
+        );
+        self.throttle.charge(u64::from(is_message), received);
         match ready!(read) {
             Some(Ok(Message::Text(text))) => self.inbox.put(Letter::Text(text)),
             Some(Ok(Message::Binary(frame))) => self.inbox.put(Letter::Binary(frame)),
@@ -124,8 +128,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
     }
 
     /// Sends the answer to the client's goodbye, which tungstenite has ready, and nothing behind it.
-    fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        ready!(self.inbox.poll_idle(cx));
+    fn poll_leave(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<CloseReason> {
+        ready!(self.inbox.poll_idle(cx, feed));
         self.stream.get_mut().seal();
         loop {
             let is_over = !matches!(Pin::new(&mut self.stream).poll_next(cx), Poll::Ready(Some(Ok(_))));
@@ -151,12 +155,15 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Peer for WsPeer<IO> {
         self.stream.get_mut()
     }
 
-    fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+    fn poll_hear(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<CloseReason> {
         for _ in 0..MAX_ROUNDS {
             if self.is_leaving {
-                return self.poll_leave(cx);
+                return self.poll_leave(cx, feed);
             }
-            let has_answered = self.poll_answer(cx).is_ready();
+            let has_answered = match self.poll_answer(cx, feed) {
+                Poll::Ready(Err(reason)) => return Poll::Ready(reason),
+                answered => answered.is_ready(),
+            };
             match self.poll_read(cx) {
                 Poll::Ready(Ok(())) => continue,
                 Poll::Ready(Err(reason)) => return Poll::Ready(reason),
@@ -172,8 +179,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Peer for WsPeer<IO> {
         Poll::Pending
     }
 
-    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let idle = self.inbox.poll_idle(cx);
+    fn poll_part(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<()> {
+        let idle = self.inbox.poll_idle(cx, feed);
         // The close frame has left already: what tungstenite would still answer stays unsent.
         while self.parting == Parting::Waiting {
             match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
@@ -226,10 +233,17 @@ mod tests {
     use std::future::poll_fn;
     use std::time::Duration;
 
+    use dualcast_http::{SessionOptions, Source};
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
     use tokio::time;
 
     use super::*;
+    use crate::wire::WsWire;
+
+    fn quiet_feed() -> Feed {
+        let options = SessionOptions::default();
+        Feed::new(WsWire::get(false), None, Source::Nothing, options)
+    }
 
     /// An empty ping from a client, masked with zeros, and the pong that answers it.
     const PING: [u8; 6] = [0x89, 0x80, 0, 0, 0, 0];
@@ -239,10 +253,17 @@ mod tests {
     async fn a_client_that_pings_without_reading_costs_no_more_than_a_few_pongs() {
         const PINGS: usize = 5_000;
         let (near, mut far) = duplex(64);
-        let mut peer = WsPeer::new(Line::new(near), Bytes::new(), None, &WsOptions::default()).await;
+        let mut peer = WsPeer::new(
+            Line::new(near),
+            Bytes::new(),
+            Handlers::default(),
+            &WsOptions::default(),
+        )
+        .await;
+        let mut feed = quiet_feed();
         let mut session = std::pin::pin!(poll_fn(move |cx| {
             let _ = peer.line().poll_drain(cx);
-            peer.poll_hear(cx)
+            peer.poll_hear(cx, &mut feed)
         }));
         let mut arrived = Vec::new();
         let client = async {
