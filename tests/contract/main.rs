@@ -15,6 +15,7 @@ mod order;
 mod origin;
 mod own;
 mod payload;
+mod raw;
 mod resume;
 mod shutdown;
 mod sse;

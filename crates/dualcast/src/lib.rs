@@ -37,4 +37,7 @@ pub use dualcast_http::{
 #[cfg(feature = "sse")]
 pub use dualcast_sse::Sse;
 #[cfg(feature = "ws")]
-pub use dualcast_ws::{SUBPROTOCOL, SubscribeRequest, Ws, WsOptions};
+pub use dualcast_ws::{
+    Disconnected, RawMessage, RawSender, RawSocket, SUBPROTOCOL, SubscribeRequest, Ws, WsOptions,
+    subprotocol_token,
+};

@@ -57,14 +57,19 @@ pub fn admit(
 }
 
 impl Admitted {
-    /// Opens a session that follows nothing by itself.
+    /// Opens a session that follows no channel by itself, but has another source.
     #[must_use]
-    pub fn listening(hub: &Hub, transport: Transport, identity: Option<Identity>) -> Self {
+    pub fn without_channel(
+        hub: &Hub,
+        transport: Transport,
+        identity: Option<Identity>,
+        source: Source,
+    ) -> Self {
         maintain(hub);
         match hub.open_session(transport, identity) {
             Ok(session) => Self {
                 session: Some(session),
-                source: Source::Nothing,
+                source,
                 is_over: false,
             },
             Err(reason) => Self::refused(reason),

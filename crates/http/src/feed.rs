@@ -15,6 +15,7 @@ use dualcast_core::{
 };
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+use tokio::sync::mpsc;
 use tokio::time::{self, Instant, Sleep};
 
 use crate::error::Error;
@@ -73,8 +74,19 @@ pub enum Source {
     Stream(BoxStream<'static, Message>),
     /// Nothing but what the client joins.
     Nothing,
+    /// What the application writes itself, framed already.
+    Pieces(mpsc::Receiver<Piece>),
     /// Nowhere: the client is sent away.
     Refused(CloseReason),
+}
+
+/// What an application writes that speaks a protocol of its own.
+#[derive(Debug)]
+pub enum Piece {
+    /// A whole message.
+    Message(Bytes),
+    /// Its last word: a goodbye of its own, behind which nothing follows.
+    Goodbye(Bytes),
 }
 
 /// Everything that a session has to say.
@@ -215,6 +227,15 @@ impl Feed {
             return Poll::Ready(CloseReason::Slow);
         }
         self.joined.poll_overdue(cx).map(|()| CloseReason::Slow)
+    }
+
+    /// Stages what the application wrote before it was done: its client has said goodbye and is to get that still.
+    pub fn stage_last_pieces(&mut self, out: &mut VecDeque<Bytes>) {
+        if let Source::Pieces(pieces) = &mut self.source {
+            while let Ok(Piece::Message(bytes)) = pieces.try_recv() {
+                out.push_back(bytes);
+            }
+        }
     }
 
     /// The client asks to follow one more channel, and waits for an answer.
@@ -392,6 +413,10 @@ impl Feed {
                 }
             }
             Source::Nothing => Poll::Pending,
+            Source::Pieces(pieces) => match pieces.poll_recv(cx) {
+                Poll::Ready(Some(piece)) => self.stage_pieces(piece, out),
+                Poll::Ready(None) | Poll::Pending => Poll::Pending,
+            },
             Source::Stream(stream) => match stream.as_mut().poll_next(cx) {
                 Poll::Ready(Some(message)) => {
                     self.heartbeat_at = Instant::now() + self.options.heartbeat;
@@ -403,6 +428,29 @@ impl Feed {
             },
             Source::Refused(reason) => Poll::Ready(Err(*reason)),
         }
+    }
+
+    /// One piece, and what else is there in the room of a batch.
+    fn stage_pieces(&mut self, first: Piece, out: &mut VecDeque<Bytes>) -> Poll<Result<(), CloseReason>> {
+        let (mut next, mut room) = (Some(first), self.options.max_batch_bytes);
+        while let Some(piece) = next {
+            match piece {
+                Piece::Message(bytes) => {
+                    room = room.saturating_sub(bytes.len());
+                    out.push_back(bytes);
+                }
+                Piece::Goodbye(bytes) => {
+                    out.push_back(bytes);
+                    self.end(CloseReason::Finished);
+                    return Poll::Ready(Err(CloseReason::Finished));
+                }
+            }
+            next = match &mut self.source {
+                Source::Pieces(pieces) if room > 0 => pieces.try_recv().ok(),
+                _ => None,
+            };
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Asked only when no source had anything: so each cursor is where the head was when that one was asked.
@@ -440,8 +488,12 @@ impl Feed {
     }
 
     fn stage(&self, out: &mut VecDeque<Bytes>, write: impl FnOnce(&'static dyn Dialect, &mut Vec<u8>)) {
-        let mut bytes = vec![0; self.dialect.headroom()];
+        let headroom = self.dialect.headroom();
+        let mut bytes = vec![0; headroom];
         write(self.dialect, &mut bytes);
-        out.push_back(self.dialect.seal(bytes));
+        // A protocol of the application's own has no opening and no sign of life.
+        if bytes.len() > headroom {
+            out.push_back(self.dialect.seal(bytes));
+        }
     }
 }

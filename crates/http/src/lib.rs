@@ -30,7 +30,7 @@ pub use body::FeedBody;
 pub use cursor::{LAST_EVENT_ID_HEADER, LAST_EVENT_ID_PARAMETER, last_event_id};
 pub use drive::{Drive, MAX_ROUNDS, Peer};
 pub use error::Error;
-pub use feed::{Dialect, Feed, Heartbeat, Opening, Source};
+pub use feed::{Dialect, Feed, Heartbeat, Opening, Piece, Source};
 pub use inbound::{Inbound, InboundHandler, MAX_INBOUND_BYTES, Reply};
 pub use line::Line;
 pub use maintenance::maintain;

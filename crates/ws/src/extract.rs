@@ -6,22 +6,25 @@ use std::time::SystemTime;
 use axum::Extension;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use dualcast_core::{Hub, Identity, Session, Subscribe, Transport};
 use dualcast_http::{
-    Admitted, Drive, Error, Feed, HandsOver, InboundHandler, Line, OriginPolicy, Slot, Taken, Takeover,
-    admit, last_event_id,
+    Admitted, Dialect, Drive, Error, Feed, HandsOver, InboundHandler, Line, OriginPolicy, Slot, Source,
+    Taken, Takeover, admit, last_event_id,
 };
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::control::{self, SubscribeRequest};
-use crate::handshake::{self, NoUpgrade};
-use crate::inbox::Handlers;
+use crate::handshake::{self, NoUpgrade, SUBPROTOCOL};
+use crate::inbox::{Handlers, Inbox};
 use crate::options::WsOptions;
 use crate::peer::WsPeer;
+use crate::raw::{self, RawSocket, RawWire};
+use crate::receiver::Receiver;
 use crate::wire::WsWire;
 
 /// Answers a request with a WebSocket.
@@ -49,6 +52,8 @@ use crate::wire::WsWire;
 #[must_use]
 pub struct Ws {
     response: Response,
+    offered: Vec<String>,
+    protocol: Option<String>,
     cursor: Option<String>,
     /// How the socket comes: by takeover, or by an upgrade that hyper will grant.
     on_upgrade: Option<OnUpgrade>,
@@ -63,6 +68,22 @@ impl Ws {
     pub fn options(mut self, change: impl FnOnce(&mut WsOptions)) -> Self {
         change(&mut self.options);
         self
+    }
+
+    /// Speaks one of these subprotocols: the first of them that the client offers. Without this it is [`SUBPROTOCOL`] where that
+    /// is offered, and none for [`Ws::raw`].
+    pub fn protocols<'a>(mut self, accepted: impl IntoIterator<Item = &'a str>) -> Self {
+        let chosen = accepted
+            .into_iter()
+            .find(|accepted| self.offered.iter().any(|offered| offered == accepted));
+        self.protocol = chosen.map(ToOwned::to_owned);
+        self
+    }
+
+    /// The subprotocol that was chosen. A browser that offered some goes away when none is.
+    #[must_use]
+    pub fn protocol(&self) -> Option<&str> {
+        self.protocol.as_deref()
     }
 
     /// Says whose session it is.
@@ -143,36 +164,87 @@ impl Ws {
         let is_multi = subscribe.is_multi();
         let (cursor, identity) = (self.cursor.take(), self.identity.take());
         match admit(Transport::WebSocket, subscribe, cursor.as_deref(), identity) {
-            Ok(admitted) => self.respond(admitted, is_multi),
+            Ok(admitted) => self.stream(admitted, is_multi),
             Err(error) => error.into_response(),
         }
     }
 
     /// Streams nothing by itself: the client [subscribes](Self::on_subscribe) to what it wants to hear.
     pub fn listen(mut self, hub: &Hub) -> Response {
-        let admitted = Admitted::listening(hub, Transport::WebSocket, self.identity.take());
-        self.respond(admitted, true)
+        let identity = self.identity.take();
+        let admitted = Admitted::without_channel(hub, Transport::WebSocket, identity, Source::Nothing);
+        self.stream(admitted, true)
     }
 
-    fn respond(self, admitted: Admitted, is_multi: bool) -> Response {
+    /// Hands the socket to a handler that speaks a protocol of the application's own: STOMP, graphql-ws, Yjs. It is counted among
+    /// the hub's sessions, and has their bounds, pings, deadlines and shutdown.
+    ///
+    /// ```
+    /// # use axum::{extract::State, response::Response};
+    /// # use dualcast_core::Hub;
+    /// # use dualcast_ws::{RawSocket, Ws};
+    /// async fn echo(State(hub): State<Hub>, ws: Ws) -> Response {
+    ///     ws.protocols(["echo"]).raw(&hub, |mut socket: RawSocket| async move {
+    ///         while let Some(message) = socket.recv().await {
+    ///             if socket.send(message).await.is_err() {
+    ///                 break;
+    ///             }
+    ///         }
+    ///     })
+    /// }
+    /// ```
+    pub fn raw<F, Fut>(mut self, hub: &Hub, handler: F) -> Response
+    where
+        F: FnOnce(RawSocket) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let (source, mut receiver) = raw::open(handler, self.options.session.close_timeout);
+        let identity = self.identity.take();
+        let admitted = Admitted::without_channel(hub, Transport::WebSocket, identity, source);
+        if admitted.session.is_none() {
+            receiver.forget();
+        }
+        self.respond(admitted, &RawWire, receiver)
+    }
+
+    fn stream(mut self, admitted: Admitted, is_multi: bool) -> Response {
+        if self.protocol.is_none() {
+            self = self.protocols([SUBPROTOCOL]);
+        }
+        let receiver = Inbox::new(std::mem::take(&mut self.handlers), &self.options);
+        self.respond(admitted, WsWire::get(is_multi), receiver)
+    }
+
+    fn respond<R: Receiver + 'static>(
+        self,
+        admitted: Admitted,
+        dialect: &'static dyn Dialect,
+        receiver: R,
+    ) -> Response {
         let Self {
             mut response,
+            protocol,
             on_upgrade,
             expires_at,
-            handlers,
             options,
             ..
         } = self;
+        // It is one of those that were offered, in a header.
+        if let Some(Ok(protocol)) = protocol.map(HeaderValue::try_from) {
+            response
+                .headers_mut()
+                .insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+        }
         let session = admitted.session.as_ref().map(Session::handle);
         let feed = Feed::new(
-            WsWire::get(is_multi),
+            dialect,
             admitted.session,
             admitted.source,
             options.session.clone(),
         );
         let waiting = Waiting {
-            feed: feed.joinable(handlers.subscribe.is_some()).expiring(expires_at),
-            handlers,
+            feed: feed.joinable(receiver.takes_subscriptions()).expiring(expires_at),
+            receiver,
             options,
         };
         let Some(on_upgrade) = on_upgrade else {
@@ -193,35 +265,37 @@ impl Ws {
 }
 
 /// A session that waits for its socket.
-struct Waiting {
+struct Waiting<R> {
     feed: Feed,
-    handlers: Handlers,
+    receiver: R,
     options: WsOptions,
 }
 
-fn start(waiting: Waiting, taken: Taken) -> impl Future<Output = ()> {
+fn start<R: Receiver>(waiting: Waiting<R>, taken: Taken) -> impl Future<Output = ()> {
     run(waiting, taken.line, taken.read_ahead)
 }
 
 /// What opens a session is boxed, and gone once it runs: a connection that idles for hours keeps its loop alone.
-fn run<IO>(waiting: Waiting, line: Line<IO>, read_ahead: Bytes) -> impl Future<Output = ()>
+fn run<IO, R>(waiting: Waiting<R>, line: Line<IO>, read_ahead: Bytes) -> impl Future<Output = ()>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send,
+    R: Receiver,
 {
     let open = Box::pin(open(waiting, line, read_ahead));
     async { open.await.await }
 }
 
-async fn open<IO>(waiting: Waiting, line: Line<IO>, read_ahead: Bytes) -> Drive<WsPeer<IO>>
+async fn open<IO, R>(waiting: Waiting<R>, line: Line<IO>, read_ahead: Bytes) -> Drive<WsPeer<IO, R>>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send,
+    R: Receiver,
 {
     let Waiting {
         feed,
-        handlers,
+        receiver,
         options,
     } = waiting;
-    let peer = WsPeer::new(line, read_ahead, handlers, &options).await;
+    let peer = WsPeer::new(line, read_ahead, receiver, &options).await;
     Drive::new(feed, peer)
 }
 
@@ -247,6 +321,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Ws {
         };
         Ok(Self {
             response,
+            offered: handshake::offered(&parts.headers),
+            protocol: None,
             cursor: last_event_id(parts),
             on_upgrade,
             identity: None,

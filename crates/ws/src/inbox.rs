@@ -18,10 +18,11 @@ use futures::future::{self, BoxFuture};
 use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::runtime::Handle;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::control::{Asked, Control, SubscribeHandler, SubscribeRequest, TokenHandler};
 use crate::frame::{self, Opcode};
+use crate::options::WsOptions;
+use crate::receiver::{Letter, Receiver};
 
 /// What an application does with what its client sends.
 #[derive(Clone, Default)]
@@ -29,12 +30,6 @@ pub(crate) struct Handlers {
     pub(crate) message: Option<Arc<dyn InboundHandler>>,
     pub(crate) subscribe: Option<SubscribeHandler>,
     pub(crate) token: Option<TokenHandler>,
-}
-
-/// A message from the client, as it came.
-pub(crate) enum Letter {
-    Text(Utf8Bytes),
-    Binary(Bytes),
 }
 
 /// What a client sent and still waits for.
@@ -59,87 +54,17 @@ enum Outcome {
 }
 
 impl Inbox {
-    pub(crate) fn new(handlers: Handlers, max_subscriptions: usize, max_bad_messages: u32) -> Self {
+    pub(crate) fn new(handlers: Handlers, options: &WsOptions) -> Self {
         Self {
             handlers,
-            max_subscriptions,
-            max_bad_messages,
+            max_subscriptions: options.max_subscriptions,
+            max_bad_messages: options.max_bad_messages,
             bad_in_a_row: 0,
             next: None,
             handling: None,
             reference: None,
             done: None,
         }
-    }
-
-    /// Whether one more may be read.
-    pub(crate) fn has_room(&self) -> bool {
-        self.next.is_none()
-    }
-
-    pub(crate) fn put(&mut self, letter: Letter) {
-        self.next = Some(letter);
-    }
-
-    /// Handles what is there. Ready when a message has come to something, which then [waits](Self::take_answer) for room on the
-    /// line; pending when nothing is left, or a handler is busy.
-    ///
-    /// # Errors
-    ///
-    /// Where the session has to end.
-    pub(crate) fn poll_done(
-        &mut self,
-        cx: &mut Context<'_>,
-        feed: &mut Feed,
-    ) -> Poll<Result<(), CloseReason>> {
-        while self.done.is_none() {
-            if let Some(handling) = &mut self.handling {
-                let outcome = ready!(handling.as_mut().poll(cx));
-                self.handling = None;
-                self.done = Some(outcome?);
-            } else if self.bad_in_a_row > self.max_bad_messages {
-                return Poll::Ready(Err(CloseReason::BadMessages));
-            } else if let Some(letter) = self.next.take() {
-                match self.open(&letter, feed) {
-                    Ok(handling) => self.handling = Some(handling),
-                    Err(refused) => self.done = Some(Outcome::Reply(refused.into())),
-                }
-            } else {
-                return Poll::Pending;
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Lets what is done take effect. Answers the frame that says so, if anybody waits for one.
-    pub(crate) fn take_answer(&mut self, feed: &mut Feed) -> Option<Bytes> {
-        let reply = match self.done.take()? {
-            Outcome::Reply(reply) => reply,
-            Outcome::Subscribe(channel, subscribe) => feed
-                .join(&channel, subscribe)
-                .map(|id| json!({ "id": id }))
-                .map(reply)
-                .into(),
-            Outcome::Unsubscribe(channel) => feed.leave(&channel).into(),
-            Outcome::Renew(at) => reply(json!({ "expires": millis(feed.renew(at)) })),
-        };
-        let is_bad = reply.error().is_some_and(is_bad_message);
-        self.bad_in_a_row = if is_bad { self.bad_in_a_row + 1 } else { 0 };
-        let reference = self.reference.take();
-        // Without a `ref` nobody waits for a word; but an error is said in any case.
-        let is_said = reference.is_some() || reply.error().is_some();
-        is_said.then(|| reply_frame(&reply, reference.as_deref()))
-    }
-
-    /// Handles what is left, for nobody's ears. Ready when nothing is.
-    pub(crate) fn poll_idle(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<()> {
-        while self.next.is_some() || self.handling.is_some() || self.done.is_some() {
-            if ready!(self.poll_done(cx, feed)).is_err() {
-                break;
-            }
-            self.take_answer(feed);
-        }
-        Poll::Ready(())
     }
 
     fn open(
@@ -221,6 +146,71 @@ impl Inbox {
                 Err(error) => Outcome::Reply(error.into()),
             }
         }))
+    }
+}
+
+impl Receiver for Inbox {
+    const SPEAKS_LAST: bool = false;
+
+    fn takes_subscriptions(&self) -> bool {
+        self.handlers.subscribe.is_some()
+    }
+
+    fn has_room(&self) -> bool {
+        self.next.is_none()
+    }
+
+    fn put(&mut self, letter: Letter) {
+        self.next = Some(letter);
+    }
+
+    fn poll_done(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<Result<(), CloseReason>> {
+        while self.done.is_none() {
+            if let Some(handling) = &mut self.handling {
+                let outcome = ready!(handling.as_mut().poll(cx));
+                self.handling = None;
+                self.done = Some(outcome?);
+            } else if self.bad_in_a_row > self.max_bad_messages {
+                return Poll::Ready(Err(CloseReason::BadMessages));
+            } else if let Some(letter) = self.next.take() {
+                match self.open(&letter, feed) {
+                    Ok(handling) => self.handling = Some(handling),
+                    Err(refused) => self.done = Some(Outcome::Reply(refused.into())),
+                }
+            } else {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn take_answer(&mut self, feed: &mut Feed) -> Option<Bytes> {
+        let reply = match self.done.take()? {
+            Outcome::Reply(reply) => reply,
+            Outcome::Subscribe(channel, subscribe) => feed
+                .join(&channel, subscribe)
+                .map(|id| json!({ "id": id }))
+                .map(reply)
+                .into(),
+            Outcome::Unsubscribe(channel) => feed.leave(&channel).into(),
+            Outcome::Renew(at) => reply(json!({ "expires": millis(feed.renew(at)) })),
+        };
+        let is_bad = reply.error().is_some_and(is_bad_message);
+        self.bad_in_a_row = if is_bad { self.bad_in_a_row + 1 } else { 0 };
+        let reference = self.reference.take();
+        // Without a `ref` nobody waits for a word; but an error is said in any case.
+        let is_said = reference.is_some() || reply.error().is_some();
+        is_said.then(|| reply_frame(&reply, reference.as_deref()))
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<()> {
+        while self.next.is_some() || self.handling.is_some() || self.done.is_some() {
+            if ready!(self.poll_done(cx, feed)).is_err() {
+                break;
+            }
+            self.take_answer(feed);
+        }
+        Poll::Ready(())
     }
 }
 

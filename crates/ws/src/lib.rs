@@ -11,10 +11,13 @@ mod inbox;
 mod options;
 mod peer;
 mod pulse;
+mod raw;
+mod receiver;
 mod throttle;
 mod wire;
 
 pub use control::SubscribeRequest;
 pub use extract::Ws;
-pub use handshake::SUBPROTOCOL;
+pub use handshake::{SUBPROTOCOL, subprotocol_token};
 pub use options::WsOptions;
+pub use raw::{Disconnected, RawMessage, RawSender, RawSocket};

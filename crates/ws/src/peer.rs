@@ -13,9 +13,9 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::frame::{self, Opcode};
-use crate::inbox::{Handlers, Inbox, Letter};
 use crate::options::WsOptions;
 use crate::pulse::{Beat, Pulse};
+use crate::receiver::{Letter, Receiver};
 use crate::throttle::Throttle;
 
 /// How much is read at a time. Every connection has a buffer of this size; a larger message still is read whole.
@@ -26,15 +26,15 @@ const READ_BUFFER_BYTES: usize = 1_024;
 const MAX_PONG_BYTES: usize = 1_024;
 
 /// The client's side of the socket.
-pub(crate) struct WsPeer<IO> {
+pub(crate) struct WsPeer<IO, R> {
     stream: WebSocketStream<Line<IO>>,
-    inbox: Inbox,
+    receiver: R,
     throttle: Throttle,
     pulse: Pulse,
     received: u64,
     written: u64,
-    /// It has said goodbye.
-    is_leaving: bool,
+    /// Why nothing more is read: it has said goodbye, or can't be understood any more.
+    leaving: Option<CloseReason>,
     parting: Parting,
 }
 
@@ -51,13 +51,8 @@ enum Parting {
     Shut,
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
-    pub(crate) async fn new(
-        line: Line<IO>,
-        read_ahead: Bytes,
-        handlers: Handlers,
-        options: &WsOptions,
-    ) -> Self {
+impl<IO: AsyncRead + AsyncWrite + Unpin, R: Receiver> WsPeer<IO, R> {
+    pub(crate) async fn new(line: Line<IO>, read_ahead: Bytes, receiver: R, options: &WsOptions) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)
@@ -73,12 +68,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
         );
         Self {
             stream,
-            inbox: Inbox::new(handlers, options.max_subscriptions, options.max_bad_messages),
+            receiver,
             throttle: Throttle::new(options.message_rate, options.byte_rate),
             pulse,
             received: 0,
             written: 0,
-            is_leaving: false,
+            leaving: None,
             parting: Parting::Waiting,
         }
     }
@@ -86,18 +81,18 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
     /// Handles what was sent, and answers it when the line is free. A handler goes on also while its client doesn't read:
     /// it may hold what others wait for.
     fn poll_answer(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<Result<(), CloseReason>> {
-        ready!(self.inbox.poll_done(cx, feed))?;
+        ready!(self.receiver.poll_done(cx, feed))?;
         if !self.stream.get_ref().staged.is_empty() {
             return Poll::Pending;
         }
-        let answer = self.inbox.take_answer(feed);
+        let answer = self.receiver.take_answer(feed);
         self.stream.get_mut().staged.extend(answer);
         Poll::Ready(Ok(()))
     }
 
-    /// Reads one message into the inbox, if it has room and the client has not sent too much already.
+    /// Reads one message, if there is room for it and the client has not sent too much already.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
-        if !self.inbox.has_room() || self.throttle.poll_passed(cx).is_pending() {
+        if !self.receiver.has_room() || self.throttle.poll_passed(cx).is_pending() {
             self.pulse.hear();
             return Poll::Pending;
         }
@@ -117,20 +112,47 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
         );
         self.throttle.charge(u64::from(is_message), received);
         match ready!(read) {
-            Some(Ok(Message::Text(text))) => self.inbox.put(Letter::Text(text)),
-            Some(Ok(Message::Binary(frame))) => self.inbox.put(Letter::Binary(frame)),
-            Some(Ok(Message::Close(_))) => self.is_leaving = true,
+            Some(Ok(Message::Text(text))) => self.receiver.put(Letter::Text(text)),
+            Some(Ok(Message::Binary(frame))) => self.receiver.put(Letter::Binary(frame)),
+            Some(Ok(Message::Close(_))) => self.leaving = Some(CloseReason::Left),
             Some(Ok(_)) => {}
-            Some(Err(error)) => return Poll::Ready(Err(reason(&error))),
+            Some(Err(error)) => match reason(&error) {
+                CloseReason::Left => return Poll::Ready(Err(CloseReason::Left)),
+                reason => self.leaving = Some(reason),
+            },
             None => return Poll::Ready(Err(CloseReason::Left)),
         }
         Poll::Ready(Ok(()))
     }
 
+    /// Ends what was begun with what the client sent before. Ready when nothing of it is left.
+    fn poll_leave(
+        &mut self,
+        cx: &mut Context<'_>,
+        feed: &mut Feed,
+        reason: CloseReason,
+    ) -> Poll<CloseReason> {
+        // Who speaks Dualcast's protocol and breaks it is told so at once.
+        if !R::SPEAKS_LAST && reason != CloseReason::Left {
+            return Poll::Ready(reason);
+        }
+        ready!(self.receiver.poll_idle(cx, feed));
+        if R::SPEAKS_LAST {
+            feed.stage_last_pieces(&mut self.stream.get_mut().staged);
+        }
+        if reason == CloseReason::Left {
+            return self.poll_goodbye(cx);
+        }
+        Poll::Ready(reason)
+    }
+
     /// Sends the answer to the client's goodbye, which tungstenite has ready, and nothing behind it.
-    fn poll_leave(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<CloseReason> {
-        ready!(self.inbox.poll_idle(cx, feed));
-        self.stream.get_mut().seal();
+    fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        let line = self.stream.get_mut();
+        if R::SPEAKS_LAST && ready!(line.poll_drain(cx)).is_err() {
+            return Poll::Ready(CloseReason::Left);
+        }
+        line.seal();
         loop {
             let is_over = !matches!(Pin::new(&mut self.stream).poll_next(cx), Poll::Ready(Some(Ok(_))));
             let drained = ready!(self.stream.get_mut().poll_drain(cx));
@@ -148,7 +170,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
     }
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Peer for WsPeer<IO> {
+impl<IO: AsyncRead + AsyncWrite + Unpin + Send, R: Receiver> Peer for WsPeer<IO, R> {
     type Io = IO;
 
     fn line(&mut self) -> &mut Line<IO> {
@@ -157,8 +179,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Peer for WsPeer<IO> {
 
     fn poll_hear(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<CloseReason> {
         for _ in 0..MAX_ROUNDS {
-            if self.is_leaving {
-                return self.poll_leave(cx, feed);
+            if let Some(reason) = self.leaving {
+                return self.poll_leave(cx, feed, reason);
             }
             let has_answered = match self.poll_answer(cx, feed) {
                 Poll::Ready(Err(reason)) => return Poll::Ready(reason),
@@ -180,7 +202,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Peer for WsPeer<IO> {
     }
 
     fn poll_part(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<()> {
-        let idle = self.inbox.poll_idle(cx, feed);
+        let idle = self.receiver.poll_idle(cx, feed);
         // The close frame has left already: what tungstenite would still answer stays unsent.
         while self.parting == Parting::Waiting {
             match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
@@ -238,6 +260,7 @@ mod tests {
     use tokio::time;
 
     use super::*;
+    use crate::inbox::{Handlers, Inbox};
     use crate::wire::WsWire;
 
     fn quiet_feed() -> Feed {
@@ -256,7 +279,7 @@ mod tests {
         let mut peer = WsPeer::new(
             Line::new(near),
             Bytes::new(),
-            Handlers::default(),
+            Inbox::new(Handlers::default(), &WsOptions::default()),
             &WsOptions::default(),
         )
         .await;
