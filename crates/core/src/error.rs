@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use crate::message::MessageError;
+use crate::meters::count_refused;
 
 /// A limit of the hub was reached. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,6 +13,14 @@ pub struct LimitReached {
     pub limit: &'static str,
     /// Its value.
     pub max: usize,
+}
+
+impl LimitReached {
+    /// Counts the refusal.
+    pub(crate) fn new(limit: &'static str, max: usize) -> Self {
+        count_refused(limit);
+        Self { limit, max }
+    }
 }
 
 /// Why a message was not published.

@@ -46,6 +46,8 @@ pub(crate) struct Found {
     pub(crate) end: (u64, u64),
     /// Whether the limit, not the head, ended it.
     pub(crate) is_cut: bool,
+    /// How many records stand after its place, all in all.
+    pub(crate) lag: u64,
     pub(crate) volatile: Vec<Arc<Volatile>>,
     /// The ordinal of the first of them.
     pub(crate) volatile_from: u64,
@@ -162,7 +164,10 @@ impl Followed {
     pub(crate) fn look(&self, reading: Reading<'_>) -> Found {
         let state = self.cell.lock();
         let log = &state.log;
-        let mut found = Found::default();
+        let mut found = Found {
+            lag: log.end() - self.next,
+            ..Found::default()
+        };
         let mut end = (self.next, self.next_bytes);
         if log.first() > self.next {
             found.trimmed_through = Some(log.trimmed_through());

@@ -45,10 +45,10 @@ impl SeenKeys {
     /// Whether one more key can be remembered.
     pub(crate) fn check_room(&self, limits: &Limits) -> Result<(), LimitReached> {
         if self.positions.len() >= limits.max_idempotency_keys {
-            return Err(LimitReached {
-                limit: "max_idempotency_keys",
-                max: limits.max_idempotency_keys,
-            });
+            return Err(LimitReached::new(
+                "max_idempotency_keys",
+                limits.max_idempotency_keys,
+            ));
         }
         Ok(())
     }

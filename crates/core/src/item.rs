@@ -1,8 +1,10 @@
 //! Items and batches: what a subscription reads, for a program and for a wire.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::gap::{Gap, Merged};
+use crate::meters::{count_gap, hub_meters};
 use crate::position::Position;
 use crate::record::{Record, Volatile};
 
@@ -38,4 +40,41 @@ pub struct Batch {
     pub has_id: bool,
     /// How many bytes it has.
     pub bytes: usize,
+    /// How many messages it has.
+    pub messages: usize,
+    /// How many stood after the cursor, of which these are the first.
+    pub lag: u64,
+    /// Whether they were there before the subscription had caught up for the first time.
+    pub is_replay: bool,
+    /// When the oldest of its logged messages was logged.
+    pub logged_at: Option<Instant>,
+}
+
+impl Batch {
+    /// What some items are in this many bytes. Tells the meters what was left out of them.
+    pub(crate) fn of(items: &[Item], bytes: usize) -> Self {
+        let mut batch = Self {
+            bytes,
+            ..Self::default()
+        };
+        for item in items {
+            match item {
+                Item::Record(record) => {
+                    batch.has_id = true;
+                    batch.messages += usize::from(!record.is_finish());
+                    batch.logged_at.get_or_insert(record.logged_at());
+                }
+                Item::Volatile(_) => batch.messages += 1,
+                Item::Gap { gap, .. } => {
+                    batch.has_id = true;
+                    count_gap(gap.reason);
+                }
+                Item::Merged { merged, .. } => {
+                    batch.has_id = true;
+                    hub_meters().merged.increment(merged.count);
+                }
+            }
+        }
+        batch
+    }
 }

@@ -26,7 +26,7 @@ pub(crate) fn join(items: &[Item], wire: &dyn Wire) -> Bytes {
     wire.seal(out)
 }
 
-/// Joins a run of records of one channel, which begins at a place, until it has so many bytes.
+/// Joins a run of records of one channel, of which there is one at least and which begins at a place, until it has so many bytes.
 pub(crate) fn join_run(
     records: &[Arc<Record>],
     (from, mut end_bytes): (u64, u64),
@@ -66,6 +66,7 @@ pub(crate) fn join_run(
         is_cut: to < log_end,
         sequence,
         end_bytes,
+        logged_at: records[0].logged_at(),
         bytes,
     }
 }

@@ -29,6 +29,7 @@ mod log;
 mod logs;
 mod merge;
 mod message;
+mod meters;
 mod name;
 mod position;
 mod record;
@@ -59,6 +60,7 @@ pub use message::{
     BASE64_EVENT_SUFFIX, Identity, MAX_EVENT_BYTES, MAX_KEY_BYTES, Message, MessageError, Payload,
     RESERVED_EVENT_PREFIX,
 };
+pub use meters::{METRICS, Metric, MetricKind, TransportMeters, count_posted, count_refused};
 pub use name::{ChannelName, IntoChannelName, MAX_CHANNEL_NAME_BYTES, NameError};
 pub use position::{Epoch, Position, PositionError};
 pub use record::{RECORD_OVERHEAD_BYTES, Record, Volatile};

@@ -13,6 +13,7 @@ use crate::config::{Limits, LogLimits};
 use crate::error::{LimitReached, PublishError};
 use crate::hooks::{Event, Notices};
 use crate::message::Message;
+use crate::meters::hub_meters;
 use crate::name::ChannelName;
 use crate::position::{Epoch, Position};
 use crate::record::{Record, Volatile};
@@ -29,6 +30,8 @@ pub(crate) type LogLimitsFor = Box<dyn Fn(&ChannelName) -> Arc<LogLimits> + Send
 pub(crate) struct Appended {
     pub(crate) position: Position,
     woken: Woken,
+    /// 0 for the end of a channel, else 1.
+    messages: u64,
 }
 
 /// Every channel in memory, and the order of all that they hold.
@@ -108,6 +111,7 @@ impl Logs {
     pub(crate) fn count_volatile_dropped(&self, dropped: u64) {
         if dropped > 0 {
             self.volatile_dropped.fetch_add(dropped, Ordering::SeqCst);
+            hub_meters().volatile_dropped.increment(dropped);
         }
     }
 
@@ -116,10 +120,7 @@ impl Logs {
         let max = self.limits.max_subscriptions;
         if self.subscription_count.fetch_add(1, Ordering::SeqCst) >= max {
             self.uncount_subscription();
-            return Err(LimitReached {
-                limit: "max_subscriptions",
-                max,
-            });
+            return Err(LimitReached::new("max_subscriptions", max));
         }
         Ok(())
     }
@@ -139,6 +140,7 @@ impl Logs {
         name: &ChannelName,
         message: Option<Message>,
     ) -> Result<Appended, PublishError> {
+        let messages = u64::from(message.is_some());
         let now = self.now();
         let mut record = Arc::new(Record::new(self.position(0), name.clone(), message, now));
         loop {
@@ -175,13 +177,18 @@ impl Logs {
                 .count_bytes(state.log.bytes() as isize - before as isize);
             self.upkeep.note_records(&cell, &mut state);
             let woken = state.sleepers.take();
-            return Ok(Appended { position, woken });
+            return Ok(Appended {
+                position,
+                woken,
+                messages,
+            });
         }
     }
 
     /// Wakes whoever follows, and makes room. With no lock held.
     pub(crate) fn announce(&self, appended: Appended) -> Position {
         appended.woken.wake();
+        hub_meters().published.increment(appended.messages);
         self.shed();
         appended.position
     }
@@ -254,6 +261,8 @@ impl Logs {
             self.trim(&cell, |state| state.log.trim_aged(now, &cell.log_limits));
         }
         self.upkeep.cool(now, &self.limits);
+        hub_meters().channels.set(self.channel_count() as f64);
+        hub_meters().log_bytes.set(self.log_bytes() as f64);
     }
 
     /// Trims the records nearest to their age limit until the hub is within its byte limit.
@@ -298,10 +307,7 @@ impl Logs {
             Entry::Vacant(vacant) => {
                 if self.cell_count.fetch_add(1, Ordering::SeqCst) >= self.limits.max_channels {
                     self.cell_count.fetch_sub(1, Ordering::SeqCst);
-                    return Err(LimitReached {
-                        limit: "max_channels",
-                        max: self.limits.max_channels,
-                    });
+                    return Err(LimitReached::new("max_channels", self.limits.max_channels));
                 }
                 let trimmed_through = self.tombstones.lock().exhume(name);
                 let cell = Arc::new(Cell::new(name.clone(), log_limits, trimmed_through));

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use futures::task::AtomicWaker;
 
@@ -10,6 +11,7 @@ use crate::close::CloseReason;
 use crate::hooks::{Event, Notices};
 use crate::logs::Logs;
 use crate::message::Identity;
+use crate::meters::{TransportMeters, count_refused};
 use crate::name::ChannelName;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, DashMap, Mutex, Ordering};
 
@@ -111,6 +113,7 @@ impl SessionHandle {
 pub struct Session {
     control: Arc<Control>,
     sessions: Arc<Sessions>,
+    opened_at: Instant,
     ended: CloseReason,
 }
 
@@ -147,6 +150,12 @@ impl Session {
         }
     }
 
+    /// How long ago it was opened.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.opened_at.elapsed()
+    }
+
     /// Says why it ended, for the hooks. Without this it ended because the client left.
     pub fn ended(&mut self, reason: CloseReason) {
         self.ended = reason;
@@ -155,7 +164,9 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.sessions.remove(&self.control.info, self.ended);
+        let info = &self.control.info;
+        TransportMeters::of(info.transport).closed(self.ended, self.opened_at.elapsed());
+        self.sessions.remove(info, self.ended);
     }
 }
 
@@ -191,6 +202,7 @@ impl Sessions {
     ) -> Result<Session, CloseReason> {
         if self.count.fetch_add(1, Ordering::SeqCst) >= self.logs.limits.max_sessions {
             self.count.fetch_sub(1, Ordering::SeqCst);
+            count_refused("max_sessions");
             return Err(CloseReason::Busy);
         }
         let id = self.next_id.fetch_add(1, Ordering::SeqCst);
@@ -205,10 +217,12 @@ impl Sessions {
             waker: AtomicWaker::new(),
         });
         self.open.insert(id, Arc::clone(&control));
+        TransportMeters::of(transport).opened();
         self.notices().note(|| Event::SessionOpened(info));
         let session = Session {
             control,
             sessions: Arc::clone(self),
+            opened_at: Instant::now(),
             ended: CloseReason::Left,
         };
         // Looked at after the session stands in the map: a shutdown either finds it there or is seen here.

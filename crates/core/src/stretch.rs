@@ -1,5 +1,7 @@
 //! Joined stretches: what a crowd of followers reads from the same place to the same end, joined once.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 
 use crate::wire::Form;
@@ -21,6 +23,8 @@ pub(crate) struct Stretch {
     pub(crate) sequence: u64,
     /// The cost of all records of the channel before `to`.
     pub(crate) end_bytes: u64,
+    /// When its first record was logged.
+    pub(crate) logged_at: Instant,
     /// The records, sealed.
     pub(crate) bytes: Bytes,
 }

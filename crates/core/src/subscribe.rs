@@ -117,11 +117,7 @@ impl Subscribe {
         }
         let max = logs.limits.max_channels_per_subscription;
         if self.channels.len() > max {
-            return Err(LimitReached {
-                limit: "max_channels_per_subscription",
-                max,
-            }
-            .into());
+            return Err(LimitReached::new("max_channels_per_subscription", max).into());
         }
         let mut subscription = Subscription::new(logs, self.is_multi(), self.lag_rule, self.without)?;
         for channel in &self.channels {

@@ -40,6 +40,10 @@ pub struct Subscription {
     /// What it has to be told before anything else, and where its client stands until then.
     opening_gaps: Vec<Gap>,
     before_opening: Position,
+    /// How many records stood after the cursor when it last read.
+    lag: u64,
+    /// Whether it has read everything at any time. Until then it replays.
+    is_live: bool,
     /// Whether it was within its lag rule at any time. Before that it catches up, and can't have fallen behind.
     has_kept_up: bool,
 }
@@ -70,6 +74,8 @@ impl Subscription {
             cursor: 0,
             opening_gaps,
             before_opening: Position::NOWHERE,
+            lag: 0,
+            is_live: false,
             has_kept_up: false,
         })
     }
@@ -90,6 +96,7 @@ impl Subscription {
         self.opening_gaps = origin.gaps;
         self.before_opening = origin.before;
         self.has_kept_up = !self.is_lagging();
+        self.is_live = self.lag_of_all().records == 0;
     }
 
     /// Where it stands: the id with which a client would miss nothing and get nothing twice.
@@ -115,6 +122,12 @@ impl Subscription {
     #[must_use]
     pub fn follows(&self, channel: &ChannelName) -> bool {
         self.followed.iter().any(|followed| followed.name() == channel)
+    }
+
+    /// Whether it begins by telling that something is missing.
+    #[must_use]
+    pub fn begins_with_a_gap(&self) -> bool {
+        !self.opening_gaps.is_empty()
     }
 
     /// Whether there is nothing left to read and nothing can follow.
@@ -168,11 +181,7 @@ impl Subscription {
         out: &mut VecDeque<Bytes>,
     ) -> Poll<Result<Batch, CloseReason>> {
         match self.poll_stretch(cx, wire, max_bytes) {
-            Shortcut::Bytes(bytes) => {
-                let batch = Batch {
-                    has_id: true,
-                    bytes: bytes.len(),
-                };
+            Shortcut::Bytes(bytes, batch) => {
                 out.push_back(bytes);
                 return Poll::Ready(Ok(batch));
             }
@@ -187,10 +196,10 @@ impl Subscription {
             )
         }))?;
         let bytes = join(&items, wire);
-        let has_id = items.iter().any(|item| !matches!(item, Item::Volatile(_)));
         let batch = Batch {
-            has_id,
-            bytes: bytes.len(),
+            lag: self.lag,
+            is_replay: !self.is_live,
+            ..Batch::of(&items, bytes.len())
         };
         out.push_back(bytes);
         Poll::Ready(Ok(batch))
@@ -219,6 +228,7 @@ impl Subscription {
         if !items.is_empty() {
             return Poll::Ready(Ok(items));
         }
+        self.is_live = true;
         self.sleep(cx);
         let items = gather(self)?;
         if items.is_empty() {
@@ -239,15 +249,19 @@ impl Subscription {
         if self.lag_rule == LagRule::CatchUp {
             return false;
         }
+        let is_lagging = self.lag_rule.is_crossed(self.lag_of_all());
+        self.has_kept_up |= !is_lagging;
+        is_lagging
+    }
+
+    fn lag_of_all(&self) -> Lag {
         let mut sum = Lag::default();
         for followed in &self.followed {
             let lag = followed.lag(&followed.cell.lock());
             sum.records += lag.records;
             sum.bytes += lag.bytes;
         }
-        let is_lagging = self.lag_rule.is_crossed(sum);
-        self.has_kept_up |= !is_lagging;
-        is_lagging
+        sum
     }
 
     /// The cursor never goes back.
@@ -278,6 +292,7 @@ impl Subscription {
             drop(state);
             drop(given_up);
             self.advance(head);
+            self.is_live = true;
             return Shortcut::Asleep;
         }
         let kept = state.stretches.find(wire.form(), limit, from, end).cloned();
@@ -296,7 +311,15 @@ impl Subscription {
         });
         (followed.next, followed.next_bytes) = (stretch.to, stretch.end_bytes);
         self.advance(stretch.sequence);
-        Shortcut::Bytes(stretch.bytes)
+        let batch = Batch {
+            has_id: true,
+            bytes: stretch.bytes.len(),
+            messages: (stretch.to - from) as usize,
+            lag: end - from,
+            is_replay: !self.is_live,
+            logged_at: Some(stretch.logged_at),
+        };
+        Shortcut::Bytes(stretch.bytes, batch)
     }
 }
 
@@ -311,7 +334,7 @@ impl Drop for Subscription {
 
 /// What [`Subscription::poll_stretch`] came to.
 enum Shortcut {
-    Bytes(Bytes),
+    Bytes(Bytes, Batch),
     Asleep,
     /// The long way has to be taken.
     None,

@@ -26,9 +26,9 @@
 pub use dualcast_core::{
     Channel, ChannelName, Clock, CloseReason, ConfigError, Epoch, FanOut, Gap, GapReason, Hooks, Hub,
     HubBuilder, Identity, Ingest, IntoChannelName, Item, LagRule, LimitReached, Limits, Local, LogLimits,
-    MaxLag, Merged, Message, MessageError, NameError, Payload, Position, PositionError, PublishError,
-    Publishing, Reconnect, Record, SessionId, SessionInfo, Subscribe, SubscribeError, Subscription,
-    SystemClock, Transport, Volatile,
+    METRICS, MaxLag, Merged, Message, MessageError, Metric, MetricKind, NameError, Payload, Position,
+    PositionError, PublishError, Publishing, Reconnect, Record, SessionId, SessionInfo, Subscribe,
+    SubscribeError, Subscription, SystemClock, Transport, Volatile,
 };
 pub use dualcast_http::{
     Error, Inbound, InboundHandler, OriginError, OriginPolicy, OriginRefused, Rate, RateLimit, Reply, Serve,

@@ -1,10 +1,13 @@
 //! Admitting a client: its session is counted, its cursor is taken up, its subscription opened.
 
-use dualcast_core::{CloseReason, Hub, Identity, Session, Subscribe, SubscribeError, Transport};
+use dualcast_core::{
+    CloseReason, Hub, Identity, Session, Subscribe, SubscribeError, Transport, TransportMeters,
+};
 
 use crate::error::Error;
-use crate::feed::Source;
+use crate::feed::{Dialect, Feed, Source};
 use crate::maintenance::maintain;
+use crate::options::SessionOptions;
 
 /// A client that may come in, or that is told at the door why not.
 pub struct Admitted {
@@ -14,6 +17,8 @@ pub struct Admitted {
     pub source: Source,
     /// Whether it came back to channels that are finished, and has seen all of them: there is nothing to come back for.
     pub is_over: bool,
+    channels: usize,
+    is_resumed: bool,
 }
 
 /// Opens a session and its subscription. A cursor that the client sent goes before where the route would begin.
@@ -32,6 +37,7 @@ pub fn admit(
 ) -> Result<Admitted, Error> {
     let hub: Hub = subscribe.hub().clone();
     maintain(&hub);
+    let (channels, is_resumed) = (subscribe.channels().len(), cursor.is_some());
     let session = match hub.open_session(transport, identity) {
         Ok(session) => session,
         Err(reason) => return Ok(Admitted::refused(reason)),
@@ -48,11 +54,16 @@ pub fn admit(
         }
         Err(error) => return Err(error.into()),
     };
-    let is_over = cursor.is_some() && subscription.is_exhausted();
+    if is_resumed {
+        TransportMeters::of(transport).resumed(!subscription.begins_with_a_gap());
+    }
+    let is_over = is_resumed && subscription.is_exhausted();
     Ok(Admitted {
         session: Some(session),
         source: Source::Subscription(Box::new(subscription)),
         is_over,
+        channels,
+        is_resumed,
     })
 }
 
@@ -71,9 +82,17 @@ impl Admitted {
                 session: Some(session),
                 source,
                 is_over: false,
+                channels: 0,
+                is_resumed: false,
             },
             Err(reason) => Self::refused(reason),
         }
+    }
+
+    /// All that it will be told.
+    #[must_use]
+    pub fn into_feed(self, dialect: &'static dyn Dialect, options: SessionOptions) -> Feed {
+        Feed::new(dialect, self.session, self.source, options).described(self.channels, self.is_resumed)
     }
 
     fn refused(reason: CloseReason) -> Self {
@@ -81,6 +100,8 @@ impl Admitted {
             session: None,
             source: Source::Refused(reason),
             is_over: false,
+            channels: 0,
+            is_resumed: false,
         }
     }
 }

@@ -59,6 +59,10 @@ impl Body for FeedBody {
             let Some(feed) = &mut this.feed else {
                 return Poll::Ready(None);
             };
+            let span = feed.observed().span();
+            let _inside = span.enter();
+            // As far as can be seen from here: it was taken.
+            feed.observed().written();
             if ready!(feed.poll_stage(cx, &mut this.staged)).is_err() {
                 this.feed = None;
                 this.is_over = true;

@@ -77,7 +77,10 @@ impl<P: Peer> Drive<P> {
                 Poll::Pending => {}
             }
             match drained {
-                Poll::Ready(Ok(())) => self.stall.end(),
+                Poll::Ready(Ok(())) => {
+                    self.stall.end();
+                    self.feed.observed().written();
+                }
                 Poll::Ready(Err(_)) => return self.end(CloseReason::Left),
                 Poll::Pending => return self.poll_blocked(cx),
             }
@@ -133,6 +136,8 @@ impl<P: Peer> Future for Drive<P> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let span = self.feed.observed().span();
+        let _inside = span.enter();
         match self.phase {
             Phase::Running => self.poll_running(cx),
             Phase::Closing | Phase::Parting => self.poll_closing(cx),

@@ -21,6 +21,7 @@ use tokio::time::{self, Instant, Sleep};
 use crate::error::Error;
 use crate::expiry::Expiry;
 use crate::joined::Joined;
+use crate::observed::Observed;
 use crate::options::{MAX_WAIT, SessionOptions};
 
 /// A wire that can also open a stream, keep it alive and close it.
@@ -99,6 +100,7 @@ pub struct Feed {
     is_joinable: bool,
     options: SessionOptions,
     expiry: Expiry,
+    observed: Observed,
     is_open: bool,
     ended: Option<CloseReason>,
     heartbeat_at: Instant,
@@ -118,6 +120,7 @@ impl Feed {
     ) -> Self {
         options.heartbeat = options.heartbeat.min(MAX_WAIT);
         options.retry = options.retry.min(MAX_WAIT);
+        let observed = Observed::new(session.as_ref());
         let heartbeat_at = Instant::now() + options.heartbeat;
         let timer = Box::pin(time::sleep_until(heartbeat_at));
         Self {
@@ -128,6 +131,7 @@ impl Feed {
             is_joinable: false,
             options,
             expiry: Expiry::default(),
+            observed,
             is_open: false,
             ended: None,
             heartbeat_at,
@@ -147,6 +151,13 @@ impl Feed {
     #[must_use]
     pub fn joinable(mut self, is_joinable: bool) -> Self {
         self.is_joinable = is_joinable;
+        self
+    }
+
+    /// Says in logs what it follows.
+    #[must_use]
+    pub(crate) fn described(mut self, channels: usize, is_resumed: bool) -> Self {
+        self.observed.describe(channels, is_resumed);
         self
     }
 
@@ -170,6 +181,11 @@ impl Feed {
     #[must_use]
     pub fn options(&self) -> &SessionOptions {
         &self.options
+    }
+
+    /// What is measured of it, and the span in which it runs.
+    pub fn observed(&mut self) -> &mut Observed {
+        &mut self.observed
     }
 
     /// Its session, unless the client was refused.
@@ -295,6 +311,7 @@ impl Feed {
     pub fn end(&mut self, reason: CloseReason) {
         if self.ended.is_none() {
             self.ended = Some(reason);
+            self.observed.ended(reason);
             if let Some(session) = &mut self.session {
                 session.ended(reason);
             }
@@ -379,7 +396,10 @@ impl Feed {
             return Poll::Pending;
         };
         match subscription.poll_batch(cx, dialect, limit, out) {
-            Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
+            Poll::Ready(Ok(batch)) => {
+                self.observed.staged(&batch);
+                Poll::Ready(Ok(()))
+            }
             Poll::Ready(Err(CloseReason::Finished)) => {
                 self.joined.remove(number);
                 Poll::Ready(Ok(()))
@@ -399,6 +419,7 @@ impl Feed {
                 let limit = self.options.max_batch_bytes;
                 match ready!(subscription.poll_batch(cx, self.dialect, limit, out)) {
                     Ok(batch) => {
+                        self.observed.staged(&batch);
                         // It says nothing of the channels that were joined.
                         if batch.has_id && self.joined.is_empty() {
                             self.heartbeat_at = Instant::now() + self.options.heartbeat;

@@ -7,7 +7,7 @@ use axum::body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use dualcast_core::{Message, Payload, Position};
+use dualcast_core::{Message, Payload, Position, count_posted};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::de::DeserializeOwned;
@@ -184,6 +184,7 @@ impl<S: Send + Sync> FromRequest<S> for Inbound {
             Error::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message)
         })?;
         let text = std::str::from_utf8(&body).map_err(|_| bad("the message is not UTF-8"))?;
+        count_posted();
         Ok(Self::parse(text)?.0)
     }
 }

@@ -80,12 +80,7 @@ impl Sse {
         match admit(Transport::Sse, subscribe, self.cursor.as_deref(), self.identity) {
             Ok(Admitted { is_over: true, .. }) => StatusCode::NO_CONTENT.into_response(),
             Ok(admitted) => {
-                let feed = Feed::new(
-                    SseWire::in_body(is_multi),
-                    admitted.session,
-                    admitted.source,
-                    self.options,
-                );
+                let feed = admitted.into_feed(SseWire::in_body(is_multi), self.options);
                 respond(feed.expiring(self.expires_at), is_multi)
             }
             Err(error) => error.into_response(),

@@ -236,12 +236,7 @@ impl Ws {
                 .insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
         }
         let session = admitted.session.as_ref().map(Session::handle);
-        let feed = Feed::new(
-            dialect,
-            admitted.session,
-            admitted.source,
-            options.session.clone(),
-        );
+        let feed = admitted.into_feed(dialect, options.session.clone());
         let waiting = Waiting {
             feed: feed.joinable(receiver.takes_subscriptions()).expiring(expires_at),
             receiver,

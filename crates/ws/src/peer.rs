@@ -91,7 +91,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Receiver> WsPeer<IO, R> {
     }
 
     /// Reads one message, if there is room for it and the client has not sent too much already.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<Result<(), CloseReason>> {
         if !self.receiver.has_room() || self.throttle.poll_passed(cx).is_pending() {
             self.pulse.hear();
             return Poll::Pending;
@@ -111,6 +111,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Receiver> WsPeer<IO, R> {
             Poll::Ready(Some(Ok(Message::Text(_) | Message::Binary(_))))
         );
         self.throttle.charge(u64::from(is_message), received);
+        feed.observed().received(u64::from(is_message), received);
         match ready!(read) {
             Some(Ok(Message::Text(text))) => self.receiver.put(Letter::Text(text)),
             Some(Ok(Message::Binary(frame))) => self.receiver.put(Letter::Binary(frame)),
@@ -186,7 +187,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send, R: Receiver> Peer for WsPeer<IO,
                 Poll::Ready(Err(reason)) => return Poll::Ready(reason),
                 answered => answered.is_ready(),
             };
-            match self.poll_read(cx) {
+            match self.poll_read(cx, feed) {
                 Poll::Ready(Ok(())) => continue,
                 Poll::Ready(Err(reason)) => return Poll::Ready(reason),
                 Poll::Pending if has_answered => continue,

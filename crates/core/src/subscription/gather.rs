@@ -46,6 +46,7 @@ impl Subscription {
             .iter()
             .map(|followed| followed.look(reading))
             .collect();
+        self.lag = found.iter().map(|found| found.lag).sum();
         self.tell_trims(&found, &mut items);
         let taken = merge(&found, limit, size);
         self.tell_merged(&found, &taken, &mut items);

@@ -1,0 +1,88 @@
+//! What is observed of a session: how long its bytes take, and the span that tells of it in logs.
+
+use dualcast_core::{Batch, CloseReason, Session, TransportMeters};
+use tokio::time::Instant;
+use tracing::Span;
+use tracing::field::Empty;
+
+/// The measure of one session.
+pub struct Observed {
+    meters: Option<&'static TransportMeters>,
+    span: Span,
+    begun_at: Instant,
+    has_opened: bool,
+    /// When the oldest message was logged of what is staged, if that is live.
+    logged_at: Option<std::time::Instant>,
+}
+
+impl Observed {
+    /// Of this session. A client that is sent away at the door has none, and is counted there.
+    pub(crate) fn new(session: Option<&Session>) -> Self {
+        let span = match session.map(Session::info) {
+            Some(info) => tracing::info_span!(
+                "session",
+                id = %info.id,
+                transport = info.transport.name(),
+                identity = info.identity.as_ref().map(|identity| identity.as_str()),
+                channels = Empty,
+                resumed = Empty,
+                reason = Empty,
+                seconds = Empty,
+            ),
+            None => Span::none(),
+        };
+        Self {
+            meters: session.map(|session| TransportMeters::of(session.info().transport)),
+            span,
+            begun_at: Instant::now(),
+            has_opened: false,
+            logged_at: None,
+        }
+    }
+
+    pub(crate) fn describe(&mut self, channels: usize, is_resumed: bool) {
+        self.span.record("channels", channels);
+        self.span.record("resumed", is_resumed);
+        self.span.in_scope(|| tracing::debug!("a session begins"));
+    }
+
+    /// The span, to be entered while the session is worked on.
+    pub fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    pub(crate) fn staged(&mut self, batch: &Batch) {
+        if let Some(meters) = self.meters {
+            meters.sent(batch);
+            self.logged_at = batch.logged_at.filter(|_| !batch.is_replay);
+        }
+    }
+
+    /// All that was staged has left.
+    pub fn written(&mut self) {
+        let Some(meters) = self.meters else { return };
+        if !self.has_opened {
+            self.has_opened = true;
+            meters.opening(self.begun_at.elapsed());
+        }
+        if let Some(logged_at) = self.logged_at.take() {
+            meters.delivered(logged_at.elapsed());
+        }
+    }
+
+    /// The client sent a message, with all that is around it.
+    pub fn received(&self, messages: u64, bytes: u64) {
+        if let Some(meters) = self.meters
+            && bytes > 0
+        {
+            meters.received(messages, bytes);
+        }
+    }
+
+    pub(crate) fn ended(&self, reason: CloseReason) {
+        self.span.record("reason", reason.name());
+        self.span.record("seconds", self.begun_at.elapsed().as_secs_f64());
+        self.span
+            .in_scope(|| tracing::debug!(reason = reason.name(), "a session ends"));
+    }
+}

@@ -1,0 +1,218 @@
+//! The metrics, as Prometheus sees them. A process has one recorder, so that these tests are a program of their own, and
+//! one after another.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::HashMap;
+use std::fs;
+use std::time::Duration;
+
+use dualcast::{Inbound, METRICS, MetricKind, Transport};
+use dualcast_tests::{HttpServer, Setup, Told, Under, eventually, run};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use serde_json::json;
+
+/// What a scrape says: each series by its name and labels.
+struct Scrape(HashMap<String, f64>);
+
+impl Scrape {
+    fn of(handle: &PrometheusHandle) -> Self {
+        let text = handle.render();
+        let lines = text
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
+        Self(
+            lines
+                .map(|line| {
+                    let (series, value) = line.rsplit_once(' ').unwrap();
+                    (series.to_owned(), value.parse().unwrap())
+                })
+                .collect(),
+        )
+    }
+
+    fn get(&self, series: &str) -> f64 {
+        *self
+            .0
+            .get(series)
+            .unwrap_or_else(|| panic!("no {series} in {:#?}", self.0))
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.0
+            .keys()
+            .map(|series| series.split('{').next().unwrap())
+            .collect()
+    }
+}
+
+fn with_transport(name: &str, transport: Transport) -> String {
+    format!("{name}{{transport=\"{}\"}}", transport.name())
+}
+
+#[test]
+fn every_metric_counts_what_it_says() {
+    let handle = PrometheusBuilder::new().install_recorder().unwrap();
+    for transport in [Transport::Sse, Transport::WebSocket] {
+        let under = Under::new(transport, HttpServer::Dualcast);
+        run(|under| each_is_counted(under, handle.clone()), under);
+    }
+    let scrape = Scrape::of(&handle);
+    for metric in METRICS {
+        let is_there = scrape.names().iter().any(|name| name.starts_with(metric.name));
+        assert!(is_there, "{} is never said", metric.name);
+    }
+    let is_known = |name: &str| METRICS.iter().any(|metric| name.starts_with(metric.name));
+    for name in scrape.names() {
+        assert!(is_known(name), "{name} stands in no table");
+    }
+}
+
+async fn each_is_counted(under: Under, handle: PrometheusHandle) {
+    let transport = under.transport;
+    let of = |name: &str| with_transport(name, transport);
+    let with = |name: &str, label: &str| format!("{name}{{transport=\"{}\",{label}}}", transport.name());
+    let before = Scrape::of(&handle);
+    let before = |series: &str| before.0.get(series).copied().unwrap_or(0.0);
+    let setup = Setup::new(under)
+        .hub(|hub| {
+            hub.log(|log| log.max_records = 5)
+                .limits(|limits| limits.max_sessions = 2)
+        })
+        .on_message(|_, _: Inbound| async {});
+    let server = setup.start().await;
+
+    // Ten that are published, of which two clients get three live, and one that comes back two.
+    let mut client = server.dial("room").open().await;
+    let mut other = server.dial("room").open().await;
+    let mut positions = server.publish_numbers("room", 1..=3).await;
+    client.texts(3).await;
+    other.texts(3).await;
+    let refused = server.dial("room").connect().await.until_end().await;
+    assert!(matches!(refused.0.last(), Some(Told::Closing { reason, .. }) if reason == "busy"));
+    other.cut();
+    eventually("its place is free", || server.hub.session_count() == 1).await;
+    for numbers in [4..=7, 8..=10] {
+        let count = numbers.clone().count();
+        positions.extend(server.publish_numbers("room", numbers).await);
+        client.texts(count).await;
+    }
+    let mut resumed = server.dial("room").cursor(&positions[7].to_string()).open().await;
+    assert_eq!(resumed.texts(2).await, ["9", "10"]);
+    resumed.cut();
+    eventually("its place is free", || server.hub.session_count() == 1).await;
+    let mut too_late = server.dial("room").cursor(&positions[0].to_string()).open().await;
+    assert!(matches!(too_late.next().await, Told::Gap { .. }));
+    too_late.texts(5).await;
+    let message = json!({ "event": "e", "ref": 1 });
+    if transport == Transport::WebSocket {
+        client.ask(&message).await;
+    }
+    server.say("room", &message).await;
+    server
+        .channel("room")
+        .publish(dualcast::Message::text("e", "gone").volatile())
+        .await
+        .unwrap();
+    server
+        .channel("nobody")
+        .publish(dualcast::Message::text("e", "gone").volatile())
+        .await
+        .unwrap();
+    client.next().await;
+    too_late.next().await;
+    server.hub.maintain();
+
+    let open = Scrape::of(&handle);
+    let grown = |series: &str| open.get(series) - before(series);
+    assert_eq!(open.get(&of("dualcast_sessions")), 2.0);
+    assert_eq!(grown(&of("dualcast_sessions_opened_total")), 4.0);
+    assert_eq!(
+        grown(&with("dualcast_sessions_closed_total", "reason=\"left\"")),
+        2.0
+    );
+    assert_eq!(grown(&with("dualcast_resumes_total", "outcome=\"whole\"")), 1.0);
+    assert_eq!(grown(&with("dualcast_resumes_total", "outcome=\"gap\"")), 1.0);
+    assert_eq!(grown("dualcast_published_total"), 10.0);
+    // Live 3 + 3 + 7, again 2 + 5, volatile 2.
+    assert_eq!(grown(&of("dualcast_sent_total")), 22.0);
+    assert_eq!(grown(&of("dualcast_replayed_total")), 7.0);
+    assert!(grown(&of("dualcast_sent_bytes_total")) > 22.0 * 10.0);
+    assert_eq!(grown("dualcast_gaps_total{reason=\"trimmed\"}"), 1.0);
+    assert_eq!(grown("dualcast_volatile_dropped_total"), 1.0);
+    assert_eq!(grown("dualcast_refused_total{limit=\"max_sessions\"}"), 1.0);
+    assert_eq!(grown("dualcast_received_total{transport=\"post\"}"), 1.0);
+    assert_eq!(grown(&of("dualcast_opening_seconds_count")), 4.0);
+    assert!(
+        grown(&of("dualcast_delivery_seconds_count")) >= 4.0,
+        "a batch for each publish that was read at once"
+    );
+    assert!(
+        grown(&of("dualcast_delivery_seconds_sum")) < 60.0,
+        "live ones alone"
+    );
+    assert_eq!(grown(&of("dualcast_batch_messages_sum")), 22.0);
+    assert!(grown(&of("dualcast_lag_messages_sum")) >= 20.0);
+    assert_eq!(open.get("dualcast_channels"), 1.0);
+    assert!(open.get("dualcast_log_bytes") > 5.0 * 512.0);
+    if transport == Transport::WebSocket {
+        assert_eq!(grown(&of("dualcast_received_total")), 1.0);
+        assert!(grown(&of("dualcast_received_bytes_total")) > 20.0);
+    }
+
+    server.hub.shutdown();
+    client.until_end().await;
+    too_late.until_end().await;
+    server.is_free_of(&["room"]).await;
+    let closed = Scrape::of(&handle);
+    assert_eq!(closed.get(&of("dualcast_sessions")), 0.0);
+    let told = with("dualcast_sessions_closed_total", "reason=\"shutdown\"");
+    assert_eq!(closed.get(&told) - before(&told), 2.0);
+    let seconds = of("dualcast_session_seconds_count");
+    assert_eq!(closed.get(&seconds) - before(&seconds), 4.0);
+    merged(under, &handle).await;
+}
+
+/// A conflating client that reads too late.
+async fn merged(under: Under, handle: &PrometheusHandle) {
+    use dualcast::{LagRule, MaxLag, Message};
+    let before = Scrape::of(handle).get("dualcast_merged_total");
+    let setup = Setup::new(under).subscribe(|subscribe| subscribe.lag(LagRule::Conflate(MaxLag::records(1))));
+    let server = setup.start().await;
+    let start = server.hub.position();
+    for number in 0..5 {
+        let message = Message::text("e", number.to_string()).conflation_key("k");
+        server.channel("room").publish(message).await.unwrap();
+    }
+    let mut client = server.dial("room").cursor(&start.to_string()).open().await;
+    assert!(matches!(client.next().await, Told::Merged { count: 4, .. }));
+    assert_eq!(Scrape::of(handle).get("dualcast_merged_total") - before, 4.0);
+    drop(client);
+    tokio::time::timeout(Duration::from_secs(20), server.is_free_of(&["room"]))
+        .await
+        .unwrap();
+}
+
+#[test]
+fn the_table_in_the_documentation_is_that_of_the_code() {
+    let document = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operating.md")).unwrap();
+    let written: Vec<_> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `dualcast_"))
+        .map(|line| {
+            let (name, rest) = line.split_once("` | ").unwrap();
+            let kind = rest.split(" |").next().unwrap();
+            format!("dualcast_{name} {kind}")
+        })
+        .collect();
+    let kind = |kind| match kind {
+        MetricKind::Counter => "counter",
+        MetricKind::Gauge => "gauge",
+        MetricKind::Histogram => "histogram",
+    };
+    let code: Vec<_> = METRICS
+        .iter()
+        .map(|metric| format!("{} {}", metric.name, kind(metric.kind)))
+        .collect();
+    assert_eq!(written, code);
+}
