@@ -59,7 +59,8 @@ impl Server {
                         .set_send_buffer_size(send_buffer_bytes)
                         .unwrap();
                 });
-                let serve = axum::serve(listener, app).with_graceful_shutdown(stopped);
+                let serve = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+                    .with_graceful_shutdown(stopped);
                 tokio::spawn(serve.into_future())
             }
         };

@@ -1,6 +1,6 @@
 //! What Dualcast's transports need of axum and hyper, and know in common.
 //!
-//! The cursor in a request, the origin policy, inbound messages and their replies; the server that hands its sockets over, and
+//! The cursor in a request, the origin policy and the proxies that are trusted, inbound messages and their replies; the server that hands its sockets over, and
 //! the session that owns one. How a transport frames what it says is its own affair: here it is a [`Dialect`] and a
 //! [`Peer`].
 
@@ -20,6 +20,7 @@ mod notice;
 mod observed;
 mod options;
 mod origin;
+mod proxies;
 mod rate;
 mod serve;
 mod socket;
@@ -39,6 +40,7 @@ pub use notice::{ClosingNotice, FinishedNotice, HeartbeatNotice, UnsubscribedNot
 pub use observed::Observed;
 pub use options::{MAX_WAIT, SessionOptions};
 pub use origin::{OriginError, OriginPolicy, OriginRefused};
+pub use proxies::{ClientAddress, NetworkError, TrustedProxies, client_address};
 pub use rate::{Bucket, Rate, RateLimit};
 pub use serve::{Serve, ServerOptions, serve};
 pub use takeover::{HandsOver, Slot, Taken, Takeover};
