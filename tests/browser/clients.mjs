@@ -32,9 +32,10 @@ class ClientPage {
    * Opens an EventSource on `/sse` with this query. It listens to `message`, to all of Dualcast's events and to
    * `events`, since an EventSource is deaf to names that nobody listens to. `at` is another origin than the page's own.
    */
-  async eventSource(query, { events = [], at = "" } = {}) {
+  async eventSource(query, { events = [], at = "", withCredentials = false } = {}) {
     const url = `${at}/sse?${new URLSearchParams(query)}`;
-    return new Client(this.#page, await this.#page.evaluate((...args) => openEventSource(...args), url, events));
+    const open = (...args) => openEventSource(...args);
+    return new Client(this.#page, await this.#page.evaluate(open, url, events, withCredentials));
   }
 
   /** Opens a WebSocket on `/ws` with this query. */
@@ -150,8 +151,8 @@ function prepare({ deadline, notices }) {
     }
   }
 
-  globalThis.openEventSource = (url, events) => {
-    const client = new Noting(new EventSource(url));
+  globalThis.openEventSource = (url, events, withCredentials) => {
+    const client = new Noting(new EventSource(url, { withCredentials }));
     client.opened = () => client.matching({ event: "heartbeat" }, 1);
     for (const name of ["message", ...events]) {
       const note = ({ lastEventId, data }) => client.note("message", name, lastEventId, data);

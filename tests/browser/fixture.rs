@@ -3,7 +3,8 @@
 //!
 //! cargo run -p dualcast-tests --bin fixture
 //!
-//! It listens on `ADDR`, else on 127.0.0.1:3000, and ends on SIGTERM and Ctrl-C. A channel whose name begins with
+//! It listens on `ADDR`, else on 127.0.0.1:3000, and ends on SIGTERM and Ctrl-C. Pages of the origins in `ORIGINS` (with commas
+//! between them) may connect, and those in `CORS` may read what they are answered, too. A channel whose name begins with
 //! `short.` keeps three records, for tests of what was trimmed.
 
 use std::collections::BTreeMap;
@@ -17,10 +18,10 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{Html, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use dualcast::{
-    Channel, Error, Hub, Inbound, InboundHandler, Message, NameError, Payload, Reply, SessionOptions, Sse,
-    Subscribe, Ws,
+    Channel, Cors, Error, Hub, Inbound, InboundHandler, Message, NameError, OriginError, OriginPolicy,
+    Payload, Reply, SessionOptions, Sse, Subscribe, Ws,
 };
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
@@ -42,7 +43,8 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     let listener = TcpListener::bind(address).await?;
     let mut terminated = signal(SignalKind::terminate())?;
     eprintln!("listening on http://{}", listener.local_addr()?);
-    dualcast::serve(listener, Fixture::new(hub).router())
+    let app = Fixture::new(hub).router()?;
+    dualcast::serve(listener, app)
         .with_graceful_shutdown(async move {
             tokio::select! {
                 _ = tokio::signal::ctrl_c() => {}
@@ -68,6 +70,8 @@ struct Heard {
     query: String,
     last_event_id: Option<String>,
     origin: Option<String>,
+    authorization: Option<String>,
+    cookie: Option<String>,
     status: u16,
 }
 
@@ -79,11 +83,12 @@ impl Fixture {
         }
     }
 
-    fn router(self) -> Router {
-        Router::new()
+    fn router(self) -> Result<Router, OriginError> {
+        let streams = Router::new()
             .route("/sse", get(sse))
             .route("/ws", get(ws))
-            .route("/say", post(say))
+            .route("/say", post(say));
+        let router = listing(streams)?
             .layer(middleware::from_fn_with_state(self.clone(), hear))
             .route("/publish", post(publish))
             .route("/publish-json", post(publish_json))
@@ -93,12 +98,25 @@ impl Fixture {
             .route("/state", get(state))
             .route("/requests", get(requests))
             .route("/page", get(page))
-            .with_state(self)
+            .with_state(self);
+        Ok(router)
     }
 
     fn channel(&self, to: &To) -> Result<Channel, NameError> {
         self.hub.channel(to.channel.as_str())
     }
+}
+
+/// Lets in the pages that the environment lists.
+fn listing(streams: Router<Fixture>) -> Result<Router<Fixture>, OriginError> {
+    let policy = |origins: String| OriginPolicy::allow(origins.split(','));
+    if let Ok(origins) = std::env::var("CORS") {
+        return Ok(streams.layer(Cors::new(policy(origins)?).credentials()));
+    }
+    if let Ok(origins) = std::env::var("ORIGINS") {
+        return Ok(streams.layer(Extension(policy(origins)?)));
+    }
+    Ok(streams)
 }
 
 /// What a client wants to hear, and how.
@@ -246,6 +264,8 @@ async fn hear(State(fixture): State<Fixture>, request: Request, next: Next) -> R
         query: request.uri().query().unwrap_or_default().into(),
         last_event_id: header(&request, "last-event-id"),
         origin: header(&request, "origin"),
+        authorization: header(&request, "authorization"),
+        cookie: header(&request, "cookie"),
         status: StatusCode::OK.as_u16(),
     };
     let response = next.run(request).await;

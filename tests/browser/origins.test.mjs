@@ -1,9 +1,11 @@
-// A page of another origin can't listen and can't speak: a browser sends its user's cookies along, whichever page asks.
+// A page of another origin can't listen and can't speak, unless it is listed: a browser sends its user's cookies along,
+// whichever page asks.
 
 import assert from "node:assert/strict";
 import { openPage } from "./clients.mjs";
 import { startProxy } from "./proxy.mjs";
 import { inEachBrowser } from "./scene.mjs";
+import { startFixture } from "./server.mjs";
 
 const CLOSED = 2; // EventSource.CLOSED
 
@@ -46,7 +48,118 @@ inEachBrowser((test) => {
     const [refused] = await fixture.requests("/ws");
     assert.deepEqual([refused.origin, refused.status], ["null", 403]);
   });
+
+  test("lets a listed page listen with the user's cookies, and come back", async ({ network, page }) => {
+    await besides({ CORS: network.url }, async (other) => {
+      await page.evaluate(() => (document.cookie = "user=ann"));
+      const link = await startProxy(other.port);
+      try {
+        const sse = await page.eventSource({ channels: "news" }, { at: link.url, withCredentials: true });
+        await sse.opened();
+        const first = await other.publish("news", "first");
+        await sse.messages(1);
+        link.cut();
+        const second = await other.publish("news", "second");
+        const heard = await sse.messages(2);
+        assert.deepEqual(heard.map(({ id, data }) => [id, data]), [[first, "first"], [second, "second"]]);
+        const requests = await other.requests("/sse");
+        const streams = requests.filter(({ method }) => method === "GET");
+        assert.deepEqual(
+          streams.map(({ origin, cookie, lastEventId, status }) => [origin, cookie, lastEventId, status]),
+          [
+            [network.url, "user=ann", null, 200],
+            [network.url, "user=ann", first, 200],
+          ],
+        );
+        await sse.close();
+      } finally {
+        await link.close();
+      }
+    });
+  });
+
+  test("lets a listed page fetch with a token and a cursor, and post JSON", async ({ network, page }) => {
+    await besides({ CORS: network.url }, async (other) => {
+      const [first] = await other.publishAll("news", ["first", "second"]);
+      const stream = `${other.url}/sse?channels=news`;
+      assert.match(await page.evaluate(fetchUntil, stream, first, "second"), /data: second/);
+      const requests = await other.requests("/sse");
+      assert.deepEqual(
+        requests.map(({ method, authorization, lastEventId, status }) => [method, authorization, lastEventId, status]),
+        [
+          ["OPTIONS", null, null, 204],
+          ["GET", "Bearer secret", first, 200],
+        ],
+      );
+      const reply = await page.evaluate(post, `${other.url}/say?channel=news`, { event: "message", data: "mine" });
+      assert.deepEqual([reply.status, reply.body.control], [200, "reply"]);
+      const refused = await page.evaluate(post, `${other.url}/say?channel=news`, {});
+      assert.deepEqual([refused.status, refused.body.code], [400, "bad-message"], "it reads errors, too");
+    });
+  });
+
+  test("shows a page that is not listed nothing", async ({ page }) => {
+    await besides({ CORS: "https://app.example" }, async (other) => {
+      const { head } = await other.state();
+      const sse = await page.eventSource({ channels: "news" }, { at: other.url, withCredentials: true });
+      await sse.connection("error", { data: CLOSED });
+      const stream = `${other.url}/sse?channels=news`;
+      await assert.rejects(page.evaluate(fetchUntil, stream, head, "anything"));
+      await assert.rejects(page.evaluate(post, `${other.url}/say?channel=news`, { event: "message" }));
+      const requests = [...(await other.requests("/sse")), ...(await other.requests("/say"))];
+      assert.deepEqual(requests.map(({ status }) => status), [403, 403, 403]);
+      assert.equal((await other.state()).head, head);
+    });
+  });
+
+  test("shows a page that may connect nothing without the layer", async ({ network, page }) => {
+    await besides({ ORIGINS: network.url }, async (other) => {
+      const ws = await page.webSocket({ channels: "news" }, { at: other.url });
+      await ws.opened();
+      const sse = await page.eventSource({ channels: "news" }, { at: other.url });
+      await sse.connection("error", { data: CLOSED });
+      const heard = await sse.heard();
+      assert.deepEqual(heard.filter(({ kind }) => kind !== "connection"), []);
+      await assert.rejects(page.evaluate(post, `${other.url}/say?channel=news`, { event: "message" }));
+      await ws.close();
+    });
+  });
 });
+
+/** Runs beside the page's own fixture one of another origin, with these lists in its environment. */
+async function besides(env, body) {
+  const other = await startFixture({ env });
+  try {
+    await body(other);
+    await other.idle();
+    assert.deepEqual(await other.stop(), { code: 0, signal: null });
+  } finally {
+    await other.stop();
+  }
+}
+
+/** In the page: reads a stream as clients do that are no EventSource, until it has said `end`. */
+async function fetchUntil(url, cursor, end) {
+  const abort = new AbortController();
+  const headers = { Authorization: "Bearer secret", "Last-Event-ID": cursor };
+  const response = await fetch(url, { headers, credentials: "include", signal: abort.signal });
+  const decoder = new TextDecoder();
+  let heard = "";
+  for (const reader = response.body.getReader(); !heard.includes(end); ) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    heard += decoder.decode(value, { stream: true });
+  }
+  abort.abort();
+  return heard;
+}
+
+/** In the page: the companion POST. */
+async function post(url, message) {
+  const headers = { "Content-Type": "application/json" };
+  const response = await fetch(url, { method: "POST", headers, credentials: "include", body: JSON.stringify(message) });
+  return { status: response.status, body: await response.json() };
+}
 
 /** Neither EventSource nor WebSocket. */
 async function cannotConnect(page, fixture, origin) {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod abuse;
+mod cors;
 mod ending_by_order;
 mod finish;
 mod gaps;

@@ -31,9 +31,9 @@ pub use dualcast_core::{
     SubscribeError, Subscription, SystemClock, Transport, Volatile,
 };
 pub use dualcast_http::{
-    ClientAddress, Error, Inbound, InboundHandler, NetworkError, OriginError, OriginPolicy, OriginRefused,
-    Rate, RateLimit, Reply, Serve, ServerOptions, SessionOptions, TrustedProxies, client_address, maintain,
-    serve,
+    ClientAddress, Cors, CorsService, Error, Inbound, InboundHandler, NetworkError, OriginError,
+    OriginPolicy, OriginRefused, Rate, RateLimit, Reply, Serve, ServerOptions, SessionOptions,
+    TrustedProxies, client_address, maintain, serve,
 };
 #[cfg(feature = "sse")]
 pub use dualcast_sse::Sse;

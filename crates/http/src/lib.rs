@@ -6,6 +6,7 @@
 
 mod admit;
 mod body;
+mod cors;
 mod cursor;
 mod drive;
 mod error;
@@ -29,6 +30,7 @@ mod takeover;
 
 pub use admit::{Admitted, admit};
 pub use body::FeedBody;
+pub use cors::{Cors, CorsService};
 pub use cursor::{LAST_EVENT_ID_HEADER, LAST_EVENT_ID_PARAMETER, last_event_id};
 pub use drive::{Drive, MAX_ROUNDS, Peer};
 pub use error::Error;

@@ -24,7 +24,8 @@ const MAX_TOLD_CHARS: usize = 300;
 /// # Ok::<_, dualcast_http::OriginError>(())
 /// ```
 ///
-/// Put it on routes as a layer, `.layer(Extension(policy))`.
+/// Put it on routes as a layer, `.layer(Extension(policy))`; with [`Cors`](crate::Cors) instead, pages of these origins may read
+/// the answers, too.
 ///
 /// # The same origin
 ///
@@ -129,8 +130,13 @@ impl OriginPolicy {
         Err(OriginRefused::of(&parts.headers))
     }
 
+    /// Whether pages of any origin may connect.
+    pub(crate) fn is_any(&self) -> bool {
+        self.is_any_allowed
+    }
+
     /// Whether an `Origin` header is allowed, whichever server is asked.
-    fn allows(&self, origin: &HeaderValue) -> bool {
+    pub(crate) fn allows(&self, origin: &HeaderValue) -> bool {
         if self.is_any_allowed || origin == NULL && self.is_null_allowed {
             return true;
         }
@@ -235,7 +241,7 @@ pub struct OriginRefused {
 }
 
 impl OriginRefused {
-    fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         let origins: Vec<_> = headers
             .get_all(header::ORIGIN)
             .into_iter()
