@@ -12,6 +12,7 @@ mod inbound;
 mod lag;
 mod leaving;
 mod limits;
+mod names;
 mod order;
 mod origin;
 mod own;

@@ -265,6 +265,60 @@ mod tests {
         assert_eq!(parts("r", "__x").unwrap().as_str(), "r.__x5fx");
     }
 
+    #[test]
+    fn whatever_a_user_types_stays_in_its_segment() {
+        for (typed, segment) in [
+            ("a.b", "a_x2eb"),
+            (".", "_x2e"),
+            ("..", "_x2e_x2e"),
+            ("../admin", "_x2e_x2e_x2fadmin"),
+            ("*", "_x2a"),
+            (">", "_x3e"),
+            ("a\0b", "a_x00b"),
+            ("a%2eb", "a_x252eb"),
+            ("a b\r\n", "a_x20b_x0d_x0a"),
+            ("\u{e4}", "_xc3_xa4"),
+            ("\u{ff0e}", "_xef_xbc_x8e"),
+            ("A", "A"),
+            ("-", "-"),
+            ("_", "_"),
+        ] {
+            assert_eq!(
+                parts("room", typed).unwrap().as_str(),
+                format!("room.{segment}"),
+                "{typed:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_part_of_megabytes_is_refused_without_being_escaped_whole() {
+        for part in ["a", ".", "\u{e4}", "_x"] {
+            let refused = parts("room", &part.repeat(1 << 20)).unwrap_err();
+            let NameError::TooLong { bytes } = refused else {
+                panic!("{refused}");
+            };
+            assert!(bytes < 2 * MAX_CHANNEL_NAME_BYTES);
+        }
+    }
+
+    #[test]
+    fn a_part_that_is_written_piece_by_piece_is_escaped_as_a_whole() {
+        struct Pieces;
+
+        impl fmt::Display for Pieces {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                ["_", "x", "2e", "", "_", "", "x"]
+                    .iter()
+                    .try_for_each(|piece| f.write_str(piece))
+            }
+        }
+
+        let name = ("room", Pieces).into_channel_name().unwrap();
+        assert_eq!(name, parts("room", "_x2e_x").unwrap());
+        assert_eq!(name.as_str(), "room._x5fx2e_x5fx");
+    }
+
     /// Undoes the escaping; that it can be undone is what makes two parts two segments.
     fn unescape(segment: &str) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -281,7 +335,55 @@ mod tests {
         bytes
     }
 
+    /// What a name is made of, and what could be mistaken for it.
+    fn hostile() -> impl Strategy<Value = String> {
+        "([a._x25e-]|\\PC|[*>/\r\n\0%]){1,6}"
+    }
+
+    fn joined(parts: &[String]) -> Result<ChannelName, NameError> {
+        let parts: Vec<&dyn fmt::Display> = parts.iter().map(|part| part as _).collect();
+        ChannelName::from_parts(&parts)
+    }
+
     proptest! {
+        #[test]
+        fn two_lists_of_parts_never_give_one_name(
+            one in prop::collection::vec(hostile(), 1..=4),
+            other in prop::collection::vec(hostile(), 1..=4),
+        ) {
+            prop_assume!(one != other);
+            if let (Ok(one), Ok(other)) = (joined(&one), joined(&other)) {
+                prop_assert_ne!(one, other);
+            }
+        }
+
+        /// The nearest that two lists can be: the same text, cut elsewhere or not at all.
+        #[test]
+        fn where_the_parts_are_cut_makes_another_name(
+            parts in prop::collection::vec(hostile(), 2..=4),
+            at in 0..3_usize,
+        ) {
+            let at = at % (parts.len() - 1);
+            for separator in ["", "."] {
+                let mut merged = parts.clone();
+                let next = merged.remove(at + 1);
+                merged[at] = [&*merged[at], separator, &*next].concat();
+                if let (Ok(parts), Ok(merged)) = (joined(&parts), joined(&merged)) {
+                    prop_assert_ne!(parts, merged);
+                }
+            }
+        }
+
+        #[test]
+        fn each_part_is_one_segment_and_can_be_read_back(parts in prop::collection::vec(hostile(), 1..=4)) {
+            if let Ok(name) = joined(&parts) {
+                let segments: Vec<_> = name.as_str().split('.').map(unescape).collect();
+                let parts: Vec<_> = parts.iter().map(|part| part.as_bytes().to_vec()).collect();
+                prop_assert_eq!(segments, parts);
+                prop_assert_eq!(ChannelName::parse(name.as_str()), Ok(name.clone()));
+            }
+        }
+
         #[test]
         fn any_part_stays_one_segment_and_can_be_read_back(part in "(\\PC|[._x>*/\r\n\0]){1,20}") {
             if let Ok(name) = parts("room", &part) {
