@@ -27,6 +27,10 @@ shuttle:
 autobahn:
     tests/run autobahn
 
+# Look for bytes that break a parser or a session: `just fuzz ws_session 600`
+fuzz *args:
+    tests/fuzz/run {{ args }}
+
 # Run the tests in Chromium and Firefox, and with curl
 browsers:
     tests/run browsers

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Whom of us a crate may name. The examples are not listed: they know what a user knows.
-const EDGES: [(&str, &[&str]); 7] = [
+const EDGES: [(&str, &[&str]); 8] = [
     ("dualcast-core", &[]),
     ("dualcast-http", &["dualcast-core"]),
     ("dualcast-sse", &["dualcast-core", "dualcast-http"]),
@@ -18,6 +18,7 @@ const EDGES: [(&str, &[&str]); 7] = [
     ),
     ("dualcast-bench", &["dualcast"]),
     ("dualcast-tests", &["dualcast"]),
+    ("dualcast-fuzz", &["dualcast", "dualcast-tests"]),
 ];
 
 /// What the core is built without: HTTP, sockets, runtimes, brokers.

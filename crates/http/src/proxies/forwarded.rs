@@ -15,30 +15,46 @@ pub(super) struct Hop {
     pub(super) scheme: Option<Scheme>,
 }
 
-/// Reads a header: a hop for each element, in order. None where it breaks the grammar (section 4), but spaces around separators
-/// are passed over, as many write them.
-pub(super) fn parse(header: &str) -> Option<Vec<Hop>> {
-    let mut hops = Vec::new();
-    let mut rest = header.trim_start_matches(WHITE);
-    while !rest.is_empty() {
+/// Reads a header: a hop for each element, in order. One that breaks the grammar (section 4) says nothing; but spaces around
+/// separators are passed over, as many write them.
+pub(super) fn parse(header: &str) -> Vec<Hop> {
+    let mut hops: Vec<_> = elements_from_end(header)
+        .into_iter()
+        .map(|element| element.trim_matches(WHITE))
         // A list may have empty elements (RFC 9110 section 5.6.1).
-        if let Some(after) = rest.strip_prefix(',') {
-            rest = after.trim_start_matches(WHITE);
-            continue;
-        }
-        let (hop, after) = element(rest)?;
-        hops.push(hop);
-        rest = match after.strip_prefix(',') {
-            Some(after) => after.trim_start_matches(WHITE),
-            None if after.is_empty() => after,
-            None => return None,
-        };
-    }
-    Some(hops)
+        .filter(|element| !element.is_empty())
+        .map(|element| self::element(element).unwrap_or_default())
+        .collect();
+    hops.reverse();
+    hops
 }
 
-/// Pairs with semicolons between them, up to a comma or the end.
-fn element(text: &str) -> Option<(Hop, &str)> {
+/// What stands between the commas, the last first. From the end, since that is what the nearest proxy has added: a quote that a
+/// client leaves open before it swallows nothing of it.
+fn elements_from_end(header: &str) -> Vec<&str> {
+    let bytes = header.as_bytes();
+    let (mut elements, mut end, mut is_quoted) = (Vec::new(), header.len(), false);
+    for at in (0..header.len()).rev() {
+        match bytes[at] {
+            b'"' if !is_escaped(&bytes[..at]) => is_quoted = !is_quoted,
+            b',' if !is_quoted => {
+                elements.push(&header[at + 1..end]);
+                end = at;
+            }
+            _ => {}
+        }
+    }
+    elements.push(&header[..end]);
+    elements
+}
+
+/// Whether what comes next is, because of the backslashes before it.
+fn is_escaped(before: &[u8]) -> bool {
+    before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
+}
+
+/// Pairs with semicolons between them.
+fn element(text: &str) -> Option<Hop> {
     let mut hop = Hop::default();
     let mut seen = Vec::new();
     let mut rest = text;
@@ -63,7 +79,7 @@ fn element(text: &str) -> Option<(Hop, &str)> {
         }
         match rest.strip_prefix(';') {
             Some(after) => rest = after.trim_start_matches(WHITE),
-            None => return Some((hop, rest)),
+            None => return rest.is_empty().then_some(hop),
         }
     }
 }
@@ -153,12 +169,12 @@ mod tests {
     /// Section 4's, 6's and 7's own.
     #[test]
     fn the_rfcs_examples_are_read() {
-        assert_eq!(parse("for=\"_gazonk\""), Some(vec![hop(None, None, None)]));
+        assert_eq!(parse("for=\"_gazonk\""), vec![hop(None, None, None)]);
         let v6 = hop(Some("2001:db8:cafe::17"), None, None);
-        assert_eq!(parse("For=\"[2001:db8:cafe::17]:4711\""), Some(vec![v6.clone()]));
+        assert_eq!(parse("For=\"[2001:db8:cafe::17]:4711\""), vec![v6.clone()]);
         assert_eq!(
             parse("for=192.0.2.60;proto=http;by=203.0.113.43"),
-            Some(vec![hop(Some("192.0.2.60"), None, Some(Scheme::HTTP))])
+            vec![hop(Some("192.0.2.60"), None, Some(Scheme::HTTP))]
         );
         let (first, second) = (
             hop(Some("192.0.2.43"), None, None),
@@ -166,30 +182,30 @@ mod tests {
         );
         assert_eq!(
             parse("for=192.0.2.43, for=198.51.100.17"),
-            Some(vec![first.clone(), second.clone()])
+            vec![first.clone(), second.clone()]
         );
         assert_eq!(
             parse("for=192.0.2.43, for=\"[2001:db8:cafe::17]\""),
-            Some(vec![first.clone(), v6])
+            vec![first.clone(), v6]
         );
         assert_eq!(
             parse("for=192.0.2.43,for=198.51.100.17;by=203.0.113.60;proto=http;host=example.com"),
-            Some(vec![
+            vec![
                 first,
                 hop(Some("198.51.100.17"), Some("example.com"), Some(Scheme::HTTP))
-            ])
+            ]
         );
-        assert_eq!(parse("for=unknown;by=_secret"), Some(vec![hop(None, None, None)]));
+        assert_eq!(parse("for=unknown;by=_secret"), vec![hop(None, None, None)]);
     }
 
     #[test]
     fn a_quoted_string_may_hold_what_separates() {
         assert_eq!(
             parse(r#"host="a,b;c=\"d\"\\" ; proto=HTTPS ,, for="192.0.2.1:_x""#),
-            Some(vec![
+            vec![
                 hop(None, Some(r#"a,b;c="d"\"#), Some(Scheme::HTTPS)),
                 hop(Some("192.0.2.1"), None, None)
-            ])
+            ]
         );
     }
 
@@ -210,9 +226,34 @@ mod tests {
             "host=a.example:8080",
             "m\u{fc}ller=x",
         ] {
-            assert_eq!(parse(header), None, "{header}");
+            assert_eq!(parse(header), [Hop::default()], "{header}");
         }
-        assert_eq!(parse(""), Some(Vec::new()));
+        assert_eq!(parse(""), []);
+    }
+
+    #[test]
+    fn what_a_client_leaves_open_swallows_nothing_of_what_a_proxy_adds() {
+        let added = hop(Some("192.0.2.1"), None, None);
+        for forged in [
+            "for=\"",
+            "for=\"\\",
+            "host=\"a, for=\"b",
+            "\\\"",
+            "\"\"\"",
+            "m\u{fc}ller",
+        ] {
+            let hops = parse(&format!("{forged}, for=192.0.2.1"));
+            assert_eq!(hops.last(), Some(&added), "{forged}");
+        }
+        let quoted = parse(r#"for=192.0.2.1;host="a,for=10.0.0.1;x=\",for=10.0.0.2""#);
+        assert_eq!(
+            quoted,
+            [hop(
+                Some("192.0.2.1"),
+                Some(r#"a,for=10.0.0.1;x=",for=10.0.0.2"#),
+                None
+            )]
+        );
     }
 
     #[test]
@@ -257,7 +298,7 @@ mod tests {
         #[test]
         fn a_quoted_value_is_read_as_it_was_meant(host in "[ -~]{1,20}") {
             let quoted = host.replace('\\', "\\\\").replace('"', "\\\"");
-            let hops = parse(&format!("for=_a, host=\"{quoted}\", for=_b")).unwrap();
+            let hops = parse(&format!("for=_a, host=\"{quoted}\", for=_b"));
             prop_assert_eq!(hops.len(), 3);
             prop_assert_eq!(hops[1].host.as_deref(), Some(&*host));
         }

@@ -106,22 +106,19 @@ fn walk(
     (client, believed)
 }
 
-/// The hops of all `Forwarded` headers that stand behind the last that can't be read.
+/// The hops of all `Forwarded` headers.
 fn hops(headers: &HeaderMap) -> Vec<Hop> {
-    let headers = headers.get_all("forwarded").into_iter().rev();
-    let read = headers.map_while(|header| forwarded::parse(header.to_str().ok()?));
-    let mut hops: Vec<_> = read.collect();
-    hops.reverse();
-    hops.concat()
+    let headers = headers.get_all("forwarded").into_iter();
+    let hops = headers.flat_map(|header| forwarded::parse(&String::from_utf8_lossy(header.as_bytes())));
+    hops.collect()
 }
 
-/// The values of all headers of a name, each a list with commas. One that is no text is a value that can't be read.
+/// The values of all headers of a name, each a list with commas. One that isn't text is empty: it hides no other.
 fn list<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
     let headers = headers.get_all(name).into_iter();
-    let texts = headers.map(|header| header.to_str().unwrap_or("not text"));
-    texts
-        .flat_map(|text| text.split(','))
-        .map(|value| value.trim_matches(WHITE))
+    let values = headers.flat_map(|header| header.as_bytes().split(|byte| *byte == b','));
+    values
+        .map(|value| std::str::from_utf8(value).unwrap_or("").trim_matches(WHITE))
         .collect()
 }
 
@@ -224,16 +221,27 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_forwarded_that_cannot_be_read_hides_what_stands_before_it() {
-        let private = TrustedProxies::private().by_forwarded();
-        let said = |lines: &[&str]| {
+    fn what_cannot_be_read_hides_what_stands_before_it_and_nothing_behind() {
+        let private = TrustedProxies::private();
+        let forwarded = |lines: &[&str]| {
             let lines: Vec<_> = lines.iter().map(|line| ("forwarded", *line)).collect();
-            client(&private, "127.0.0.1", &lines)
+            client(&private.clone().by_forwarded(), "127.0.0.1", &lines)
         };
-        assert_eq!(said(&["for=192.0.2.1, for=10.0.0.2"]), "192.0.2.1");
-        assert_eq!(said(&["for=192.0.2.1", "for=\"", "for=10.0.0.2"]), "10.0.0.2");
-        assert_eq!(said(&["for=192.0.2.1, for=_hidden, for=10.0.0.2"]), "10.0.0.2");
-        assert_eq!(said(&["for=192.0.2.1, for=\""]), "127.0.0.1");
+        assert_eq!(forwarded(&["for=192.0.2.1, for=10.0.0.2"]), "192.0.2.1");
+        assert_eq!(
+            forwarded(&["for=192.0.2.1", "for=\"", "for=10.0.0.2"]),
+            "10.0.0.2"
+        );
+        assert_eq!(
+            forwarded(&["for=192.0.2.1, for=_hidden, for=10.0.0.2"]),
+            "10.0.0.2"
+        );
+        assert_eq!(forwarded(&["for=192.0.2.1, for=\""]), "127.0.0.1");
+        assert_eq!(forwarded(&["for=\", for=192.0.2.1"]), "192.0.2.1");
+        assert_eq!(forwarded(&["\u{fc}, for=192.0.2.1"]), "192.0.2.1");
+        let x_forwarded = |line| client(&private, "127.0.0.1", &[("x-forwarded-for", line)]);
+        assert_eq!(x_forwarded("198.51.100.9, \u{fc}, 192.0.2.1"), "192.0.2.1");
+        assert_eq!(x_forwarded("192.0.2.1, \u{fc}, 10.0.0.2"), "10.0.0.2");
     }
 
     #[test]

@@ -1,0 +1,5 @@
+//! Hands libFuzzer's bytes to the target.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| dualcast_fuzz::event_stream(bytes));
