@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_is_the_last_address_that_is_no_trusted_proxys() {
+    fn the_client_is_the_last_address_that_is_not_of_a_trusted_proxy() {
         let private = TrustedProxies::private();
         for (list, expected) in [
             ("192.0.2.1", "192.0.2.1"),
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn host_and_scheme_are_the_outermost_trusted_proxys() {
+    fn host_and_scheme_are_those_of_the_outermost_trusted_proxy() {
         let private = TrustedProxies::private();
         let host = |headers: &[(&str, &str)]| way(private.clone(), "127.0.0.1", headers).host.unwrap();
         let two = ("x-forwarded-for", "198.51.100.9, 192.0.2.1, 10.0.0.2");
