@@ -127,7 +127,7 @@ impl Wish {
 async fn sse(State(fixture): State<Fixture>, Query(wish): Query<Wish>, sse: Sse) -> Result<Response, Error> {
     let channels = wish.channels(&fixture.hub)?;
     Ok(sse
-        .options(|options| wish.change(options))
+        .options(|options| wish.change(&mut options.session))
         .subscribe(subscribe(&fixture.hub, &channels)))
 }
 

@@ -16,6 +16,8 @@ mod payload;
 mod resume;
 mod shutdown;
 mod sse;
+mod sse_plain;
+mod sse_stream;
 mod takeover;
 mod volatile;
 mod ws_closing;

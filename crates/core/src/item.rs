@@ -36,6 +36,8 @@ pub enum Item {
 pub struct Batch {
     /// Whether anything in it bears an id: then the client's cursor has moved.
     pub has_id: bool,
+    /// Whether a gap is told in it.
+    pub has_gap: bool,
     /// How many bytes it has.
     pub bytes: usize,
 }

@@ -165,6 +165,7 @@ impl Subscription {
             Shortcut::Bytes(bytes) => {
                 let batch = Batch {
                     has_id: true,
+                    has_gap: false,
                     bytes: bytes.len(),
                 };
                 out.push_back(bytes);
@@ -182,8 +183,10 @@ impl Subscription {
         }))?;
         let bytes = join(&items, wire);
         let has_id = items.iter().any(|item| !matches!(item, Item::Volatile(_)));
+        let has_gap = items.iter().any(|item| matches!(item, Item::Gap { .. }));
         let batch = Batch {
             has_id,
+            has_gap,
             bytes: bytes.len(),
         };
         out.push_back(bytes);

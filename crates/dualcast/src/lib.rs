@@ -35,6 +35,6 @@ pub use dualcast_http::{
     SessionOptions, maintain, serve,
 };
 #[cfg(feature = "sse")]
-pub use dualcast_sse::Sse;
+pub use dualcast_sse::{HeartbeatAs, Sse, SseOptions};
 #[cfg(feature = "ws")]
 pub use dualcast_ws::{SUBPROTOCOL, Ws, WsOptions};

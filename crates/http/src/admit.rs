@@ -1,6 +1,7 @@
 //! Admitting a client: its session is counted, its cursor is taken up, its subscription opened.
 
-use dualcast_core::{CloseReason, Hub, Identity, Session, Subscribe, SubscribeError, Transport};
+use dualcast_core::{CloseReason, Hub, Identity, Message, Session, Subscribe, SubscribeError, Transport};
+use futures::{Stream, StreamExt};
 
 use crate::error::Error;
 use crate::feed::Source;
@@ -54,6 +55,24 @@ pub fn admit(
         source: Source::Subscription(Box::new(subscription)),
         is_over,
     })
+}
+
+/// Opens a session for a stream of no channel, or lets the client in to be told why not.
+pub fn admit_stream(
+    transport: Transport,
+    hub: &Hub,
+    messages: impl Stream<Item = Message> + Send + 'static,
+    identity: Option<Identity>,
+) -> Admitted {
+    maintain(hub);
+    match hub.open_session(transport, identity) {
+        Ok(session) => Admitted {
+            session: Some(session),
+            source: Source::Stream(messages.boxed()),
+            is_over: false,
+        },
+        Err(reason) => Admitted::refused(reason),
+    }
 }
 
 impl Admitted {

@@ -30,6 +30,11 @@ pub trait Dialect: Wire {
 
     /// A message of a stream that has no channel.
     fn write_message(&self, message: &Message, out: &mut Vec<u8>);
+
+    /// Whether nothing follows a gap: where its clients know no notices, what came after one would pass for whole.
+    fn ends_at_gap(&self) -> bool {
+        false
+    }
 }
 
 /// What a client is told at the beginning.
@@ -39,6 +44,8 @@ pub struct Opening {
     pub heartbeat: Heartbeat,
     /// After how long to come back when the connection is lost.
     pub retry: Duration,
+    /// How many bytes that mean nothing go with it, where the wire has such.
+    pub padding_bytes: usize,
 }
 
 /// A sign of life.
@@ -67,7 +74,10 @@ pub struct Feed {
     session: Option<Session>,
     source: Source,
     options: SessionOptions,
+    padding_bytes: usize,
     is_open: bool,
+    /// Whether it has told a gap that it has to end at.
+    is_torn: bool,
     ended: Option<CloseReason>,
     heartbeat_at: Instant,
     timer: Pin<Box<Sleep>>,
@@ -93,7 +103,9 @@ impl Feed {
             session,
             source,
             options,
+            padding_bytes: 0,
             is_open: false,
+            is_torn: false,
             ended: None,
             heartbeat_at,
             timer,
@@ -112,6 +124,13 @@ impl Feed {
     #[must_use]
     pub fn speaking(mut self, dialect: &'static dyn Dialect) -> Self {
         self.dialect = dialect;
+        self
+    }
+
+    /// Pads its opening with so many bytes, before it has said anything.
+    #[must_use]
+    pub fn padded(mut self, bytes: usize) -> Self {
+        self.padding_bytes = bytes;
         self
     }
 
@@ -136,6 +155,7 @@ impl Feed {
         let opening = Opening {
             heartbeat: self.heartbeat(),
             retry: self.options.retry.mul_f64(0.5 + fastrand::f64()),
+            padding_bytes: self.padding_bytes,
         };
         self.stage(out, |dialect, out| dialect.write_opening(&opening, out));
     }
@@ -155,6 +175,9 @@ impl Feed {
         }
         if let Poll::Ready(reason) = self.poll_told(cx) {
             return Poll::Ready(Err(self.close(reason, out)));
+        }
+        if self.is_torn {
+            return Poll::Ready(Err(self.close(CloseReason::Slow, out)));
         }
         match self.poll_source(cx, out) {
             Poll::Ready(Err(reason)) => Poll::Ready(Err(self.close(reason, out))),
@@ -222,6 +245,7 @@ impl Feed {
                         if batch.has_id {
                             self.heartbeat_at = Instant::now() + self.options.heartbeat;
                         }
+                        self.is_torn = batch.has_gap && self.dialect.ends_at_gap();
                     })
             }
             Source::Stream(stream) => match stream.as_mut().poll_next(cx) {

@@ -22,7 +22,7 @@ mod socket;
 mod stall;
 mod takeover;
 
-pub use admit::{Admitted, admit};
+pub use admit::{Admitted, admit, admit_stream};
 pub use body::FeedBody;
 pub use cursor::{LAST_EVENT_ID_HEADER, LAST_EVENT_ID_PARAMETER, last_event_id};
 pub use drive::{Drive, MAX_ROUNDS, Peer};

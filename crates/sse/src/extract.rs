@@ -6,15 +6,16 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use dualcast_core::{Identity, Message, Session, Subscribe, Transport};
+use dualcast_core::{Hub, Identity, Message, Session, Subscribe, Transport};
 use dualcast_http::{
-    Admitted, Drive, Error, Feed, FeedBody, OriginPolicy, SessionOptions, Slot, Source, Taken, Takeover,
-    admit, last_event_id,
+    Admitted, Drive, Error, Feed, FeedBody, OriginPolicy, Slot, Taken, Takeover, admit, admit_stream,
+    last_event_id,
 };
-use futures::{Stream, StreamExt};
+use futures::Stream;
 
+use crate::options::SseOptions;
 use crate::peer::SsePeer;
-use crate::wire::SseWire;
+use crate::wire::{SseWire, WAYS};
 
 /// Answers a request with an event stream.
 ///
@@ -36,12 +37,12 @@ pub struct Sse {
     cursor: Option<String>,
     is_head: bool,
     identity: Option<Identity>,
-    options: SessionOptions,
+    options: SseOptions,
 }
 
 impl Sse {
-    /// Changes the [bounds](SessionOptions) of this session: `.options(|o| o.heartbeat = …)`.
-    pub fn options(mut self, change: impl FnOnce(&mut SessionOptions)) -> Self {
+    /// Changes the [options](SseOptions) of this stream: `.options(|o| o.session.heartbeat = …)`.
+    pub fn options(mut self, change: impl FnOnce(&mut SseOptions)) -> Self {
         change(&mut self.options);
         self
     }
@@ -70,18 +71,36 @@ impl Sse {
         }
         match admit(Transport::Sse, subscribe, self.cursor.as_deref(), self.identity) {
             Ok(Admitted { is_over: true, .. }) => StatusCode::NO_CONTENT.into_response(),
-            Ok(admitted) => respond(admitted.session, admitted.source, self.options, is_multi),
+            Ok(admitted) => respond(admitted, self.options, is_multi),
             Err(error) => error.into_response(),
         }
     }
 
     /// Streams messages of no channel to this one client: without ids, so that nothing can be resumed. The stream is asked for
-    /// the next message when the last has left. Its heartbeat is a comment, for strict clients.
-    pub fn stream(self, messages: impl Stream<Item = Message> + Send + 'static) -> Response {
+    /// the next message when the last has left. Its heartbeat is a comment.
+    ///
+    /// It is a session of the hub like any other: it counts among [`Limits::max_sessions`](dualcast_core::Limits::max_sessions),
+    /// its hooks hear of it, and it ends with the hub. When the messages end it is told
+    /// [`CloseReason::Finished`](dualcast_core::CloseReason::Finished). An `EventSource` comes back even then, and gets another
+    /// stream, unless the page closes it at the `dualcast:closing`.
+    ///
+    /// ```
+    /// use axum::{extract::State, response::Response};
+    /// use dualcast_core::{Hub, Message};
+    /// use dualcast_sse::Sse;
+    /// use futures::stream;
+    ///
+    /// async fn countdown(State(hub): State<Hub>, sse: Sse) -> Response {
+    ///     let numbers = (1..=3).rev().map(|number| Message::text("message", number.to_string()));
+    ///     sse.stream(&hub, stream::iter(numbers))
+    /// }
+    /// ```
+    pub fn stream(self, hub: &Hub, messages: impl Stream<Item = Message> + Send + 'static) -> Response {
         if self.is_head {
             return head().into_response();
         }
-        respond(None, Source::Stream(messages.boxed()), self.options, false)
+        let admitted = admit_stream(Transport::Sse, hub, messages, self.identity);
+        respond(admitted, self.options, false)
     }
 }
 
@@ -98,24 +117,32 @@ impl<S: Send + Sync> FromRequestParts<S> for Sse {
             cursor: last_event_id(parts),
             is_head: parts.method == Method::HEAD,
             identity: None,
-            options: SessionOptions::default(),
+            options: SseOptions::default(),
         })
     }
 }
 
-fn respond(session: Option<Session>, source: Source, options: SessionOptions, is_multi: bool) -> Response {
+fn respond(admitted: Admitted, options: SseOptions, is_multi: bool) -> Response {
+    let Admitted { session, source, .. } = admitted;
     let handle = session.as_ref().map(Session::handle);
-    let feed = Slot::new(Feed::new(SseWire::in_body(is_multi), session, source, options));
-    let start = if is_multi { start::<true> } else { start::<false> };
-    let takeover = Takeover::new(handle, feed.clone(), start);
+    let way = SseWire::way(is_multi, &options);
+    let feed =
+        Feed::new(SseWire::in_body(way), session, source, options.session).padded(options.padding_bytes);
+    let feed = Slot::new(feed);
+    let takeover = Takeover::new(handle, feed.clone(), STARTS[way]);
     let mut response = head();
     *response.body_mut() = Body::new(FeedBody::new(feed));
     response.extensions_mut().insert(takeover);
     response
 }
 
-fn start<const IS_MULTI: bool>(feed: Feed, taken: Taken) -> Drive<SsePeer> {
-    let feed = feed.speaking(SseWire::chunked(IS_MULTI)).until(taken.shutdown);
+/// On a socket of its own a stream is written in chunks. A takeover is started by a bare function, so there is one for each way.
+const STARTS: [fn(Feed, Taken) -> Drive<SsePeer>; WAYS] = [
+    start::<0>, start::<1>, start::<2>, start::<3>, start::<4>, start::<5>,
+];
+
+fn start<const WAY: usize>(feed: Feed, taken: Taken) -> Drive<SsePeer> {
+    let feed = feed.speaking(SseWire::chunked(WAY)).until(taken.shutdown);
     Drive::new(feed, SsePeer::new(taken.line))
 }
 

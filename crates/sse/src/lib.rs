@@ -4,7 +4,10 @@
 //! browser's `EventSource`. It resumes by the standard's own `Last-Event-ID`.
 
 mod extract;
+mod field;
+mod options;
 mod peer;
 mod wire;
 
 pub use extract::Sse;
+pub use options::{HeartbeatAs, SseOptions};
