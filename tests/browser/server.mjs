@@ -18,9 +18,13 @@ export const buildTimeout = 10 * 60_000;
 // Whoever ends the tests early must not leave a server behind: ending in order, we take it with us.
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
 
-/** Starts the fixture on a port that is free, or on this one, and waits until it says where it listens. */
-export async function startFixture({ port = 0 } = {}) {
-  return start(Fixture, await buildFixture(), { port });
+/**
+ * Starts the fixture on a port that is free, or on this one, and waits until it says where it listens. `limits`, such as
+ * `{ max_sessions: 1 }`, are those of its hub.
+ */
+export async function startFixture({ port = 0, limits = {} } = {}) {
+  const env = { LIMITS: Object.entries(limits).map(([name, value]) => `${name}=${value}`).join() };
+  return start(Fixture, await buildFixture(), { port, env });
 }
 
 /** Builds the fixture, unless `DUALCAST_FIXTURE` names one. From then on it starts in no time. */
@@ -83,6 +87,11 @@ class Fixture extends Server {
     return ids;
   }
 
+  /** Publishes so many texts, `1`, `2` and on, without a pause. */
+  async publishBurst(channel, count) {
+    return this.#post("/publish-burst", { channel }, String(count));
+  }
+
   async finish(channel) {
     return this.#post("/finish", { channel });
   }
@@ -114,10 +123,10 @@ class Fixture extends Server {
   }
 }
 
-async function start(kind, command, { args = [], port = 0 } = {}) {
+async function start(kind, command, { args = [], port = 0, env = {} } = {}) {
   const child = spawn(command, args, {
     cwd: repository,
-    env: { ...process.env, ADDR: `127.0.0.1:${port}` },
+    env: { ...process.env, ...env, ADDR: `127.0.0.1:${port}` },
     stdio: ["ignore", "pipe", "pipe"],
   });
   // A test file that throws must not leave its server behind.

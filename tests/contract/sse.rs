@@ -9,6 +9,7 @@ contract!(
     sse: the_head_is_an_event_streams_and_keeps_caches_and_proxies_away,
     the_first_bytes_say_when_to_come_back_and_where_it_began,
     a_head_request_gets_the_head_and_opens_nothing,
+    an_options_request_gets_the_methods_and_opens_nothing,
     post_streams_as_get_does,
     a_client_of_http_1_0_is_served_until_the_connection_closes,
     what_a_client_sends_on_the_stream_means_nothing,
@@ -77,6 +78,18 @@ async fn a_head_request_gets_the_head_and_opens_nothing(under: Under) {
         404,
         "the connection is good for more"
     );
+}
+
+async fn an_options_request_gets_the_methods_and_opens_nothing(under: Under) {
+    let server = Setup::new(under).start().await;
+    for (method, status) in [("OPTIONS", 204), ("DELETE", 405), ("PUT", 405)] {
+        let request = format!("{method} /sse?channels=room HTTP/1.1\r\nhost: a\r\n\r\n");
+        let answer = server.request(request).await;
+        assert_eq!(answer.status(), status, "{method}");
+        assert_eq!(answer.head.get("allow"), Some("GET, HEAD, POST, OPTIONS"));
+        assert!(answer.body.is_empty());
+    }
+    assert_eq!(server.channel("room").followers(), 0);
 }
 
 async fn post_streams_as_get_does(under: Under) {

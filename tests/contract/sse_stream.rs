@@ -1,5 +1,6 @@
 //! Streams of no channel: sessions like any other, without a cursor.
 
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ contract!(
     a_stream_of_no_channel_is_a_session_of_its_hub,
     a_stream_of_no_channel_above_max_sessions_is_told_to_come_back_later,
     a_stream_of_no_channel_is_told_of_the_hubs_shutdown,
+    a_stream_of_no_channel_that_panics_ends_its_own_session_alone,
     a_head_request_starts_no_stream,
 );
 
@@ -211,6 +213,22 @@ async fn a_stream_of_no_channel_is_told_of_the_hubs_shutdown(under: Under) {
     );
     assert_eq!(end, End::Complete(None));
     server.is_free_of(&[]).await;
+}
+
+async fn a_stream_of_no_channel_that_panics_ends_its_own_session_alone(under: Under) {
+    let setup = streaming(under, || {
+        let first = stream::iter([Message::text("message", "first")]);
+        first
+            .chain(stream::once(async { resume_unwind(Box::new("on purpose")) }))
+            .boxed()
+    });
+    let server = setup.start().await;
+    let mut other = server.dial("room").open().await;
+    let mut client = server.dial_path("/stream").connect().await;
+    assert_eq!(client.next().await.text(), "first");
+    assert_eq!(client.closing().await, ("internal".into(), true));
+    server.publish("room", "goes on").await;
+    assert_eq!(other.next().await.text(), "goes on");
 }
 
 async fn a_head_request_starts_no_stream(under: Under) {

@@ -61,8 +61,8 @@ pub struct Heartbeat {
 pub enum Source {
     /// Channels.
     Subscription(Box<Subscription>),
-    /// A stream of the application's own, for one client.
-    Stream(BoxStream<'static, Message>),
+    /// A stream of the application's own, for one client. It may fail, with a reason.
+    Stream(BoxStream<'static, Result<Message, CloseReason>>),
     /// Nowhere: the client is sent away.
     Refused(CloseReason),
 }
@@ -249,7 +249,8 @@ impl Feed {
                     })
             }
             Source::Stream(stream) => match stream.as_mut().poll_next(cx) {
-                Poll::Ready(Some(message)) => {
+                Poll::Ready(Some(Err(reason))) => Poll::Ready(Err(reason)),
+                Poll::Ready(Some(Ok(message))) => {
                     self.heartbeat_at = Instant::now() + self.options.heartbeat;
                     self.stage(out, |dialect, out| dialect.write_message(&message, out));
                     Poll::Ready(Ok(()))

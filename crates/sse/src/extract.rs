@@ -31,11 +31,14 @@ use crate::wire::{SseWire, WAYS};
 /// ```
 ///
 /// As an extractor it holds the request to the route's [`OriginPolicy`] (an `Extension`, else same origin).
+///
+/// GET and POST are answered with the stream, HEAD with its head, OPTIONS with 204 and the list of these in `Allow`, where the route
+/// lets them through (`any(…)`).
 #[derive(Debug)]
 #[must_use]
 pub struct Sse {
     cursor: Option<String>,
-    is_head: bool,
+    method: Method,
     identity: Option<Identity>,
     options: SseOptions,
 }
@@ -66,8 +69,8 @@ impl Sse {
     pub fn subscribe(self, to: impl Into<Subscribe>) -> Response {
         let subscribe = to.into();
         let is_multi = subscribe.is_multi();
-        if self.is_head {
-            return head().into_response();
+        if let Some(answer) = answer_without_stream(&self.method) {
+            return answer;
         }
         match admit(Transport::Sse, subscribe, self.cursor.as_deref(), self.identity) {
             Ok(Admitted { is_over: true, .. }) => StatusCode::NO_CONTENT.into_response(),
@@ -96,8 +99,8 @@ impl Sse {
     /// }
     /// ```
     pub fn stream(self, hub: &Hub, messages: impl Stream<Item = Message> + Send + 'static) -> Response {
-        if self.is_head {
-            return head().into_response();
+        if let Some(answer) = answer_without_stream(&self.method) {
+            return answer;
         }
         let admitted = admit_stream(Transport::Sse, hub, messages, self.identity);
         respond(admitted, self.options, false)
@@ -115,10 +118,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Sse {
             .check(parts)?;
         Ok(Self {
             cursor: last_event_id(parts),
-            is_head: parts.method == Method::HEAD,
+            method: parts.method.clone(),
             identity: None,
             options: SseOptions::default(),
         })
+    }
+}
+
+/// The answer to a method that asks for no stream, where the route lets it through: HEAD gets the head, OPTIONS the list.
+fn answer_without_stream(method: &Method) -> Option<Response> {
+    let allow = [(header::ALLOW, METHODS)];
+    match *method {
+        Method::GET | Method::POST => None,
+        Method::HEAD => Some(head()),
+        Method::OPTIONS => Some((StatusCode::NO_CONTENT, allow).into_response()),
+        _ => Some((StatusCode::METHOD_NOT_ALLOWED, allow).into_response()),
     }
 }
 
@@ -145,6 +159,9 @@ fn start<const WAY: usize>(feed: Feed, taken: Taken) -> Drive<SsePeer> {
     let feed = feed.speaking(SseWire::chunked(WAY)).until(taken.shutdown);
     Drive::new(feed, SsePeer::new(taken.line))
 }
+
+/// What [`Sse`] answers. The route may allow less: `get(…)` does.
+const METHODS: &str = "GET, HEAD, POST, OPTIONS";
 
 /// The head of an event stream. No cache may keep it, and no proxy may hold it back or change it.
 fn head() -> Response {
