@@ -32,9 +32,9 @@ export async function buildFixture() {
   return process.env.DUALCAST_FIXTURE ?? build("dualcast-tests", "fixture");
 }
 
-/** Starts an example on a port that is free, or on this one. */
-export async function startExample(name, { port = 0 } = {}) {
-  return start(Server, await buildExample(name), { port });
+/** Starts an example on a port that is free, or on this one, with more environment variables or none. */
+export async function startExample(name, { port = 0, env = {} } = {}) {
+  return start(Server, await buildExample(name), { port, env });
 }
 
 /** Builds an example, so that the line that runs it has nothing left to compile. */

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dualcast::HeartbeatAs;
+use dualcast::{CHANNEL_HEADER, HeartbeatAs};
 use dualcast_tests::{Head, HttpServer, Setup, Under, contract};
 
 contract!(
@@ -15,6 +15,7 @@ contract!(
     what_a_client_sends_on_the_stream_means_nothing,
     padding_goes_first_and_at_once,
     a_heartbeat_may_be_a_comment,
+    the_head_names_the_channels_where_the_route_wants_it,
 );
 
 async fn the_head_is_an_event_streams_and_keeps_caches_and_proxies_away(under: Under) {
@@ -33,6 +34,27 @@ async fn the_head_is_an_event_streams_and_keeps_caches_and_proxies_away(under: U
         assert_eq!(head.get(name), value, "{name}");
     }
     assert!(head.get("date").is_some());
+    // With it Node's `fetch` would take a stream that is cut for one that has ended.
+    assert_ne!(head.get("connection"), Some("close"));
+}
+
+async fn the_head_names_the_channels_where_the_route_wants_it(under: Under) {
+    let server = Setup::new(under)
+        .sse(|options| options.names_channels = true)
+        .start()
+        .await;
+    for (channels, named) in [("room", "room"), ("b,a.c,b", "a.c,b")] {
+        let client = server.dial(channels).open().await;
+        assert_eq!(client.head().get(CHANNEL_HEADER), Some(named));
+    }
+    let end = server.channel("run").finish().await.unwrap();
+    let Err(answer) = server.dial("run").cursor(&end.to_string()).attempt().await else {
+        panic!("nothing is left of it")
+    };
+    assert_eq!(
+        (answer.status(), answer.head.get(CHANNEL_HEADER)),
+        (204, Some("run"))
+    );
 }
 
 async fn the_first_bytes_say_when_to_come_back_and_where_it_began(under: Under) {

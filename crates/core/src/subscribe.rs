@@ -93,6 +93,12 @@ impl Subscribe {
         &self.hub
     }
 
+    /// Its channels, sorted by their names.
+    #[must_use]
+    pub fn channels(&self) -> &[ChannelName] {
+        &self.channels
+    }
+
     /// Whether it is to several channels, so that each message says which one it is of.
     #[must_use]
     pub fn is_multi(&self) -> bool {

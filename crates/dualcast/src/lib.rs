@@ -35,6 +35,6 @@ pub use dualcast_http::{
     SessionOptions, maintain, serve,
 };
 #[cfg(feature = "sse")]
-pub use dualcast_sse::{HeartbeatAs, Sse, SseOptions};
+pub use dualcast_sse::{CHANNEL_HEADER, HeartbeatAs, Sse, SseOptions};
 #[cfg(feature = "ws")]
 pub use dualcast_ws::{SUBPROTOCOL, Ws, WsOptions};

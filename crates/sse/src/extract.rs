@@ -6,14 +6,14 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use dualcast_core::{Hub, Identity, Message, Session, Subscribe, Transport};
+use dualcast_core::{ChannelName, Hub, Identity, Message, Session, Subscribe, Transport};
 use dualcast_http::{
     Admitted, Drive, Error, Feed, FeedBody, OriginPolicy, Slot, Taken, Takeover, admit, admit_stream,
     last_event_id,
 };
 use futures::Stream;
 
-use crate::options::SseOptions;
+use crate::options::{CHANNEL_HEADER, SseOptions};
 use crate::peer::SsePeer;
 use crate::wire::{SseWire, WAYS};
 
@@ -72,11 +72,16 @@ impl Sse {
         if let Some(answer) = answer_without_stream(&self.method) {
             return answer;
         }
-        match admit(Transport::Sse, subscribe, self.cursor.as_deref(), self.identity) {
+        let names = self.options.names_channels.then(|| names(subscribe.channels()));
+        let mut response = match admit(Transport::Sse, subscribe, self.cursor.as_deref(), self.identity) {
             Ok(Admitted { is_over: true, .. }) => StatusCode::NO_CONTENT.into_response(),
             Ok(admitted) => respond(admitted, self.options, is_multi),
-            Err(error) => error.into_response(),
+            Err(error) => return error.into_response(),
+        };
+        if let Some(names) = names {
+            response.headers_mut().insert(CHANNEL_HEADER, names);
         }
+        response
     }
 
     /// Streams messages of no channel to this one client: without ids, so that nothing can be resumed. The stream is asked for
@@ -134,6 +139,12 @@ fn answer_without_stream(method: &Method) -> Option<Response> {
         Method::OPTIONS => Some((StatusCode::NO_CONTENT, allow).into_response()),
         _ => Some((StatusCode::METHOD_NOT_ALLOWED, allow).into_response()),
     }
+}
+
+/// A channel's name has no character that a header couldn't.
+fn names(channels: &[ChannelName]) -> HeaderValue {
+    let names: Vec<_> = channels.iter().map(ChannelName::as_str).collect();
+    HeaderValue::from_str(&names.join(",")).unwrap_or(HeaderValue::from_static(""))
 }
 
 fn respond(admitted: Admitted, options: SseOptions, is_multi: bool) -> Response {

@@ -10,4 +10,4 @@ mod peer;
 mod wire;
 
 pub use extract::Sse;
-pub use options::{HeartbeatAs, SseOptions};
+pub use options::{CHANNEL_HEADER, HeartbeatAs, SseOptions};

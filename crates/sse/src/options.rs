@@ -20,7 +20,14 @@ pub struct SseOptions {
     /// end, and a gap, is an error object, `data: {"error":{…}}`, with no `[DONE]` after it: so what lacks a part never
     /// passes for whole. Publish to it as `message`, which has no `event:` line.
     pub is_plain: bool,
+    /// Whether the head names the channels, in [`CHANNEL_HEADER`]: for a client that started what it hears and has to find
+    /// it again, such as an AI completion. Default no. Pages of another origin read it only where CORS exposes it.
+    pub names_channels: bool,
 }
+
+/// The header of a response that names the stream's channels, with commas between them, where
+/// [`SseOptions::names_channels`] says so.
+pub const CHANNEL_HEADER: &str = "dualcast-channel";
 
 /// How a sign of life stands on an event stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
