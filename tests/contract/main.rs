@@ -17,6 +17,7 @@ mod resume;
 mod shutdown;
 mod sse;
 mod sse_plain;
+mod sse_post;
 mod sse_stream;
 mod takeover;
 mod volatile;
