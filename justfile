@@ -23,6 +23,10 @@ contract *args:
 shuttle:
     tests/run concurrency
 
+# Hold examples/raw-echo to RFC 6455, by Autobahn
+autobahn:
+    tests/run autobahn
+
 # Run the tests in Chromium and Firefox, and with curl
 browsers:
     tests/run browsers

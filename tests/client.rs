@@ -196,6 +196,12 @@ impl Client {
         self.ws().send(Message::text(message.to_string())).await;
     }
 
+    /// Sends a text message and reads its answer. Only by WebSocket.
+    pub async fn ask(&mut self, message: &Value) -> Told {
+        self.send(message).await;
+        self.answer().await
+    }
+
     /// Sends any message. Only by WebSocket.
     pub async fn send_message(&mut self, message: Message) {
         self.ws().send(message).await;

@@ -1,7 +1,7 @@
 //! What an application under test looks like: routes for both transports, and what a test changes of them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::extract::{Query, State};
@@ -9,10 +9,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use dualcast::{
     Channel, Error, Hub, HubBuilder, Identity, Inbound, Reply, ServerOptions, SessionOptions, Sse,
-    SseOptions, Subscribe, Ws, WsOptions,
+    SseOptions, Subscribe, SubscribeRequest, Ws, WsOptions,
 };
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{self, BoxFuture};
 use serde::Deserialize;
 
 use crate::matrix::Under;
@@ -20,7 +20,7 @@ use crate::server::Server;
 
 /// A server to be started.
 ///
-/// Its application answers `/sse` and `/ws` with the channels that the query names (`?channels=a,b`), and takes inbound
+/// Its application answers `/sse` and `/ws` with the channels that the query names (`?channels=a,b`; on `/ws` none is a choice), and takes inbound
 /// messages for the first of them at `POST /say`.
 #[must_use]
 pub struct Setup {
@@ -34,6 +34,9 @@ pub struct Setup {
 
 type AppChange = Box<dyn FnOnce(Router, &Hub) -> Router + Send>;
 type Change<T> = Arc<dyn Fn(&mut T) + Send + Sync>;
+type SubscribeHandler =
+    Arc<dyn Fn(Hub, SubscribeRequest) -> BoxFuture<'static, Result<Subscribe, Error>> + Send + Sync>;
+type TokenHandler = Arc<dyn Fn(String) -> Result<SystemTime, Error> + Send + Sync>;
 type Handler = Arc<dyn Fn(Channel, Inbound) -> BoxFuture<'static, Reply> + Send + Sync>;
 
 /// What the routes share.
@@ -44,6 +47,9 @@ struct Routes {
     sse: Change<SseOptions>,
     ws: Change<WsOptions>,
     handler: Option<Handler>,
+    on_subscribe: Option<SubscribeHandler>,
+    on_token: Option<TokenHandler>,
+    expires: Option<Duration>,
 }
 
 impl Setup {
@@ -55,6 +61,9 @@ impl Setup {
             sse: Arc::new(|_| {}),
             ws: Arc::new(|_| {}),
             handler: None,
+            on_subscribe: None,
+            on_token: None,
+            expires: None,
         };
         Self {
             under,
@@ -106,6 +115,32 @@ impl Setup {
         self.routes.handler = Some(Arc::new(move |channel, message| {
             handler(channel, message).map(Into::into).boxed()
         }));
+        self
+    }
+
+    /// Lets WebSocket clients join channels, as the closure says.
+    pub fn on_subscribe<F, Fut>(mut self, handler: F) -> Self
+    where
+        F: Fn(Hub, SubscribeRequest) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Subscribe, Error>> + Send + 'static,
+    {
+        self.routes.on_subscribe = Some(Arc::new(move |hub, request| handler(hub, request).boxed()));
+        self
+    }
+
+    /// Lets WebSocket clients join every channel.
+    pub fn joinable(self) -> Self {
+        self.on_subscribe(|hub, request| async move { Ok(hub.channel(&request.channel)?.subscribe()) })
+    }
+
+    /// Lets every session expire after so long, but for WebSocket clients whose token the closure takes.
+    pub fn expiring(
+        mut self,
+        after: Duration,
+        on_token: impl Fn(String) -> Result<SystemTime, Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.routes.expires = Some(after);
+        self.routes.on_token = Some(Arc::new(on_token));
         self
     }
 
@@ -175,6 +210,9 @@ async fn sse(
     if let Some(who) = &asked.who {
         sse = sse.identity(Identity::new(who.as_str()));
     }
+    if let Some(after) = routes.expires {
+        sse = sse.expires_at(SystemTime::now() + after);
+    }
     let subscribe = asked.subscribe(&hub, &routes)?;
     let sse = sse.options(|options| {
         routes.tell(&mut options.session);
@@ -186,6 +224,19 @@ async fn sse(
 async fn ws(State((hub, routes)): Shared, Query(asked): Query<Asked>, mut ws: Ws) -> Result<Response, Error> {
     if let Some(who) = &asked.who {
         ws = ws.identity(Identity::new(who.as_str()));
+    }
+    if let Some(handler) = routes.on_subscribe.clone() {
+        let hub = hub.clone();
+        ws = ws.on_subscribe(move |request| handler(hub.clone(), request));
+    }
+    if let Some(handler) = routes.on_token.clone() {
+        ws = ws.on_token(move |token| future::ready(handler(token)));
+    }
+    if let Some(after) = routes.expires {
+        ws = ws.expires_at(SystemTime::now() + after);
+    }
+    if asked.channels.is_empty() {
+        return Ok(ws.listen(&hub));
     }
     let subscribe = asked.subscribe(&hub, &routes)?;
     if let Some(handler) = &routes.handler {

@@ -19,6 +19,8 @@ pub enum Told {
         interval: u64,
         /// Milliseconds until it should come back.
         retry: u64,
+        /// Milliseconds until it expires, if it does.
+        expires: Option<u64>,
     },
     /// A sign of life.
     Heartbeat {
@@ -26,6 +28,8 @@ pub enum Told {
         id: Option<String>,
         /// Milliseconds to the next one.
         interval: u64,
+        /// Milliseconds until the session expires, if it does.
+        expires: Option<u64>,
     },
     /// A message.
     Message {
@@ -67,6 +71,11 @@ pub enum Told {
         /// Which one.
         channel: String,
     },
+    /// A channel is followed no longer.
+    Unsubscribed {
+        /// Which one.
+        channel: String,
+    },
     /// An answer to an inbound message.
     Reply {
         /// To which.
@@ -82,6 +91,8 @@ pub enum Told {
         code: String,
         /// For people.
         message: String,
+        /// Milliseconds to wait before another try.
+        retry: Option<u64>,
     },
     /// The session ends.
     Closing {
@@ -183,11 +194,13 @@ impl Told {
             let id = object_fields
                 .remove("id")
                 .map(|id| read::<String>(&id.to_string()));
-            let retry = object_fields
-                .remove("retry")
-                .map(|retry| read(&retry.to_string()));
             let name = read::<String>(&control.to_string());
-            assert_eq!(retry.is_some(), name == "welcome", "{text}");
+            let retry = (name == "welcome").then(|| {
+                let retry = object_fields
+                    .remove("retry")
+                    .expect("a welcome says when to come back");
+                read(&retry.to_string())
+            });
             return Self::from_control(&name, id, &object.to_string(), retry);
         }
         let sent: Sent = read(text);
@@ -228,15 +241,23 @@ impl Told {
 
     fn from_control(name: &str, id: Option<String>, notice: &str, retry: Option<u64>) -> Self {
         match (name, retry) {
-            ("heartbeat" | "welcome", Some(retry)) => Self::Opening {
-                id,
-                interval: read::<HeartbeatNotice>(notice).interval,
-                retry,
-            },
-            ("heartbeat", None) => Self::Heartbeat {
-                id,
-                interval: read::<HeartbeatNotice>(notice).interval,
-            },
+            ("heartbeat" | "welcome", Some(retry)) => {
+                let HeartbeatNotice { interval, expires } = read(notice);
+                Self::Opening {
+                    id,
+                    interval,
+                    retry,
+                    expires,
+                }
+            }
+            ("heartbeat", None) => {
+                let HeartbeatNotice { interval, expires } = read(notice);
+                Self::Heartbeat {
+                    id,
+                    interval,
+                    expires,
+                }
+            }
             ("gap", _) => {
                 let GapNotice {
                     channel,
@@ -260,6 +281,9 @@ impl Told {
                 id,
                 channel: read::<FinishedNotice>(notice).channel,
             },
+            ("unsubscribed", _) => Self::Unsubscribed {
+                channel: read::<FinishedNotice>(notice).channel,
+            },
             ("reply", _) => {
                 let ReplyNotice { reference, data } = read(notice);
                 Self::Reply { reference, data }
@@ -269,11 +293,13 @@ impl Told {
                     reference,
                     code,
                     message,
+                    retry,
                 } = read(notice);
                 Self::Error {
                     reference,
                     code,
                     message,
+                    retry,
                 }
             }
             ("closing", _) => {
@@ -319,6 +345,7 @@ fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValu
 #[serde(deny_unknown_fields)]
 struct HeartbeatNotice {
     interval: u64,
+    expires: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -358,6 +385,7 @@ struct ErrorNotice {
     reference: Option<Value>,
     code: String,
     message: String,
+    retry: Option<u64>,
 }
 
 #[derive(Deserialize)]

@@ -30,10 +30,16 @@ async fn the_opening_says_where_it_follows_when_life_is_shown_and_when_to_come_b
     let mut retries = Vec::new();
     for _ in 0..40 {
         let client = server.dial("room").open().await;
-        let Told::Opening { id, interval, retry } = client.opening().clone() else {
+        let Told::Opening {
+            id,
+            interval,
+            retry,
+            expires,
+        } = client.opening().clone()
+        else {
             unreachable!()
         };
-        assert_eq!((id.unwrap(), interval), (last.to_string(), 77_000));
+        assert_eq!((id.unwrap(), interval, expires), (last.to_string(), 77_000, None));
         assert!((1_000..=3_000).contains(&retry), "{retry}");
         retries.push(retry);
     }

@@ -141,6 +141,7 @@ async fn the_handler_answers_the_same_on_both_transports(under: Under) {
                     reference,
                     code: sent,
                     message: text,
+                    ..
                 },
             ) => {
                 assert_eq!((reference, sent, text), (Some(json!(1)), code, message));

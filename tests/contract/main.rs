@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod abuse;
+mod ending_by_order;
 mod finish;
 mod gaps;
 mod heartbeat;
@@ -13,12 +15,14 @@ mod order;
 mod origin;
 mod own;
 mod payload;
+mod raw;
 mod resume;
 mod shutdown;
 mod sse;
 mod sse_plain;
 mod sse_post;
 mod sse_stream;
+mod subscribe;
 mod takeover;
 mod volatile;
 mod ws_closing;

@@ -4,14 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use axum::http::StatusCode;
 use dualcast::{
-    CloseReason, Error, GapReason, Inbound, LagRule, LimitReached, MaxLag, Message, NameError, OriginPolicy,
-    Payload, PublishError, Reconnect, Reply, SUBPROTOCOL, SubscribeError, Transport,
+    CloseReason, Error, GapReason, Identity, Inbound, LagRule, LimitReached, MaxLag, Message, NameError,
+    OriginPolicy, Payload, PublishError, Reconnect, Reply, SUBPROTOCOL, SubscribeError, Transport,
 };
-use dualcast_tests::{EventStream, Frame, HttpServer, Server, Setup, Under, run};
+use dualcast_tests::{EventStream, Frame, HttpServer, Server, Setup, Told, Under, run};
 use serde_json::{Value, json};
 
 type Names = BTreeSet<String>;
@@ -114,9 +113,11 @@ async fn talkative() -> Server {
         .on_message(|_, message: Inbound| async move {
             match message.event.as_str() {
                 "fine" => Ok(Reply::json(&1)),
-                _ => Err(Error::new(StatusCode::BAD_REQUEST, "no", "no")),
+                _ => Err(Error::too_fast(Duration::from_secs(1))),
             }
-        });
+        })
+        .joinable()
+        .expiring(Duration::from_secs(3_600), |_| Ok(SystemTime::now()));
     setup.start().await
 }
 
@@ -178,11 +179,14 @@ async fn said_by_ws() -> Notices {
     let start = fill(&server, "room").await;
     let mut notices = Notices::default();
     for cursor in [&*start, "garbage"] {
-        let target = format!("room&last-event-id={cursor}");
+        let target = format!("room&who=anna&last-event-id={cursor}");
         let mut frames = server.frames(&target).await;
-        for event in ["fine", "not fine"] {
-            let message = json!({ "event": event, "ref": 1 }).to_string();
-            frames.send(&Frame::text(&message)).await.unwrap();
+        for message in [
+            json!({ "event": "fine", "ref": 1 }),
+            json!({ "event": "not fine", "ref": 1 }),
+            json!({ "control": "subscribe", "channel": "other" }),
+        ] {
+            frames.send(&Frame::text(&message.to_string())).await.unwrap();
         }
         let (mut beats, mut is_finishing) = (0, false);
         loop {
@@ -199,6 +203,14 @@ async fn said_by_ws() -> Notices {
             if cursor == "garbage" && beats > 1 && !is_finishing {
                 is_finishing = true;
                 server.channel("room").finish().await.unwrap();
+                let anna = Identity::new("anna");
+                server.hub.unsubscribe(&anna, server.channel("other").name());
+            }
+            if ["finished", "unsubscribed"]
+                .iter()
+                .all(|name| notices.0.contains_key(*name))
+            {
+                server.hub.shutdown();
             }
             if cursor != "garbage" && beats > 1 {
                 break;
@@ -324,12 +336,34 @@ fn codes_of_values() -> Names {
     for error in [
         NameError::Empty.into(),
         json.into(),
+        Error::unknown_event("e"),
+        Error::too_fast(Duration::ZERO),
         number,
         Inbound::parse("x").unwrap_err(),
     ] {
         codes.insert(error.code().into());
     }
     codes
+}
+
+/// Taken back while the handler thought it over.
+async fn code_of_a_right_that_was_taken_back() -> String {
+    let setup = Setup::new(under()).on_subscribe(|hub, request| async move {
+        hub.unsubscribe(&Identity::new("anna"), &request.channel);
+        // As long as a database takes: the order is there before this is over.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Ok(hub.channel(&request.channel)?.subscribe())
+    });
+    let server = setup.start().await;
+    let dial = server.dial_by(Transport::WebSocket, "room").query("who=anna");
+    let mut client = dial.open().await;
+    client
+        .send(&json!({ "control": "subscribe", "channel": "other" }))
+        .await;
+    match client.next().await {
+        Told::Error { code, .. } => code,
+        told => panic!("expected a refusal, not {told:?}"),
+    }
 }
 
 #[test]
@@ -355,12 +389,24 @@ fn error_codes_are_those_of_the_code() {
                     .await,
             ];
             code.extend(posts.map(|answer| answer.json()["code"].as_str().unwrap().to_owned()));
-            let server = Setup::new(under()).start().await;
-            let mut client = server.dial_by(Transport::WebSocket, "room").open().await;
-            client.send(&json!({ "event": "e" })).await;
-            if let dualcast_tests::Told::Error { code: no_inbound, .. } = client.next().await {
-                code.insert(no_inbound);
+            let deaf = Setup::new(under()).start().await;
+            let joinable = Setup::new(under()).joinable().start().await;
+            let subscribe = json!({ "control": "subscribe", "channel": "room" });
+            for (server, message) in [
+                (&deaf, json!({ "event": "e" })),
+                (&deaf, json!({ "control": "dance" })),
+                (&deaf, json!({ "control": "token", "token": "t" })),
+                (&deaf, subscribe.clone()),
+                (&joinable, subscribe),
+                (&joinable, json!({ "control": "unsubscribe", "channel": "other" })),
+            ] {
+                let mut client = server.dial_by(Transport::WebSocket, "room").open().await;
+                client.send(&message).await;
+                if let Told::Error { code: said, .. } = client.next().await {
+                    code.insert(said);
+                }
             }
+            code.insert(code_of_a_right_that_was_taken_back().await);
             let written = rows("error `code`")
                 .into_iter()
                 .map(|cells| quoted(&cells[0]).remove(0));

@@ -26,6 +26,14 @@ pub enum CloseReason {
     Protocol,
     /// Text that is not UTF-8.
     NotUtf8,
+    /// The client sent too many messages in a row that made no sense.
+    BadMessages,
+    /// The session's time is over, and nothing renewed it.
+    Expired,
+    /// The application ended the user's sessions.
+    Disconnected,
+    /// The application took back the right to follow a channel.
+    Revoked,
     /// Something failed on the server.
     Internal,
 }
@@ -49,7 +57,7 @@ struct Row {
 
 impl CloseReason {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::Finished,
         Self::Left,
         Self::Shutdown,
@@ -60,6 +68,10 @@ impl CloseReason {
         Self::TooLarge,
         Self::Protocol,
         Self::NotUtf8,
+        Self::BadMessages,
+        Self::Expired,
+        Self::Disconnected,
+        Self::Revoked,
         Self::Internal,
     ];
 
@@ -115,6 +127,25 @@ impl CloseReason {
             ),
             Self::Protocol => (1002, "protocol", "the client broke the protocol", No),
             Self::NotUtf8 => (1007, "not-utf8", "a text message is not UTF-8", No),
+            Self::BadMessages => (
+                1008,
+                "bad-messages",
+                "too many messages in a row made no sense",
+                No,
+            ),
+            Self::Expired => (
+                4004,
+                "expired",
+                "the session expired, come back with a new token",
+                Yes,
+            ),
+            Self::Disconnected => (4005, "disconnected", "the application ended the session", No),
+            Self::Revoked => (
+                4006,
+                "revoked",
+                "a channel may no longer be followed, ask again",
+                Yes,
+            ),
             Self::Internal => (1011, "internal", "something failed on the server", Yes),
         };
         Row {

@@ -109,6 +109,31 @@ impl Hub {
         self.0.sessions.shut();
     }
 
+    /// Ends a user's sessions, with [`CloseReason::Disconnected`]: their clients are told to stay away. Answers how many were told.
+    ///
+    /// Change first what your routes look at. A plain `EventSource` comes back by itself and is to be refused there; and a
+    /// request that a route let in a moment ago is no session yet.
+    pub fn disconnect(&self, identity: &Identity) -> usize {
+        let sessions = self.0.sessions.of(identity);
+        for session in &sessions {
+            session.close(CloseReason::Disconnected);
+        }
+        sessions.len()
+    }
+
+    /// Takes back a user's right to follow a channel. Answers how many sessions were told.
+    ///
+    /// Where the client subscribed to it on a live connection, it is told and hears the others as before. Where the channel is
+    /// one of those that the route subscribed to, the session ends with [`CloseReason::Revoked`], and the client comes back
+    /// to a route that decides anew. So change first what your routes and handlers look at.
+    pub fn unsubscribe(&self, identity: &Identity, channel: &ChannelName) -> usize {
+        let sessions = self.0.sessions.of(identity);
+        for session in &sessions {
+            session.leave(channel);
+        }
+        sessions.len()
+    }
+
     /// How many client connections are open.
     #[must_use]
     pub fn session_count(&self) -> usize {

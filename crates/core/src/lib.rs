@@ -62,7 +62,7 @@ pub use message::{
 pub use name::{ChannelName, IntoChannelName, MAX_CHANNEL_NAME_BYTES, NameError};
 pub use position::{Epoch, Position, PositionError};
 pub use record::{RECORD_OVERHEAD_BYTES, Record, Volatile};
-pub use session::{Session, SessionHandle, SessionId, SessionInfo, Transport};
+pub use session::{Order, Session, SessionHandle, SessionId, SessionInfo, Transport};
 pub use subscribe::Subscribe;
 pub use subscription::Subscription;
 pub use wire::{Entry, Form, Wire};

@@ -10,6 +10,7 @@ use crate::close::CloseReason;
 use crate::hooks::{Event, Notices};
 use crate::logs::Logs;
 use crate::message::Identity;
+use crate::name::ChannelName;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, DashMap, Mutex, Ordering};
 
 /// A client wire.
@@ -53,21 +54,48 @@ pub struct SessionInfo {
     pub identity: Option<Identity>,
 }
 
-/// A handle by which a session can be told to close.
+/// What a session is told to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// To close.
+    Close(CloseReason),
+    /// To follow this channel no longer.
+    Leave(ChannelName),
+}
+
+/// A handle by which a session can be told to close, or to follow a channel no longer.
 #[derive(Debug, Clone)]
 pub struct SessionHandle(Arc<Control>);
 
 #[derive(Debug)]
 struct Control {
     info: Arc<SessionInfo>,
-    close: Mutex<Option<CloseReason>>,
+    orders: Mutex<Orders>,
     waker: AtomicWaker,
+}
+
+/// What a session was told and has not done yet.
+#[derive(Debug, Default)]
+struct Orders {
+    close: Option<CloseReason>,
+    leave: Vec<ChannelName>,
 }
 
 impl SessionHandle {
     /// Tells the session to close. The first reason stands.
     pub fn close(&self, reason: CloseReason) {
-        self.0.close.lock().get_or_insert(reason);
+        self.0.orders.lock().close.get_or_insert(reason);
+        self.0.waker.wake();
+    }
+
+    /// Tells the session to follow a channel no longer.
+    pub fn leave(&self, channel: &ChannelName) {
+        {
+            let leave = &mut self.0.orders.lock().leave;
+            if !leave.contains(channel) {
+                leave.push(channel.clone());
+            }
+        }
         self.0.waker.wake();
     }
 
@@ -102,8 +130,19 @@ impl Session {
     /// Ready once somebody told it to close; wakes the task when that happens later.
     pub fn poll_close(&self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         self.control.waker.register(cx.waker());
-        match *self.control.close.lock() {
+        match self.control.orders.lock().close {
             Some(reason) => Poll::Ready(reason),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Ready with what it was told, each order once but for that to close; wakes the task when that happens later.
+    pub fn poll_order(&self, cx: &mut Context<'_>) -> Poll<Order> {
+        if let Poll::Ready(reason) = self.poll_close(cx) {
+            return Poll::Ready(Order::Close(reason));
+        }
+        match self.control.orders.lock().leave.pop() {
+            Some(channel) => Poll::Ready(Order::Leave(channel)),
             None => Poll::Pending,
         }
     }
@@ -162,7 +201,7 @@ impl Sessions {
         });
         let control = Arc::new(Control {
             info: Arc::clone(&info),
-            close: Mutex::new(None),
+            orders: Mutex::default(),
             waker: AtomicWaker::new(),
         });
         self.open.insert(id, Arc::clone(&control));
@@ -183,10 +222,20 @@ impl Sessions {
     /// Tells every session to close, and those still to come.
     pub(crate) fn shut(&self) {
         self.is_shut.store(true, Ordering::SeqCst);
-        let open: Vec<_> = self.open.iter().map(|control| Arc::clone(&control)).collect();
-        for control in open {
-            SessionHandle(control).close(CloseReason::Shutdown);
+        for session in self.handles(|_| true) {
+            session.close(CloseReason::Shutdown);
         }
+    }
+
+    /// The open sessions of one user.
+    pub(crate) fn of(&self, identity: &Identity) -> Vec<SessionHandle> {
+        self.handles(|info| info.identity.as_ref() == Some(identity))
+    }
+
+    /// Collected first: whoever is told something may be woken, and that happens with no guard held.
+    fn handles(&self, is_meant: impl Fn(&SessionInfo) -> bool) -> Vec<SessionHandle> {
+        let open = self.open.iter().filter(|control| is_meant(&control.info));
+        open.map(|control| SessionHandle(Arc::clone(&control))).collect()
     }
 
     fn remove(&self, info: &Arc<SessionInfo>, reason: CloseReason) {

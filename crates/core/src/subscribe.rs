@@ -93,7 +93,7 @@ impl Subscribe {
         &self.hub
     }
 
-    /// Its channels, sorted by their names.
+    /// Its channels, each once, in the order of their names.
     #[must_use]
     pub fn channels(&self) -> &[ChannelName] {
         &self.channels

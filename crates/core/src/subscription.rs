@@ -111,6 +111,12 @@ impl Subscription {
         self.is_multi
     }
 
+    /// Whether this channel is one of its own.
+    #[must_use]
+    pub fn follows(&self, channel: &ChannelName) -> bool {
+        self.followed.iter().any(|followed| followed.name() == channel)
+    }
+
     /// Whether there is nothing left to read and nothing can follow.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {

@@ -31,10 +31,13 @@ pub use dualcast_core::{
     SystemClock, Transport, Volatile,
 };
 pub use dualcast_http::{
-    Error, Inbound, InboundHandler, OriginError, OriginPolicy, OriginRefused, Reply, Serve, ServerOptions,
-    SessionOptions, maintain, serve,
+    Error, Inbound, InboundHandler, OriginError, OriginPolicy, OriginRefused, Rate, RateLimit, Reply, Serve,
+    ServerOptions, SessionOptions, maintain, serve,
 };
 #[cfg(feature = "sse")]
 pub use dualcast_sse::{CHANNEL_HEADER, HeartbeatAs, Sse, SseOptions};
 #[cfg(feature = "ws")]
-pub use dualcast_ws::{SUBPROTOCOL, Ws, WsOptions};
+pub use dualcast_ws::{
+    Disconnected, RawMessage, RawSender, RawSocket, SUBPROTOCOL, SubscribeRequest, Ws, WsOptions,
+    subprotocol_token,
+};

@@ -1,9 +1,6 @@
 //! Admitting a client: its session is counted, its cursor is taken up, its subscription opened.
 
-use std::panic::AssertUnwindSafe;
-
-use dualcast_core::{CloseReason, Hub, Identity, Message, Session, Subscribe, SubscribeError, Transport};
-use futures::{Stream, StreamExt};
+use dualcast_core::{CloseReason, Hub, Identity, Session, Subscribe, SubscribeError, Transport};
 
 use crate::error::Error;
 use crate::feed::Source;
@@ -59,38 +56,26 @@ pub fn admit(
     })
 }
 
-/// Opens a session for a stream of no channel, or lets the client in to be told why not. A stream that panics ends this session
-/// with [`CloseReason::Internal`], and no other.
-pub fn admit_stream(
-    transport: Transport,
-    hub: &Hub,
-    messages: impl Stream<Item = Message> + Send + 'static,
-    identity: Option<Identity>,
-) -> Admitted {
-    maintain(hub);
-    match hub.open_session(transport, identity) {
-        Ok(session) => Admitted {
-            session: Some(session),
-            source: Source::Stream(unpanicked(messages).boxed()),
-            is_over: false,
-        },
-        Err(reason) => Admitted::refused(reason),
-    }
-}
-
-/// Nothing that a stream leaves behind in the middle of a panic is seen by anybody: it is dropped.
-fn unpanicked(
-    messages: impl Stream<Item = Message> + Send,
-) -> impl Stream<Item = Result<Message, CloseReason>> + Send {
-    AssertUnwindSafe(messages).catch_unwind().map(|message| {
-        message.map_err(|_| {
-            tracing::error!("a stream of messages panicked: its session ends");
-            CloseReason::Internal
-        })
-    })
-}
-
 impl Admitted {
+    /// Opens a session that follows no channel by itself, but has another source.
+    #[must_use]
+    pub fn without_channel(
+        hub: &Hub,
+        transport: Transport,
+        identity: Option<Identity>,
+        source: Source,
+    ) -> Self {
+        maintain(hub);
+        match hub.open_session(transport, identity) {
+            Ok(session) => Self {
+                session: Some(session),
+                source,
+                is_over: false,
+            },
+            Err(reason) => Self::refused(reason),
+        }
+    }
+
     fn refused(reason: CloseReason) -> Self {
         Self {
             session: None,

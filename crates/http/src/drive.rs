@@ -26,11 +26,11 @@ pub trait Peer: Unpin + Send {
     /// The way out.
     fn line(&mut self) -> &mut Line<Self::Io>;
 
-    /// Hears what the client says until it pauses. Ready when that ends the session.
-    fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason>;
+    /// Hears what the client says until it pauses, and does to the feed what it asks for. Ready when that ends the session.
+    fn poll_hear(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<CloseReason>;
 
     /// Parts in good order, after the closing was sent: says the last word and waits for the client's.
-    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+    fn poll_part(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<()>;
 }
 
 /// A session under way.
@@ -71,7 +71,7 @@ impl<P: Peer> Drive<P> {
             let drained = self.peer.line().poll_drain(cx);
             // Between the drain and the stage, where the line is free: an answer finds room however busy the channels are.
             // And also when the line is blocked: pings and goodbyes don't wait for that.
-            match self.peer.poll_hear(cx) {
+            match self.peer.poll_hear(cx, &mut self.feed) {
                 Poll::Ready(CloseReason::Left) => return self.end(CloseReason::Left),
                 Poll::Ready(reason) => return self.begin_closing(reason, cx),
                 Poll::Pending => {}
@@ -125,7 +125,7 @@ impl<P: Peer> Drive<P> {
             }
             self.phase = Phase::Parting;
         }
-        self.peer.poll_part(cx)
+        self.peer.poll_part(cx, &mut self.feed)
     }
 }
 

@@ -1,10 +1,11 @@
 //! What a handler can fail with: one error for both transports and for the companion POST, with one code.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use dualcast_core::{NameError, PublishError, SubscribeError};
+use dualcast_core::{ChannelName, NameError, PublishError, SubscribeError};
 
 use crate::inbound::Reply;
 use crate::origin::OriginRefused;
@@ -19,6 +20,7 @@ pub struct Error {
     status: StatusCode,
     code: Cow<'static, str>,
     message: Cow<'static, str>,
+    retry_after: Option<Duration>,
 }
 
 impl Error {
@@ -33,7 +35,56 @@ impl Error {
             status,
             code: code.into(),
             message: message.into(),
+            retry_after: None,
         }
+    }
+
+    /// What a handler answers to an event that it doesn't know.
+    #[must_use]
+    pub fn unknown_event(event: &str) -> Self {
+        let message = format!("there is no event {event:?} here");
+        Self::new(StatusCode::BAD_REQUEST, "unknown-event", message)
+    }
+
+    /// The client sends more than it may: what it sent was not handled, and it should wait so long before it sends that again.
+    #[must_use]
+    pub fn too_fast(retry_after: Duration) -> Self {
+        let message = "more than may be sent: wait, and send it again";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-fast", message).retry_after(retry_after)
+    }
+
+    /// Says how long to wait before the same is worth another try: `Retry-After` on a POST, `retry` on a WebSocket.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// Something failed on the server. What it was is for the log, not for the client.
+    #[must_use]
+    pub fn internal() -> Self {
+        let message = "something failed on the server";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    pub(crate) fn already_subscribed(channel: &ChannelName) -> Self {
+        let message = format!("this connection follows `{channel}` already");
+        Self::new(StatusCode::CONFLICT, "already-subscribed", message)
+    }
+
+    pub(crate) fn not_subscribed(channel: &ChannelName) -> Self {
+        let message = format!("this connection has not subscribed to `{channel}` by itself");
+        Self::new(StatusCode::CONFLICT, "not-subscribed", message)
+    }
+
+    pub(crate) fn revoked(channel: &ChannelName) -> Self {
+        let message = format!("`{channel}` may no longer be followed");
+        Self::new(StatusCode::FORBIDDEN, "revoked", message)
+    }
+
+    pub(crate) fn limit(name: &str, max: usize) -> Self {
+        let message = format!("a limit is reached: `{name}` is {max}");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
     }
 
     /// The code.
@@ -46,6 +97,12 @@ impl Error {
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// How long to wait before the same is worth another try, where that is known.
+    #[must_use]
+    pub fn get_retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// The HTTP status.
@@ -94,11 +151,7 @@ impl From<serde_json::Error> for Error {
     /// A value of the application that JSON can't hold. What a client sent is refused by [`Inbound::json`](crate::Inbound::json).
     fn from(error: serde_json::Error) -> Self {
         tracing::error!(%error, "a value could not be written as JSON");
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "something failed on the server",
-        )
+        Self::internal()
     }
 }
 
@@ -106,4 +159,12 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         Reply::from(self).into_response()
     }
+}
+
+/// Whole seconds, as `Retry-After` has them (RFC 9110 section 10.2.3): rounded up, so that nobody comes too early.
+pub(crate) fn put_retry_after(response: &mut Response, wait: Duration) {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
 }

@@ -5,16 +5,24 @@
 //! its cursor.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use dualcast_core::{CloseReason, Message, Position, Session, Subscription, Wire};
+use dualcast_core::{
+    ChannelName, CloseReason, Message, Order, Position, Session, Subscribe, Subscription, Wire,
+};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
+use tokio::sync::mpsc;
 use tokio::time::{self, Instant, Sleep};
 
+use crate::error::Error;
+use crate::expiry::Expiry;
+use crate::joined::Joined;
 use crate::options::{MAX_WAIT, SessionOptions};
 
 /// A wire that can also open a stream, keep it alive and close it.
@@ -35,6 +43,14 @@ pub trait Dialect: Wire {
     fn ends_at_gap(&self) -> bool {
         false
     }
+
+    /// That the client follows a channel no longer, though it did not ask for that. Only where it can subscribe.
+    fn write_unsubscribed(&self, channel: &ChannelName, out: &mut Vec<u8>) {
+        let _ = (channel, out);
+    }
+
+    /// The same wire for channels that are told apart: each message names its own.
+    fn naming_channels(&self) -> &'static dyn Dialect;
 }
 
 /// What a client is told at the beginning.
@@ -55,6 +71,8 @@ pub struct Heartbeat {
     pub id: Option<Position>,
     /// After how long the next one comes at the latest.
     pub interval: Duration,
+    /// After how long the session ends unless it is renewed. None where it doesn't expire.
+    pub expires: Option<Duration>,
 }
 
 /// Where a session's messages come from.
@@ -63,8 +81,35 @@ pub enum Source {
     Subscription(Box<Subscription>),
     /// A stream of the application's own, for one client. It may fail, with a reason.
     Stream(BoxStream<'static, Result<Message, CloseReason>>),
+    /// Nothing but what the client joins.
+    Nothing,
+    /// What the application writes itself, framed already.
+    Pieces(mpsc::Receiver<Piece>),
     /// Nowhere: the client is sent away.
     Refused(CloseReason),
+}
+
+impl Source {
+    /// A stream of the application's own. If it panics, that ends its session with [`CloseReason::Internal`], and no other.
+    pub fn stream(messages: impl Stream<Item = Message> + Send + 'static) -> Self {
+        // Nobody sees what a stream leaves behind in the middle of a panic: it is dropped.
+        let messages = AssertUnwindSafe(messages).catch_unwind().map(|message| {
+            message.map_err(|_| {
+                tracing::error!("a stream of messages panicked: its session ends");
+                CloseReason::Internal
+            })
+        });
+        Self::Stream(messages.boxed())
+    }
+}
+
+/// What an application writes that speaks a protocol of its own.
+#[derive(Debug)]
+pub enum Piece {
+    /// A whole message.
+    Message(Bytes),
+    /// Its last word: a goodbye of its own, behind which nothing follows.
+    Goodbye(Bytes),
 }
 
 /// Everything that a session has to say.
@@ -73,8 +118,11 @@ pub struct Feed {
     /// None where the client is refused because there are too many.
     session: Option<Session>,
     source: Source,
+    joined: Joined,
+    is_joinable: bool,
     options: SessionOptions,
     padding_bytes: usize,
+    expiry: Expiry,
     is_open: bool,
     /// Whether it has told a gap that it has to end at.
     is_torn: bool,
@@ -102,8 +150,11 @@ impl Feed {
             dialect,
             session,
             source,
+            joined: Joined::default(),
+            is_joinable: false,
             options,
             padding_bytes: 0,
+            expiry: Expiry::default(),
             is_open: false,
             is_torn: false,
             ended: None,
@@ -117,6 +168,22 @@ impl Feed {
     #[must_use]
     pub fn until(mut self, shutdown: Option<BoxFuture<'static, ()>>) -> Self {
         self.shutdown = shutdown;
+        self
+    }
+
+    /// Goes on when its own channels are finished: the client may still join others.
+    #[must_use]
+    pub fn joinable(mut self, is_joinable: bool) -> Self {
+        self.is_joinable = is_joinable;
+        self
+    }
+
+    /// Ends it at a time, unless that is [moved](Feed::renew).
+    #[must_use]
+    pub fn expiring(mut self, at: Option<SystemTime>) -> Self {
+        if let Some(at) = at {
+            self.expiry.set(at);
+        }
         self
     }
 
@@ -173,29 +240,82 @@ impl Feed {
             self.open(out);
             return Poll::Ready(Ok(()));
         }
-        if let Poll::Ready(reason) = self.poll_told(cx) {
-            return Poll::Ready(Err(self.close(reason, out)));
-        }
-        if self.is_torn {
-            return Poll::Ready(Err(self.close(CloseReason::Slow, out)));
-        }
-        match self.poll_source(cx, out) {
+        let staged = match self.poll_told(cx, out) {
+            Poll::Ready(told) => Poll::Ready(told),
+            Poll::Pending if self.is_torn => Poll::Ready(Err(CloseReason::Slow)),
+            Poll::Pending => self.poll_sources(cx, out),
+        };
+        match staged {
             Poll::Ready(Err(reason)) => Poll::Ready(Err(self.close(reason, out))),
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
             Poll::Pending => self.poll_heartbeat(cx, out).map(Ok),
         }
     }
 
-    /// Ready when the session has to end although its client takes nothing: it was told to, or it is overdue by its lag
-    /// rule. Asked while something is staged, when [`Feed::poll_stage`] isn't.
+    /// Ready when the session has to end although its client takes nothing: it was told to, it expired, or it is overdue
+    /// by its lag rule. Asked while something is staged, when [`Feed::poll_stage`] isn't.
     pub fn poll_interrupt(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        if let Poll::Ready(reason) = self.poll_told(cx) {
+        if let Poll::Ready(reason) = self.poll_ordered_to_close(cx) {
             return Poll::Ready(reason);
         }
-        match &mut self.source {
-            Source::Subscription(subscription) => subscription.poll_overdue(cx).map(|()| CloseReason::Slow),
-            _ => Poll::Pending,
+        if let Source::Subscription(subscription) = &mut self.source
+            && subscription.poll_overdue(cx).is_ready()
+        {
+            return Poll::Ready(CloseReason::Slow);
         }
+        self.joined.poll_overdue(cx).map(|()| CloseReason::Slow)
+    }
+
+    /// Stages what the application wrote before it was done: its client has said goodbye and is to get that still.
+    pub fn stage_last_pieces(&mut self, out: &mut VecDeque<Bytes>) {
+        if let Source::Pieces(pieces) = &mut self.source {
+            while let Ok(Piece::Message(bytes)) = pieces.try_recv() {
+                out.push_back(bytes);
+            }
+        }
+    }
+
+    /// The client asks to follow one more channel, and waits for an answer.
+    ///
+    /// # Errors
+    ///
+    /// Where it follows that channel already, or so many others that it may not follow another.
+    pub fn begin_join(&mut self, channel: &ChannelName, max_subscriptions: usize) -> Result<(), Error> {
+        if self.follows(channel) {
+            return Err(Error::already_subscribed(channel));
+        }
+        if self.joined.len() >= max_subscriptions {
+            return Err(Error::limit("max_subscriptions", max_subscriptions));
+        }
+        self.joined.begin(channel.clone());
+        Ok(())
+    }
+
+    /// The client may follow it, from here on. Answers the position from which it does.
+    ///
+    /// # Errors
+    ///
+    /// Where the right to it was taken back since [`Feed::begin_join`], or at a limit of the hub.
+    pub fn join(&mut self, channel: &ChannelName, subscribe: Subscribe) -> Result<Position, Error> {
+        self.joined.join(channel, subscribe)
+    }
+
+    /// The client follows a channel no longer that it joined.
+    ///
+    /// # Errors
+    ///
+    /// Where it had not joined it.
+    pub fn leave(&mut self, channel: &ChannelName) -> Result<(), Error> {
+        if self.joined.leave(channel) {
+            Ok(())
+        } else {
+            Err(Error::not_subscribed(channel))
+        }
+    }
+
+    /// Moves the time at which it ends. Answers after how long that is.
+    pub fn renew(&mut self, at: SystemTime) -> Duration {
+        self.expiry.set(at)
     }
 
     /// Stages the closing, and will say nothing after it. Answers the reason that stands: the first.
@@ -218,16 +338,91 @@ impl Feed {
         }
     }
 
-    /// Ready once somebody told it to end.
-    fn poll_told(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+    /// Does what it was told. Ready when that is to be said, or ends the session.
+    fn poll_told(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut VecDeque<Bytes>,
+    ) -> Poll<Result<(), CloseReason>> {
+        while let Some(session) = &self.session
+            && let Poll::Ready(order) = session.poll_order(cx)
+        {
+            match order {
+                Order::Close(reason) => return Poll::Ready(Err(reason)),
+                Order::Leave(channel) if self.joined.leave(&channel) => {
+                    self.stage(out, |dialect, out| dialect.write_unsubscribed(&channel, out));
+                    return Poll::Ready(Ok(()));
+                }
+                Order::Leave(channel) if self.follows(&channel) => {
+                    return Poll::Ready(Err(CloseReason::Revoked));
+                }
+                Order::Leave(_) => {}
+            }
+        }
+        self.poll_ordered_to_close(cx).map(Err)
+    }
+
+    fn poll_ordered_to_close(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         if let Some(session) = &self.session
             && let Poll::Ready(reason) = session.poll_close(cx)
         {
             return Poll::Ready(reason);
         }
+        if self.expiry.poll(cx).is_ready() {
+            return Poll::Ready(CloseReason::Expired);
+        }
         match &mut self.shutdown {
             Some(shutdown) => shutdown.as_mut().poll(cx).map(|()| CloseReason::Shutdown),
             None => Poll::Pending,
+        }
+    }
+
+    fn follows(&self, channel: &ChannelName) -> bool {
+        let is_own =
+            matches!(&self.source, Source::Subscription(subscription) if subscription.follows(channel));
+        is_own || self.joined.follows(channel)
+    }
+
+    /// What the first has that has something.
+    fn poll_sources(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut VecDeque<Bytes>,
+    ) -> Poll<Result<(), CloseReason>> {
+        if self.joined.is_empty() {
+            return self.poll_source(cx, out);
+        }
+        for number in self.joined.turns() {
+            let polled = match number {
+                0 => self.poll_source(cx, out),
+                _ => self.poll_joined(number, cx, out),
+            };
+            if polled.is_ready() {
+                self.joined.took_turn(number);
+                return polled;
+            }
+        }
+        Poll::Pending
+    }
+
+    fn poll_joined(
+        &mut self,
+        number: usize,
+        cx: &mut Context<'_>,
+        out: &mut VecDeque<Bytes>,
+    ) -> Poll<Result<(), CloseReason>> {
+        let (dialect, limit) = (self.dialect.naming_channels(), self.options.max_batch_bytes);
+        let Some(subscription) = self.joined.get(number) else {
+            return Poll::Pending;
+        };
+        match subscription.poll_batch(cx, dialect, limit, out) {
+            Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(CloseReason::Finished)) => {
+                self.joined.remove(number);
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(reason)) => Poll::Ready(Err(reason)),
+            Poll::Pending => Poll::Pending,
         }
     }
 
@@ -239,15 +434,27 @@ impl Feed {
         match &mut self.source {
             Source::Subscription(subscription) => {
                 let limit = self.options.max_batch_bytes;
-                subscription
-                    .poll_batch(cx, self.dialect, limit, out)
-                    .map_ok(|batch| {
-                        if batch.has_id {
+                match ready!(subscription.poll_batch(cx, self.dialect, limit, out)) {
+                    Ok(batch) => {
+                        // It says nothing of the channels that were joined.
+                        if batch.has_id && self.joined.is_empty() {
                             self.heartbeat_at = Instant::now() + self.options.heartbeat;
                         }
                         self.is_torn = batch.has_gap && self.dialect.ends_at_gap();
-                    })
+                        Poll::Ready(Ok(()))
+                    }
+                    Err(CloseReason::Finished) if self.is_joinable => {
+                        self.source = Source::Nothing;
+                        Poll::Pending
+                    }
+                    Err(reason) => Poll::Ready(Err(reason)),
+                }
             }
+            Source::Nothing => Poll::Pending,
+            Source::Pieces(pieces) => match pieces.poll_recv(cx) {
+                Poll::Ready(Some(piece)) => self.stage_pieces(piece, out),
+                Poll::Ready(None) | Poll::Pending => Poll::Pending,
+            },
             Source::Stream(stream) => match stream.as_mut().poll_next(cx) {
                 Poll::Ready(Some(Err(reason))) => Poll::Ready(Err(reason)),
                 Poll::Ready(Some(Ok(message))) => {
@@ -262,7 +469,30 @@ impl Feed {
         }
     }
 
-    /// Asked only when the source had nothing: so its cursor is at the head.
+    /// One piece, and what else is there in the room of a batch.
+    fn stage_pieces(&mut self, first: Piece, out: &mut VecDeque<Bytes>) -> Poll<Result<(), CloseReason>> {
+        let (mut next, mut room) = (Some(first), self.options.max_batch_bytes);
+        while let Some(piece) = next {
+            match piece {
+                Piece::Message(bytes) => {
+                    room = room.saturating_sub(bytes.len());
+                    out.push_back(bytes);
+                }
+                Piece::Goodbye(bytes) => {
+                    out.push_back(bytes);
+                    self.end(CloseReason::Finished);
+                    return Poll::Ready(Err(CloseReason::Finished));
+                }
+            }
+            next = match &mut self.source {
+                Source::Pieces(pieces) if room > 0 => pieces.try_recv().ok(),
+                _ => None,
+            };
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Asked only when no source had anything: so each cursor is where the head was when that one was asked.
     fn poll_heartbeat(&mut self, cx: &mut Context<'_>, out: &mut VecDeque<Bytes>) -> Poll<()> {
         while self.timer.as_mut().poll(cx).is_ready() {
             let is_due = self.heartbeat_at <= Instant::now();
@@ -279,20 +509,30 @@ impl Feed {
         Poll::Pending
     }
 
+    /// Up to the least of the cursors nothing is left to tell, of no channel.
     fn heartbeat(&self) -> Heartbeat {
-        let id = match &self.source {
+        let own = match &self.source {
             Source::Subscription(subscription) => Some(subscription.cursor()),
             _ => None,
+        };
+        let id = match (own, self.joined.least_cursor()) {
+            (Some(own), Some(joined)) => Some(if joined < own { joined } else { own }),
+            (own, joined) => own.or(joined),
         };
         Heartbeat {
             id,
             interval: self.options.heartbeat,
+            expires: self.expiry.remaining(),
         }
     }
 
     fn stage(&self, out: &mut VecDeque<Bytes>, write: impl FnOnce(&'static dyn Dialect, &mut Vec<u8>)) {
-        let mut bytes = vec![0; self.dialect.headroom()];
+        let headroom = self.dialect.headroom();
+        let mut bytes = vec![0; headroom];
         write(self.dialect, &mut bytes);
-        out.push_back(self.dialect.seal(bytes));
+        // A protocol of the application's own has no opening and no sign of life.
+        if bytes.len() > headroom {
+            out.push_back(self.dialect.seal(bytes));
+        }
     }
 }

@@ -14,7 +14,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::error::Error;
+use crate::error::{Error, put_retry_after};
+use crate::notice::millis;
 use crate::origin::OriginPolicy;
 
 /// The largest inbound message unless configured otherwise, in bytes: 64 KiB.
@@ -208,10 +209,10 @@ impl Reply {
         )
     }
 
-    /// Whether it is an error.
+    /// The error, if it is one.
     #[must_use]
-    pub fn is_error(&self) -> bool {
-        self.0.is_err()
+    pub fn error(&self) -> Option<&Error> {
+        self.0.as_ref().err()
     }
 
     /// As it stands on the wire.
@@ -226,6 +227,7 @@ impl Reply {
                 reference,
                 code: error.code(),
                 message: error.message(),
+                retry: error.get_retry_after().map(millis),
             },
         };
         serde_json::to_string(&frame).unwrap_or_default()
@@ -246,6 +248,8 @@ enum Frame<'a> {
         reference: Option<&'a RawValue>,
         code: &'a str,
         message: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry: Option<u64>,
     },
 }
 
@@ -278,7 +282,11 @@ impl IntoResponse for Reply {
     fn into_response(self) -> Response {
         let status = self.0.as_ref().map_or_else(Error::status, |_| StatusCode::OK);
         let content_type = [(header::CONTENT_TYPE, "application/json")];
-        (status, content_type, self.to_json(None)).into_response()
+        let mut response = (status, content_type, self.to_json(None)).into_response();
+        if let Err(Some(wait)) = self.0.as_ref().map_err(Error::get_retry_after) {
+            put_retry_after(&mut response, wait);
+        }
+        response
     }
 }
 

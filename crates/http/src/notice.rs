@@ -5,18 +5,21 @@ use std::time::Duration;
 use dualcast_core::{ChannelName, CloseReason, Reconnect};
 use serde::Serialize;
 
-/// With each sign of life: the next one comes within so many milliseconds.
+use crate::feed::Heartbeat;
+
+/// With each sign of life: the next one comes within so many milliseconds, and the session expires after so many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct HeartbeatNotice {
     interval: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<u64>,
 }
 
-impl HeartbeatNotice {
-    /// The next sign of life comes within this.
-    #[must_use]
-    pub fn new(interval: Duration) -> Self {
+impl From<&Heartbeat> for HeartbeatNotice {
+    fn from(heartbeat: &Heartbeat) -> Self {
         Self {
-            interval: millis(interval),
+            interval: millis(heartbeat.interval),
+            expires: heartbeat.expires.map(millis),
         }
     }
 }
@@ -24,6 +27,13 @@ impl HeartbeatNotice {
 /// A channel has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FinishedNotice<'a> {
+    /// Which one.
+    pub channel: &'a ChannelName,
+}
+
+/// A channel is followed no longer, though the client did not ask for that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnsubscribedNotice<'a> {
     /// Which one.
     pub channel: &'a ChannelName,
 }

@@ -1,5 +1,7 @@
 //! The extractor: from a request to an event stream.
 
+use std::time::SystemTime;
+
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::FromRequestParts;
@@ -8,8 +10,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use dualcast_core::{ChannelName, Hub, Identity, Message, Session, Subscribe, Transport};
 use dualcast_http::{
-    Admitted, Drive, Error, Feed, FeedBody, OriginPolicy, Slot, Taken, Takeover, admit, admit_stream,
-    last_event_id,
+    Admitted, Drive, Error, Feed, FeedBody, OriginPolicy, Slot, Source, Taken, Takeover, admit, last_event_id,
 };
 use futures::Stream;
 
@@ -40,6 +41,7 @@ pub struct Sse {
     cursor: Option<String>,
     method: Method,
     identity: Option<Identity>,
+    expires_at: Option<SystemTime>,
     options: SseOptions,
 }
 
@@ -53,6 +55,12 @@ impl Sse {
     /// Says whose session it is.
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
+        self
+    }
+
+    /// Ends the session at this time: the client is told to come back with a new token.
+    pub fn expires_at(mut self, at: SystemTime) -> Self {
+        self.expires_at = Some(at);
         self
     }
 
@@ -75,7 +83,7 @@ impl Sse {
         let names = self.options.names_channels.then(|| names(subscribe.channels()));
         let mut response = match admit(Transport::Sse, subscribe, self.cursor.as_deref(), self.identity) {
             Ok(Admitted { is_over: true, .. }) => StatusCode::NO_CONTENT.into_response(),
-            Ok(admitted) => respond(admitted, self.options, is_multi),
+            Ok(admitted) => respond(admitted, self.options, self.expires_at, is_multi),
             Err(error) => return error.into_response(),
         };
         if let Some(names) = names {
@@ -107,8 +115,9 @@ impl Sse {
         if let Some(answer) = answer_without_stream(&self.method) {
             return answer;
         }
-        let admitted = admit_stream(Transport::Sse, hub, messages, self.identity);
-        respond(admitted, self.options, false)
+        let source = Source::stream(messages);
+        let admitted = Admitted::without_channel(hub, Transport::Sse, self.identity, source);
+        respond(admitted, self.options, self.expires_at, false)
     }
 }
 
@@ -125,6 +134,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Sse {
             cursor: last_event_id(parts),
             method: parts.method.clone(),
             identity: None,
+            expires_at: None,
             options: SseOptions::default(),
         })
     }
@@ -147,12 +157,18 @@ fn names(channels: &[ChannelName]) -> HeaderValue {
     HeaderValue::from_str(&names.join(",")).unwrap_or(HeaderValue::from_static(""))
 }
 
-fn respond(admitted: Admitted, options: SseOptions, is_multi: bool) -> Response {
+fn respond(
+    admitted: Admitted,
+    options: SseOptions,
+    expires_at: Option<SystemTime>,
+    is_multi: bool,
+) -> Response {
     let Admitted { session, source, .. } = admitted;
     let handle = session.as_ref().map(Session::handle);
     let way = SseWire::way(is_multi, &options);
-    let feed =
-        Feed::new(SseWire::in_body(way), session, source, options.session).padded(options.padding_bytes);
+    let feed = Feed::new(SseWire::in_body(way), session, source, options.session)
+        .padded(options.padding_bytes)
+        .expiring(expires_at);
     let feed = Slot::new(feed);
     let takeover = Takeover::new(handle, feed.clone(), STARTS[way]);
     let mut response = head();

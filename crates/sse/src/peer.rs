@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use dualcast_core::CloseReason;
-use dualcast_http::{Line, MAX_ROUNDS, Peer};
+use dualcast_http::{Feed, Line, MAX_ROUNDS, Peer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -49,11 +49,11 @@ impl Peer for SsePeer {
         &mut self.line
     }
 
-    fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+    fn poll_hear(&mut self, cx: &mut Context<'_>, _feed: &mut Feed) -> Poll<CloseReason> {
         self.poll_left(cx).map(|()| CloseReason::Left)
     }
 
-    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_part(&mut self, cx: &mut Context<'_>, _feed: &mut Feed) -> Poll<()> {
         if !self.has_ended {
             self.has_ended = true;
             self.line.staged.push_back(Bytes::from_static(LAST_CHUNK));

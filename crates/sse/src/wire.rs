@@ -27,7 +27,7 @@ pub(crate) struct SseWire {
     is_chunked: bool,
 }
 
-/// How it says what no application published.
+/// How it says what no application published. In the order of [`SseWire::all`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Own {
     Events,
@@ -63,14 +63,14 @@ impl SseWire {
     /// Which of the ways it is: for [`SseWire::in_body`] and [`SseWire::chunked`].
     pub(crate) fn way(is_multi: bool, options: &SseOptions) -> usize {
         let own = match options {
-            SseOptions { is_plain: true, .. } => 2,
+            SseOptions { is_plain: true, .. } => Own::Plain,
             SseOptions {
                 heartbeat_as: HeartbeatAs::Comment,
                 ..
-            } => 1,
-            _ => 0,
+            } => Own::HeartbeatComments,
+            _ => Own::Events,
         };
-        own * 2 + usize::from(is_multi)
+        own as usize * 2 + usize::from(is_multi)
     }
 
     pub(crate) fn in_body(way: usize) -> &'static Self {
@@ -178,7 +178,7 @@ impl Dialect for SseWire {
             // Not an `id:` alone: Firefox, WebKit and others forget the id of a block without data.
             Some(id) if self.own == Own::Events => {
                 field::id(out, id);
-                field::notice(out, "heartbeat", &HeartbeatNotice::new(heartbeat.interval));
+                field::notice(out, "heartbeat", &HeartbeatNotice::from(heartbeat));
             }
             _ => field::comment(out, "heartbeat"),
         }
@@ -194,6 +194,11 @@ impl Dialect for SseWire {
 
     fn write_message(&self, message: &Message, out: &mut Vec<u8>) {
         self.message(None, message, out);
+    }
+
+    fn naming_channels(&self) -> &'static dyn Dialect {
+        let all = if self.is_chunked { &CHUNKED } else { &IN_BODY };
+        &all[self.own as usize * 2 + 1]
     }
 
     fn ends_at_gap(&self) -> bool {
@@ -281,6 +286,7 @@ mod tests {
         let heartbeat = Heartbeat {
             id: Some(id),
             interval: std::time::Duration::from_secs(15),
+            expires: None,
         };
         SseWire::in_body(0).write_heartbeat(&heartbeat, &mut out);
         let expected = format!("id: {id}\nevent: dualcast:heartbeat\ndata: {{\"interval\":15000}}\n\n");

@@ -1,23 +1,30 @@
 //! The extractor: from a request to a WebSocket.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Extension;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use dualcast_core::{Identity, Session, Subscribe, Transport};
+use dualcast_core::{Hub, Identity, Session, Subscribe, Transport};
 use dualcast_http::{
-    Drive, Feed, HandsOver, InboundHandler, Line, OriginPolicy, Slot, Taken, Takeover, admit, last_event_id,
+    Admitted, Dialect, Drive, Error, Feed, HandsOver, InboundHandler, Line, OriginPolicy, Slot, Source,
+    Taken, Takeover, admit, last_event_id,
 };
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::handshake::{self, NoUpgrade};
+use crate::control::{self, SubscribeRequest};
+use crate::handshake::{self, NoUpgrade, SUBPROTOCOL};
+use crate::inbox::{Handlers, Inbox};
 use crate::options::WsOptions;
 use crate::peer::WsPeer;
+use crate::raw::{self, RawSocket, RawWire};
+use crate::receiver::Receiver;
 use crate::wire::WsWire;
 
 /// Answers a request with a WebSocket.
@@ -45,11 +52,14 @@ use crate::wire::WsWire;
 #[must_use]
 pub struct Ws {
     response: Response,
+    offered: Vec<String>,
+    protocol: Option<String>,
     cursor: Option<String>,
     /// How the socket comes: by takeover, or by an upgrade that hyper will grant.
     on_upgrade: Option<OnUpgrade>,
     identity: Option<Identity>,
-    handler: Option<Arc<dyn InboundHandler>>,
+    expires_at: Option<SystemTime>,
+    handlers: Handlers,
     options: WsOptions,
 }
 
@@ -60,15 +70,85 @@ impl Ws {
         self
     }
 
+    /// Speaks one of these subprotocols: the first of them that the client offers. Without this it is [`SUBPROTOCOL`] where that
+    /// is offered, and none for [`Ws::raw`].
+    pub fn protocols<'a>(mut self, accepted: impl IntoIterator<Item = &'a str>) -> Self {
+        let chosen = accepted
+            .into_iter()
+            .find(|accepted| self.offered.iter().any(|offered| offered == accepted));
+        self.protocol = chosen.map(ToOwned::to_owned);
+        self
+    }
+
+    /// The subprotocol that was chosen. A browser that offered some goes away when none is.
+    #[must_use]
+    pub fn protocol(&self) -> Option<&str> {
+        self.protocol.as_deref()
+    }
+
     /// Says whose session it is.
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
         self
     }
 
+    /// Ends the session at this time, unless the client hands in [another token](Self::on_token) before.
+    pub fn expires_at(mut self, at: SystemTime) -> Self {
+        self.expires_at = Some(at);
+        self
+    }
+
     /// Handles the client's messages: in order, one at a time, each with a reply. Without this they are answered with an error.
     pub fn on_message(mut self, handler: impl InboundHandler) -> Self {
-        self.handler = Some(Arc::new(handler));
+        self.handlers.message = Some(Arc::new(handler));
+        self
+    }
+
+    /// Lets the client follow other channels on the live connection, as the handler says: with what is to be subscribed to, which
+    /// has to be the channel that the client named, or with an error that it is told. Each has a cursor of its own.
+    ///
+    /// ```
+    /// # use axum::{extract::State, http::StatusCode, response::Response};
+    /// # use dualcast_core::Hub;
+    /// # use dualcast_http::Error;
+    /// # use dualcast_ws::{SubscribeRequest, Ws};
+    /// async fn socket(State(hub): State<Hub>, ws: Ws) -> Response {
+    ///     let channels = hub.clone();
+    ///     ws.on_subscribe(move |request: SubscribeRequest| {
+    ///         let hub = channels.clone();
+    ///         async move {
+    ///             if !request.channel.as_str().starts_with("public.") {
+    ///                 return Err(Error::new(StatusCode::FORBIDDEN, "forbidden", "not for you"));
+    ///             }
+    ///             Ok(hub.channel(&request.channel)?)
+    ///         }
+    ///     })
+    ///     .listen(&hub)
+    /// }
+    /// ```
+    ///
+    /// Such a session doesn't end with its channels: its client may still ask for others. It takes
+    /// [`max_subscriptions`](WsOptions::max_subscriptions) at the most. [`Hub::unsubscribe`] takes the right back.
+    pub fn on_subscribe<F, Fut, S, E>(mut self, handler: F) -> Self
+    where
+        F: Fn(SubscribeRequest) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<S, E>> + Send + 'static,
+        S: Into<Subscribe>,
+        E: Into<Error>,
+    {
+        self.handlers.subscribe = Some(control::subscribe_handler(handler));
+        self
+    }
+
+    /// Lets the client hand in a new token on the live connection. The handler checks that it is good, and the same user's, and
+    /// answers until when the session may live from now on; or with an error that the client is told.
+    pub fn on_token<F, Fut, E>(mut self, handler: F) -> Self
+    where
+        F: Fn(String) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<SystemTime, E>> + Send + 'static,
+        E: Into<Error>,
+    {
+        self.handlers.token = Some(control::token_handler(handler));
         self
     }
 
@@ -79,21 +159,82 @@ impl Ws {
     }
 
     /// Streams a channel, or what `hub.subscribe(…)` describes. A cursor in the request goes before where that would begin.
-    pub fn subscribe(self, to: impl Into<Subscribe>) -> Response {
+    pub fn subscribe(mut self, to: impl Into<Subscribe>) -> Response {
+        let subscribe = to.into();
+        let is_multi = subscribe.is_multi();
+        let (cursor, identity) = (self.cursor.take(), self.identity.take());
+        match admit(Transport::WebSocket, subscribe, cursor.as_deref(), identity) {
+            Ok(admitted) => self.stream(admitted, is_multi),
+            Err(error) => error.into_response(),
+        }
+    }
+
+    /// Streams nothing by itself: the client [subscribes](Self::on_subscribe) to what it wants to hear.
+    pub fn listen(mut self, hub: &Hub) -> Response {
+        let identity = self.identity.take();
+        let admitted = Admitted::without_channel(hub, Transport::WebSocket, identity, Source::Nothing);
+        self.stream(admitted, true)
+    }
+
+    /// Hands the socket to a handler that speaks a protocol of the application's own: STOMP, graphql-ws, Yjs. It is counted among
+    /// the hub's sessions, and has their bounds, pings, deadlines and shutdown.
+    ///
+    /// ```
+    /// # use axum::{extract::State, response::Response};
+    /// # use dualcast_core::Hub;
+    /// # use dualcast_ws::{RawSocket, Ws};
+    /// async fn echo(State(hub): State<Hub>, ws: Ws) -> Response {
+    ///     ws.protocols(["echo"]).raw(&hub, |mut socket: RawSocket| async move {
+    ///         while let Some(message) = socket.recv().await {
+    ///             if socket.send(message).await.is_err() {
+    ///                 break;
+    ///             }
+    ///         }
+    ///     })
+    /// }
+    /// ```
+    pub fn raw<F, Fut>(mut self, hub: &Hub, handler: F) -> Response
+    where
+        F: FnOnce(RawSocket) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let (source, mut receiver) = raw::open(handler, self.options.session.close_timeout);
+        let identity = self.identity.take();
+        let admitted = Admitted::without_channel(hub, Transport::WebSocket, identity, source);
+        if admitted.session.is_none() {
+            receiver.forget();
+        }
+        self.respond(admitted, &RawWire, receiver)
+    }
+
+    fn stream(mut self, admitted: Admitted, is_multi: bool) -> Response {
+        if self.protocol.is_none() {
+            self = self.protocols([SUBPROTOCOL]);
+        }
+        let receiver = Inbox::new(std::mem::take(&mut self.handlers), &self.options);
+        self.respond(admitted, WsWire::get(is_multi), receiver)
+    }
+
+    fn respond<R: Receiver + 'static>(
+        self,
+        admitted: Admitted,
+        dialect: &'static dyn Dialect,
+        receiver: R,
+    ) -> Response {
         let Self {
             mut response,
-            cursor,
+            protocol,
             on_upgrade,
-            identity,
-            handler,
+            expires_at,
             options,
+            ..
         } = self;
-        let subscribe = to.into();
-        let dialect = WsWire::get(subscribe.is_multi());
-        let admitted = match admit(Transport::WebSocket, subscribe, cursor.as_deref(), identity) {
-            Ok(admitted) => admitted,
-            Err(error) => return error.into_response(),
-        };
+        // It is one of those that were offered, in a header.
+        if let Some(Ok(protocol)) = protocol.map(HeaderValue::try_from) {
+            response
+                .headers_mut()
+                .insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+        }
         let session = admitted.session.as_ref().map(Session::handle);
         let feed = Feed::new(
             dialect,
@@ -102,8 +243,8 @@ impl Ws {
             options.session.clone(),
         );
         let waiting = Waiting {
-            feed,
-            handler,
+            feed: feed.joinable(receiver.takes_subscriptions()).expiring(expires_at),
+            receiver,
             options,
         };
         let Some(on_upgrade) = on_upgrade else {
@@ -124,35 +265,37 @@ impl Ws {
 }
 
 /// A session that waits for its socket.
-struct Waiting {
+struct Waiting<R> {
     feed: Feed,
-    handler: Option<Arc<dyn InboundHandler>>,
+    receiver: R,
     options: WsOptions,
 }
 
-fn start(waiting: Waiting, taken: Taken) -> impl Future<Output = ()> {
+fn start<R: Receiver>(waiting: Waiting<R>, taken: Taken) -> impl Future<Output = ()> {
     run(waiting, taken.line, taken.read_ahead)
 }
 
 /// What opens a session is boxed, and gone once it runs: a connection that idles for hours keeps its loop alone.
-fn run<IO>(waiting: Waiting, line: Line<IO>, read_ahead: Bytes) -> impl Future<Output = ()>
+fn run<IO, R>(waiting: Waiting<R>, line: Line<IO>, read_ahead: Bytes) -> impl Future<Output = ()>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send,
+    R: Receiver,
 {
     let open = Box::pin(open(waiting, line, read_ahead));
     async { open.await.await }
 }
 
-async fn open<IO>(waiting: Waiting, line: Line<IO>, read_ahead: Bytes) -> Drive<WsPeer<IO>>
+async fn open<IO, R>(waiting: Waiting<R>, line: Line<IO>, read_ahead: Bytes) -> Drive<WsPeer<IO, R>>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send,
+    R: Receiver,
 {
     let Waiting {
         feed,
-        handler,
+        receiver,
         options,
     } = waiting;
-    let peer = WsPeer::new(line, read_ahead, handler, &options).await;
+    let peer = WsPeer::new(line, read_ahead, receiver, &options).await;
     Drive::new(feed, peer)
 }
 
@@ -178,10 +321,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Ws {
         };
         Ok(Self {
             response,
+            offered: handshake::offered(&parts.headers),
+            protocol: None,
             cursor: last_event_id(parts),
             on_upgrade,
             identity: None,
-            handler: None,
+            expires_at: None,
+            handlers: Handlers::default(),
             options: WsOptions::default(),
         })
     }

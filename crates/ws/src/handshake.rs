@@ -10,6 +10,9 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 /// The subprotocol that says: the messages are Dualcast's. Chosen where the client offers it.
 pub const SUBPROTOCOL: &str = "dualcast.v1";
 
+/// What stands before a token among the subprotocols.
+const TOKEN_PREFIX: &str = "dualcast.token.";
+
 /// Why there was no upgrade.
 #[derive(Debug)]
 pub struct NoUpgrade(Error);
@@ -89,14 +92,31 @@ pub(crate) fn accept(parts: &Parts) -> Result<Response, NoUpgrade> {
     answer.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     answer.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     answer.insert(header::SEC_WEBSOCKET_ACCEPT, accepted);
-    // In its own letter case: a browser refuses an answer that it did not offer.
-    if tokens(headers, &header::SEC_WEBSOCKET_PROTOCOL).any(|offered| offered == SUBPROTOCOL) {
-        answer.insert(
-            header::SEC_WEBSOCKET_PROTOCOL,
-            HeaderValue::from_static(SUBPROTOCOL),
-        );
-    }
     Ok(response)
+}
+
+/// The subprotocols that a client offers (RFC 6455 section 11.3.4), in its own letter case: a browser refuses an answer that it
+/// did not offer.
+pub(crate) fn offered(headers: &HeaderMap) -> Vec<String> {
+    tokens(headers, &header::SEC_WEBSOCKET_PROTOCOL)
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+/// The token that a client hands over among its subprotocols, since a browser can't set a header on a WebSocket: behind
+/// `dualcast.token.`, beside the protocol that it wants to speak.
+///
+/// ```js
+/// new WebSocket(url, ["dualcast.v1", "dualcast.token." + token])
+/// ```
+///
+/// It is never echoed. A token has to be written in the characters of a subprotocol's name, as a JWT and anything in
+/// base64url is.
+#[must_use]
+pub fn subprotocol_token(headers: &HeaderMap) -> Option<&str> {
+    tokens(headers, &header::SEC_WEBSOCKET_PROTOCOL)
+        .find_map(|offered| offered.strip_prefix(TOKEN_PREFIX))
+        .filter(|token| !token.is_empty())
 }
 
 /// Whether a comma-separated header has a token, in any letter case.
@@ -144,12 +164,32 @@ mod tests {
         assert!(!response.headers().contains_key("sec-websocket-protocol"));
     }
 
+    fn headers(values: &[&'static str]) -> HeaderMap {
+        let name = header::SEC_WEBSOCKET_PROTOCOL;
+        let values = values
+            .iter()
+            .map(|value| (name.clone(), HeaderValue::from_static(value)));
+        values.collect()
+    }
+
     #[test]
-    fn our_subprotocol_is_chosen_where_it_is_offered() {
-        let response = answer(("sec-websocket-protocol", "other, dualcast.v1")).unwrap();
-        assert_eq!(response.headers()["sec-websocket-protocol"], SUBPROTOCOL);
-        let response = answer(("sec-websocket-protocol", "other")).unwrap();
-        assert!(!response.headers().contains_key("sec-websocket-protocol"));
+    fn subprotocols_are_read_from_one_header_or_several() {
+        assert_eq!(
+            offered(&headers(&["a, dualcast.v1", "B"])),
+            ["a", "dualcast.v1", "B"]
+        );
+        assert!(offered(&HeaderMap::new()).is_empty());
+    }
+
+    #[test]
+    fn a_token_is_found_among_the_subprotocols() {
+        let found = |value: &'static str| subprotocol_token(&headers(&[value])).map(ToOwned::to_owned);
+        assert_eq!(
+            found("dualcast.v1, dualcast.token.a.b-c_d").as_deref(),
+            Some("a.b-c_d")
+        );
+        assert_eq!(found("dualcast.v1"), None);
+        assert_eq!(found("dualcast.token."), None);
     }
 
     #[test]

@@ -1,103 +1,216 @@
 //! The inbox: a client's messages, handled one at a time and in order.
 //!
 //! While one is handled the next may be read ahead, and no more: a slow handler pushes back on the socket, not into memory.
+//! What a message came to takes effect when its answer finds room on the line: so the answer to a subscription stands before
+//! the channel's first message, and behind the answer to its end none follows.
 
-use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::SystemTime;
 
 use axum::http::StatusCode;
 use bytes::Bytes;
-use dualcast_http::{Error, Inbound, InboundHandler, Reply};
-use futures::future::BoxFuture;
+use dualcast_core::{ChannelName, CloseReason, Subscribe};
+use dualcast_http::{Error, Feed, Inbound, InboundHandler, Reply, millis};
+use futures::FutureExt;
+use futures::future::{self, BoxFuture};
+use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::runtime::Handle;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use crate::control::{Asked, Control, SubscribeHandler, SubscribeRequest, TokenHandler};
 use crate::frame::{self, Opcode};
+use crate::options::WsOptions;
+use crate::receiver::{Letter, Receiver};
 
-/// A message from the client, as it came.
-pub(crate) enum Letter {
-    Text(Utf8Bytes),
-    Binary(Bytes),
+/// What an application does with what its client sends.
+#[derive(Clone, Default)]
+pub(crate) struct Handlers {
+    pub(crate) message: Option<Arc<dyn InboundHandler>>,
+    pub(crate) subscribe: Option<SubscribeHandler>,
+    pub(crate) token: Option<TokenHandler>,
 }
 
 /// What a client sent and still waits for.
 pub(crate) struct Inbox {
-    handler: Option<Arc<dyn InboundHandler>>,
+    handlers: Handlers,
+    max_subscriptions: usize,
+    max_bad_messages: u32,
+    bad_in_a_row: u32,
     next: Option<Letter>,
-    handling: Option<BoxFuture<'static, Reply>>,
+    handling: Option<BoxFuture<'static, Result<Outcome, CloseReason>>>,
     /// The `ref` of the message that is handled.
     reference: Option<Box<RawValue>>,
-    /// Its connection is gone already.
-    is_orphaned: bool,
+    done: Option<Outcome>,
+}
+
+/// What a message came to.
+enum Outcome {
+    Reply(Reply),
+    Subscribe(ChannelName, Subscribe),
+    Unsubscribe(ChannelName),
+    Renew(SystemTime),
 }
 
 impl Inbox {
-    pub(crate) fn new(handler: Option<Arc<dyn InboundHandler>>) -> Self {
+    pub(crate) fn new(handlers: Handlers, options: &WsOptions) -> Self {
         Self {
-            handler,
+            handlers,
+            max_subscriptions: options.max_subscriptions,
+            max_bad_messages: options.max_bad_messages,
+            bad_in_a_row: 0,
             next: None,
             handling: None,
             reference: None,
-            is_orphaned: false,
+            done: None,
         }
     }
 
-    /// Whether one more may be read.
-    pub(crate) fn has_room(&self) -> bool {
+    fn open(
+        &mut self,
+        letter: &Letter,
+        feed: &mut Feed,
+    ) -> Result<BoxFuture<'static, Result<Outcome, CloseReason>>, Error> {
+        let text = match letter {
+            Letter::Text(text) => text,
+            Letter::Binary(frame) => {
+                let (message, reference) = Inbound::parse_binary(frame)?;
+                self.reference = reference;
+                return self.handle(message);
+            }
+        };
+        let refused = match Inbound::parse(text) {
+            Ok((message, reference)) => {
+                self.reference = reference;
+                return self.handle(message);
+            }
+            Err(refused) => refused,
+        };
+        let Some(asked) = Asked::parse(text) else {
+            return Err(refused);
+        };
+        self.reference = asked.reference.map(ToOwned::to_owned);
+        match asked.control()?.ok_or(refused)? {
+            Control::Subscribe(request) => self.subscribe(request, feed),
+            Control::Unsubscribe(channel) => Ok(done(Outcome::Unsubscribe(channel))),
+            Control::Token(token) => {
+                let renew = self
+                    .handlers
+                    .token
+                    .clone()
+                    .ok_or_else(|| none("no-token", "token"))?;
+                Ok(guarded(async move {
+                    renew(token)
+                        .await
+                        .map_or_else(|error| Outcome::Reply(error.into()), Outcome::Renew)
+                }))
+            }
+        }
+    }
+
+    fn handle(&self, message: Inbound) -> Result<BoxFuture<'static, Result<Outcome, CloseReason>>, Error> {
+        let handler = self
+            .handlers
+            .message
+            .clone()
+            .ok_or_else(|| none("no-inbound", "messages"))?;
+        Ok(guarded(
+            async move { Outcome::Reply(handler.handle(message).await) },
+        ))
+    }
+
+    fn subscribe(
+        &self,
+        request: SubscribeRequest,
+        feed: &mut Feed,
+    ) -> Result<BoxFuture<'static, Result<Outcome, CloseReason>>, Error> {
+        let handler = self.handlers.subscribe.clone();
+        let handler = handler.ok_or_else(|| none("no-subscribe", "subscriptions"))?;
+        let channel = request.channel.clone();
+        feed.begin_join(&channel, self.max_subscriptions)?;
+        Ok(guarded(async move {
+            let cursor = request.cursor.clone();
+            match handler(request).await {
+                Ok(subscribe) if subscribe.channels() != [channel.clone()] => {
+                    tracing::error!(%channel, "a subscription was let in to another channel than it was asked for");
+                    Outcome::Reply(Error::internal().into())
+                }
+                Ok(subscribe) => {
+                    let subscribe = match cursor {
+                        Some(cursor) => subscribe.cursor(&cursor),
+                        None => subscribe,
+                    };
+                    Outcome::Subscribe(channel, subscribe)
+                }
+                Err(error) => Outcome::Reply(error.into()),
+            }
+        }))
+    }
+}
+
+impl Receiver for Inbox {
+    const SPEAKS_LAST: bool = false;
+
+    fn takes_subscriptions(&self) -> bool {
+        self.handlers.subscribe.is_some()
+    }
+
+    fn has_room(&self) -> bool {
         self.next.is_none()
     }
 
-    pub(crate) fn put(&mut self, letter: Letter) {
+    fn put(&mut self, letter: Letter) {
         self.next = Some(letter);
     }
 
-    /// Handles what is there. Ready with a frame that answers a message; pending when nothing is left, or a handler is busy.
-    pub(crate) fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
-        loop {
+    fn poll_done(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<Result<(), CloseReason>> {
+        while self.done.is_none() {
             if let Some(handling) = &mut self.handling {
-                let reply = ready!(handling.as_mut().poll(cx));
+                let outcome = ready!(handling.as_mut().poll(cx));
                 self.handling = None;
-                let reference = self.reference.take();
-                // Without a `ref` nobody waits for a word; but an error is said in any case.
-                if reference.is_some() || reply.is_error() {
-                    return Poll::Ready(reply_frame(&reply, reference.as_deref()));
+                self.done = Some(outcome?);
+            } else if self.bad_in_a_row > self.max_bad_messages {
+                return Poll::Ready(Err(CloseReason::BadMessages));
+            } else if let Some(letter) = self.next.take() {
+                match self.open(&letter, feed) {
+                    Ok(handling) => self.handling = Some(handling),
+                    Err(refused) => self.done = Some(Outcome::Reply(refused.into())),
                 }
-            }
-            let Some(letter) = self.next.take() else {
+            } else {
                 return Poll::Pending;
-            };
-            if let Err(refused) = self.open(&letter) {
-                let reference = self.reference.take();
-                return Poll::Ready(reply_frame(&Reply::from(refused), reference.as_deref()));
             }
         }
+        Poll::Ready(Ok(()))
     }
 
-    /// Handles what is left, for nobody's ears. Ready when nothing is.
-    pub(crate) fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            match self.poll_reply(cx) {
-                Poll::Ready(_) => {}
-                Poll::Pending if self.next.is_none() && self.handling.is_none() => return Poll::Ready(()),
-                Poll::Pending => return Poll::Pending,
+    fn take_answer(&mut self, feed: &mut Feed) -> Option<Bytes> {
+        let reply = match self.done.take()? {
+            Outcome::Reply(reply) => reply,
+            Outcome::Subscribe(channel, subscribe) => feed
+                .join(&channel, subscribe)
+                .map(|id| json!({ "id": id }))
+                .map(reply)
+                .into(),
+            Outcome::Unsubscribe(channel) => feed.leave(&channel).into(),
+            Outcome::Renew(at) => reply(json!({ "expires": millis(feed.renew(at)) })),
+        };
+        let is_bad = reply.error().is_some_and(is_bad_message);
+        self.bad_in_a_row = if is_bad { self.bad_in_a_row + 1 } else { 0 };
+        let reference = self.reference.take();
+        // Without a `ref` nobody waits for a word; but an error is said in any case.
+        let is_said = reference.is_some() || reply.error().is_some();
+        is_said.then(|| reply_frame(&reply, reference.as_deref()))
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<()> {
+        while self.next.is_some() || self.handling.is_some() || self.done.is_some() {
+            if ready!(self.poll_done(cx, feed)).is_err() {
+                break;
             }
+            self.take_answer(feed);
         }
-    }
-
-    fn open(&mut self, letter: &Letter) -> Result<(), Error> {
-        let (message, reference) = match letter {
-            Letter::Text(text) => Inbound::parse(text)?,
-            Letter::Binary(frame) => Inbound::parse_binary(frame)?,
-        };
-        self.reference = reference;
-        let Some(handler) = &self.handler else {
-            let message = "this connection takes no messages";
-            return Err(Error::new(StatusCode::METHOD_NOT_ALLOWED, "no-inbound", message));
-        };
-        self.handling = Some(handler.handle(message));
-        Ok(())
+        Poll::Ready(())
     }
 }
 
@@ -105,22 +218,64 @@ impl Inbox {
 /// others with something that they are never told of. And what was read before the end was sent before it.
 impl Drop for Inbox {
     fn drop(&mut self) {
-        let handling = self.handling.take();
-        // Twice means that the runtime ends, too: it would drop a third one as it drops this.
-        if self.is_orphaned || handling.is_none() && self.next.is_none() {
+        let (handling, letter) = (self.handling.take(), self.next.take());
+        if handling.is_none() && letter.is_none() {
             return;
         }
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let mut rest = Self::new(self.handler.take());
-        rest.handling = handling;
-        rest.next = self.next.take();
-        rest.is_orphaned = true;
+        let handler = self.handlers.message.take();
         runtime.spawn(async move {
-            poll_fn(|cx| rest.poll_idle(cx)).await;
+            if let Some(handling) = handling {
+                drop(handling.await);
+            }
+            let message = match letter {
+                Some(Letter::Text(text)) => Inbound::parse(&text),
+                Some(Letter::Binary(frame)) => Inbound::parse_binary(&frame),
+                None => return,
+            };
+            if let (Some(handler), Ok((message, _))) = (handler, message) {
+                handler.handle(message).await;
+            }
         });
     }
+}
+
+/// A handler that panics ends its own session and no other.
+fn guarded(
+    handling: impl Future<Output = Outcome> + Send + 'static,
+) -> BoxFuture<'static, Result<Outcome, CloseReason>> {
+    let handling = AssertUnwindSafe(handling).catch_unwind();
+    handling
+        .map(|outcome| {
+            outcome.map_err(|_| {
+                tracing::error!("a handler panicked: its session ends");
+                CloseReason::Internal
+            })
+        })
+        .boxed()
+}
+
+fn done(outcome: Outcome) -> BoxFuture<'static, Result<Outcome, CloseReason>> {
+    future::ready(Ok(outcome)).boxed()
+}
+
+fn reply(data: serde_json::Value) -> Reply {
+    Reply::json(&data)
+}
+
+fn none(code: &'static str, what: &str) -> Error {
+    let message = format!("this connection takes no {what}");
+    Error::new(StatusCode::METHOD_NOT_ALLOWED, code, message)
+}
+
+/// Whether the client's program is at fault, and will be the next time.
+fn is_bad_message(error: &Error) -> bool {
+    matches!(
+        error.status(),
+        StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED
+    )
 }
 
 fn reply_frame(reply: &Reply, reference: Option<&RawValue>) -> Bytes {

@@ -3,6 +3,7 @@
 //! The handshake and the frames are RFC 6455's; tungstenite reads what the client sends and answers its pings. What goes out are
 //! frames that were encoded once for all followers, beside tungstenite's own.
 
+mod control;
 mod extract;
 mod frame;
 mod handshake;
@@ -10,8 +11,13 @@ mod inbox;
 mod options;
 mod peer;
 mod pulse;
+mod raw;
+mod receiver;
+mod throttle;
 mod wire;
 
+pub use control::SubscribeRequest;
 pub use extract::Ws;
-pub use handshake::SUBPROTOCOL;
+pub use handshake::{SUBPROTOCOL, subprotocol_token};
 pub use options::WsOptions;
+pub use raw::{Disconnected, RawMessage, RawSender, RawSocket};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dualcast_http::{MAX_INBOUND_BYTES, SessionOptions};
+use dualcast_http::{MAX_INBOUND_BYTES, Rate, SessionOptions};
 
 /// The bounds of one WebSocket connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,18 @@ pub struct WsOptions {
     pub pong_timeout: Duration,
     /// The largest message from the client, in bytes. Default 64 KiB. A larger one closes the connection (1009).
     pub max_inbound_bytes: usize,
+    /// How many messages the client may send. Default 200 a second, 400 at once: three times what a mouse that is followed at
+    /// 60 frames a second takes. Above it the server reads no further until it is time, so that nothing is lost and the client's own
+    /// socket fills.
+    pub message_rate: Rate,
+    /// How many bytes the client may send, frames with all that is around them and pings included. Default 1 MiB a second, 2 MiB at
+    /// once. Above it as for `message_rate`.
+    pub byte_rate: Rate,
+    /// How many channels the client may join on the live connection, beside those of the route. Default 100.
+    pub max_subscriptions: usize,
+    /// How many messages in a row may make no sense: not JSON, no message, an event or a control that nobody knows (errors with the
+    /// status 400 or 405). Default 20. One more closes the connection (1008).
+    pub max_bad_messages: u32,
 }
 
 impl Default for WsOptions {
@@ -26,6 +38,10 @@ impl Default for WsOptions {
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(20),
             max_inbound_bytes: MAX_INBOUND_BYTES,
+            message_rate: Rate::per_second(200).burst(400),
+            byte_rate: Rate::per_second(1 << 20).burst(2 << 20),
+            max_subscriptions: 100,
+            max_bad_messages: 20,
         }
     }
 }

@@ -1,12 +1,11 @@
 //! The client of a WebSocket: its messages, its pings, its goodbye.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use dualcast_core::CloseReason;
-use dualcast_http::{InboundHandler, Line, MAX_ROUNDS, MAX_WAIT, Peer};
+use dualcast_http::{Feed, Line, MAX_ROUNDS, MAX_WAIT, Peer};
 use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
@@ -14,9 +13,10 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::frame::{self, Opcode};
-use crate::inbox::{Inbox, Letter};
 use crate::options::WsOptions;
 use crate::pulse::{Beat, Pulse};
+use crate::receiver::{Letter, Receiver};
+use crate::throttle::Throttle;
 
 /// How much is read at a time. Every connection has a buffer of this size; a larger message still is read whole.
 const READ_BUFFER_BYTES: usize = 1_024;
@@ -26,16 +26,15 @@ const READ_BUFFER_BYTES: usize = 1_024;
 const MAX_PONG_BYTES: usize = 1_024;
 
 /// The client's side of the socket.
-pub(crate) struct WsPeer<IO> {
+pub(crate) struct WsPeer<IO, R> {
     stream: WebSocketStream<Line<IO>>,
-    inbox: Inbox,
-    /// Waits for room on the line.
-    answer: Option<Bytes>,
+    receiver: R,
+    throttle: Throttle,
     pulse: Pulse,
     received: u64,
     written: u64,
-    /// It has said goodbye.
-    is_leaving: bool,
+    /// Why nothing more is read: it has said goodbye, or can't be understood any more.
+    leaving: Option<CloseReason>,
     parting: Parting,
 }
 
@@ -52,13 +51,8 @@ enum Parting {
     Shut,
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
-    pub(crate) async fn new(
-        line: Line<IO>,
-        read_ahead: Bytes,
-        handler: Option<Arc<dyn InboundHandler>>,
-        options: &WsOptions,
-    ) -> Self {
+impl<IO: AsyncRead + AsyncWrite + Unpin, R: Receiver> WsPeer<IO, R> {
+    pub(crate) async fn new(line: Line<IO>, read_ahead: Bytes, receiver: R, options: &WsOptions) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)
@@ -74,32 +68,31 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
         );
         Self {
             stream,
-            inbox: Inbox::new(handler),
-            answer: None,
+            receiver,
+            throttle: Throttle::new(options.message_rate, options.byte_rate),
             pulse,
             received: 0,
             written: 0,
-            is_leaving: false,
+            leaving: None,
             parting: Parting::Waiting,
         }
     }
 
     /// Handles what was sent, and answers it when the line is free. A handler goes on also while its client doesn't read:
     /// it may hold what others wait for.
-    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.answer.is_none() {
-            self.answer = Some(ready!(self.inbox.poll_reply(cx)));
-        }
+    fn poll_answer(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<Result<(), CloseReason>> {
+        ready!(self.receiver.poll_done(cx, feed))?;
         if !self.stream.get_ref().staged.is_empty() {
             return Poll::Pending;
         }
-        self.stream.get_mut().staged.extend(self.answer.take());
-        Poll::Ready(())
+        let answer = self.receiver.take_answer(feed);
+        self.stream.get_mut().staged.extend(answer);
+        Poll::Ready(Ok(()))
     }
 
-    /// Reads one message into the inbox, if it has room.
+    /// Reads one message, if there is room for it and the client has not sent too much already.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
-        if !self.inbox.has_room() {
+        if !self.receiver.has_room() || self.throttle.poll_passed(cx).is_pending() {
             self.pulse.hear();
             return Poll::Pending;
         }
@@ -107,26 +100,59 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
         let line = self.stream.get_ref();
         // Bytes from the client; or bytes that it takes of what waits for it, behind which a ping may stand. Only where the
         // line is full does a byte that leaves tell that another has arrived.
-        let is_alive = line.received() != self.received || !line.is_empty() && line.written() != self.written;
+        let received = line.received() - self.received;
+        let is_alive = received > 0 || !line.is_empty() && line.written() != self.written;
         (self.received, self.written) = (line.received(), line.written());
         if is_alive {
             self.pulse.hear();
         }
+        let is_message = matches!(
+            &read,
+            Poll::Ready(Some(Ok(Message::Text(_) | Message::Binary(_))))
+        );
+        self.throttle.charge(u64::from(is_message), received);
         match ready!(read) {
-            Some(Ok(Message::Text(text))) => self.inbox.put(Letter::Text(text)),
-            Some(Ok(Message::Binary(frame))) => self.inbox.put(Letter::Binary(frame)),
-            Some(Ok(Message::Close(_))) => self.is_leaving = true,
+            Some(Ok(Message::Text(text))) => self.receiver.put(Letter::Text(text)),
+            Some(Ok(Message::Binary(frame))) => self.receiver.put(Letter::Binary(frame)),
+            Some(Ok(Message::Close(_))) => self.leaving = Some(CloseReason::Left),
             Some(Ok(_)) => {}
-            Some(Err(error)) => return Poll::Ready(Err(reason(&error))),
+            Some(Err(error)) => match reason(&error) {
+                CloseReason::Left => return Poll::Ready(Err(CloseReason::Left)),
+                reason => self.leaving = Some(reason),
+            },
             None => return Poll::Ready(Err(CloseReason::Left)),
         }
         Poll::Ready(Ok(()))
     }
 
+    /// Ends what was begun with what the client sent before. Ready when nothing of it is left.
+    fn poll_leave(
+        &mut self,
+        cx: &mut Context<'_>,
+        feed: &mut Feed,
+        reason: CloseReason,
+    ) -> Poll<CloseReason> {
+        // Who speaks Dualcast's protocol and breaks it is told so at once.
+        if !R::SPEAKS_LAST && reason != CloseReason::Left {
+            return Poll::Ready(reason);
+        }
+        ready!(self.receiver.poll_idle(cx, feed));
+        if R::SPEAKS_LAST {
+            feed.stage_last_pieces(&mut self.stream.get_mut().staged);
+        }
+        if reason == CloseReason::Left {
+            return self.poll_goodbye(cx);
+        }
+        Poll::Ready(reason)
+    }
+
     /// Sends the answer to the client's goodbye, which tungstenite has ready, and nothing behind it.
-    fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        ready!(self.inbox.poll_idle(cx));
-        self.stream.get_mut().seal();
+    fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        let line = self.stream.get_mut();
+        if R::SPEAKS_LAST && ready!(line.poll_drain(cx)).is_err() {
+            return Poll::Ready(CloseReason::Left);
+        }
+        line.seal();
         loop {
             let is_over = !matches!(Pin::new(&mut self.stream).poll_next(cx), Poll::Ready(Some(Ok(_))));
             let drained = ready!(self.stream.get_mut().poll_drain(cx));
@@ -144,19 +170,22 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> WsPeer<IO> {
     }
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Peer for WsPeer<IO> {
+impl<IO: AsyncRead + AsyncWrite + Unpin + Send, R: Receiver> Peer for WsPeer<IO, R> {
     type Io = IO;
 
     fn line(&mut self) -> &mut Line<IO> {
         self.stream.get_mut()
     }
 
-    fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+    fn poll_hear(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<CloseReason> {
         for _ in 0..MAX_ROUNDS {
-            if self.is_leaving {
-                return self.poll_leave(cx);
+            if let Some(reason) = self.leaving {
+                return self.poll_leave(cx, feed, reason);
             }
-            let has_answered = self.poll_answer(cx).is_ready();
+            let has_answered = match self.poll_answer(cx, feed) {
+                Poll::Ready(Err(reason)) => return Poll::Ready(reason),
+                answered => answered.is_ready(),
+            };
             match self.poll_read(cx) {
                 Poll::Ready(Ok(())) => continue,
                 Poll::Ready(Err(reason)) => return Poll::Ready(reason),
@@ -172,8 +201,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Peer for WsPeer<IO> {
         Poll::Pending
     }
 
-    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let idle = self.inbox.poll_idle(cx);
+    fn poll_part(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<()> {
+        let idle = self.receiver.poll_idle(cx, feed);
         // The close frame has left already: what tungstenite would still answer stays unsent.
         while self.parting == Parting::Waiting {
             match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
@@ -226,10 +255,18 @@ mod tests {
     use std::future::poll_fn;
     use std::time::Duration;
 
+    use dualcast_http::{SessionOptions, Source};
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
     use tokio::time;
 
     use super::*;
+    use crate::inbox::{Handlers, Inbox};
+    use crate::wire::WsWire;
+
+    fn quiet_feed() -> Feed {
+        let options = SessionOptions::default();
+        Feed::new(WsWire::get(false), None, Source::Nothing, options)
+    }
 
     /// An empty ping from a client, masked with zeros, and the pong that answers it.
     const PING: [u8; 6] = [0x89, 0x80, 0, 0, 0, 0];
@@ -239,10 +276,17 @@ mod tests {
     async fn a_client_that_pings_without_reading_costs_no_more_than_a_few_pongs() {
         const PINGS: usize = 5_000;
         let (near, mut far) = duplex(64);
-        let mut peer = WsPeer::new(Line::new(near), Bytes::new(), None, &WsOptions::default()).await;
+        let mut peer = WsPeer::new(
+            Line::new(near),
+            Bytes::new(),
+            Inbox::new(Handlers::default(), &WsOptions::default()),
+            &WsOptions::default(),
+        )
+        .await;
+        let mut feed = quiet_feed();
         let mut session = std::pin::pin!(poll_fn(move |cx| {
             let _ = peer.line().poll_drain(cx);
-            peer.poll_hear(cx)
+            peer.poll_hear(cx, &mut feed)
         }));
         let mut arrived = Vec::new();
         let client = async {

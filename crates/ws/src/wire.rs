@@ -1,7 +1,9 @@
 //! What stands in the frames: one JSON object in a text frame; for binary payloads a line of JSON and the bytes.
 
 use dualcast_core::{ChannelName, CloseReason, Entry, Form, Message, Payload, Position, Wire};
-use dualcast_http::{ClosingNotice, Dialect, FinishedNotice, Heartbeat, HeartbeatNotice, Opening, millis};
+use dualcast_http::{
+    ClosingNotice, Dialect, FinishedNotice, Heartbeat, HeartbeatNotice, Opening, UnsubscribedNotice, millis,
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -128,21 +130,16 @@ impl Wire for WsWire {
 
 impl Dialect for WsWire {
     fn write_opening(&self, opening: &Opening, out: &mut Vec<u8>) {
-        let heartbeat = HeartbeatNotice::new(opening.heartbeat.interval);
         let welcome = WelcomeNotice {
-            heartbeat,
+            heartbeat: HeartbeatNotice::from(&opening.heartbeat),
             retry: millis(opening.retry),
         };
         control("welcome", opening.heartbeat.id, &welcome, out);
     }
 
     fn write_heartbeat(&self, heartbeat: &Heartbeat, out: &mut Vec<u8>) {
-        control(
-            "heartbeat",
-            heartbeat.id,
-            &HeartbeatNotice::new(heartbeat.interval),
-            out,
-        );
+        let notice = HeartbeatNotice::from(heartbeat);
+        control("heartbeat", heartbeat.id, &notice, out);
     }
 
     fn write_closing(&self, reason: CloseReason, out: &mut Vec<u8>) {
@@ -152,6 +149,14 @@ impl Dialect for WsWire {
 
     fn write_message(&self, message: &Message, out: &mut Vec<u8>) {
         self.message(None, None, message, out);
+    }
+
+    fn write_unsubscribed(&self, channel: &ChannelName, out: &mut Vec<u8>) {
+        control("unsubscribed", None, &UnsubscribedNotice { channel }, out);
+    }
+
+    fn naming_channels(&self) -> &'static dyn Dialect {
+        Self::get(true)
     }
 }
 

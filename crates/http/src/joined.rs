@@ -1,0 +1,103 @@
+//! The channels that a client joined on a live connection, beside those that its route subscribed to.
+//!
+//! Each is a subscription with a cursor of its own: merged into an older one it would replay the others or lose its own.
+//! They and the route's own take turns, so that none of them has to wait for a busy one.
+
+use std::task::{Context, Poll};
+
+use dualcast_core::{ChannelName, Position, Subscribe, Subscription};
+
+use crate::error::Error;
+
+/// Subscriptions that come and go while the session lives.
+#[derive(Debug, Default)]
+pub(crate) struct Joined {
+    subscriptions: Vec<Subscription>,
+    /// The channel for which a client waits to be let in, unless the right to it was taken back meanwhile.
+    joining: Option<ChannelName>,
+    /// Whose turn it is: 0 is the route's own.
+    turn: usize,
+}
+
+impl Joined {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.subscriptions.is_empty()
+    }
+
+    pub(crate) fn follows(&self, channel: &ChannelName) -> bool {
+        self.place(channel).is_some()
+    }
+
+    /// The first place at which one of these stands.
+    pub(crate) fn least_cursor(&self) -> Option<Position> {
+        let cursors = self.subscriptions.iter().map(Subscription::cursor);
+        cursors.reduce(|least, cursor| if cursor < least { cursor } else { least })
+    }
+
+    /// A client asks for a channel, and somebody thinks it over.
+    pub(crate) fn begin(&mut self, channel: ChannelName) {
+        self.joining = Some(channel);
+    }
+
+    /// It is let in. Answers from where the subscription follows.
+    pub(crate) fn join(&mut self, channel: &ChannelName, subscribe: Subscribe) -> Result<Position, Error> {
+        if self.joining.take().as_ref() != Some(channel) {
+            return Err(Error::revoked(channel));
+        }
+        let subscription = subscribe.open()?;
+        let cursor = subscription.cursor();
+        self.subscriptions.push(subscription);
+        Ok(cursor)
+    }
+
+    /// It leaves. Answers whether it was there; not being let in any more is leaving, too.
+    pub(crate) fn leave(&mut self, channel: &ChannelName) -> bool {
+        self.joining.take_if(|joining| joining == channel);
+        let place = self.place(channel);
+        if let Some(place) = place {
+            self.subscriptions.remove(place);
+        }
+        place.is_some()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.subscriptions.len()
+    }
+
+    /// The numbers of all that may speak, beginning with whose turn it is: 0 for the route's own, the others from 1 on.
+    pub(crate) fn turns(&self) -> impl Iterator<Item = usize> + use<> {
+        let count = self.subscriptions.len() + 1;
+        let first = self.turn % count;
+        (first..count).chain(0..first)
+    }
+
+    /// One of them has spoken: the next is the next one's.
+    pub(crate) fn took_turn(&mut self, number: usize) {
+        self.turn = number + 1;
+    }
+
+    pub(crate) fn get(&mut self, number: usize) -> Option<&mut Subscription> {
+        self.subscriptions.get_mut(number.checked_sub(1)?)
+    }
+
+    /// One of them is over.
+    pub(crate) fn remove(&mut self, number: usize) {
+        self.subscriptions.remove(number - 1);
+    }
+
+    /// Ready when one of them has fallen further behind than its lag rule lets pass.
+    pub(crate) fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for subscription in &mut self.subscriptions {
+            if subscription.poll_overdue(cx).is_ready() {
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
+    }
+
+    fn place(&self, channel: &ChannelName) -> Option<usize> {
+        self.subscriptions
+            .iter()
+            .position(|subscription| subscription.follows(channel))
+    }
+}
