@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use dualcast::{Position, Transport};
+use dualcast_event_stream::EventStream;
 use serde_json::Value;
 use tokio::time;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::event_stream::EventStream;
 use crate::http::Head;
 use crate::socket::Socket;
 use crate::sse::SseStream;

@@ -8,7 +8,6 @@
 
 mod client;
 mod dial;
-mod event_stream;
 mod frames;
 mod http;
 mod ledger;
@@ -22,7 +21,7 @@ mod ws;
 
 pub use client::Client;
 pub use dial::Dial;
-pub use event_stream::{Event, EventStream};
+pub use dualcast_event_stream::{Event, EventStream};
 pub use frames::{Frame, Frames};
 pub use http::{Answer, Body, Head, Http};
 pub use ledger::Ledger;

@@ -157,6 +157,12 @@ impl Server {
             .expect("it is published")
     }
 
+    /// Publishes a text as soon as somebody follows: for a client that can't tell when it does.
+    pub async fn publish_when_followed(&self, channel: &str, text: &str) -> Position {
+        eventually("it is followed", || self.channel(channel).followers() > 0).await;
+        self.publish(channel, text).await
+    }
+
     /// Publishes numbered texts.
     pub async fn publish_numbers(
         &self,

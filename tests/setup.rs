@@ -8,8 +8,8 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use dualcast::{
-    Channel, Error, Hub, HubBuilder, Identity, Inbound, Reply, ServerOptions, SessionOptions, Sse, Subscribe,
-    SubscribeRequest, Ws, WsOptions,
+    Channel, Error, Hub, HubBuilder, Identity, Inbound, Reply, ServerOptions, SessionOptions, Sse,
+    SseOptions, Subscribe, SubscribeRequest, Ws, WsOptions,
 };
 use futures::FutureExt;
 use futures::future::{self, BoxFuture};
@@ -44,6 +44,7 @@ type Handler = Arc<dyn Fn(Channel, Inbound) -> BoxFuture<'static, Reply> + Send 
 struct Routes {
     subscribe: Arc<dyn Fn(Subscribe) -> Subscribe + Send + Sync>,
     session: Change<SessionOptions>,
+    sse: Change<SseOptions>,
     ws: Change<WsOptions>,
     handler: Option<Handler>,
     on_subscribe: Option<SubscribeHandler>,
@@ -57,6 +58,7 @@ impl Setup {
         let routes = Routes {
             subscribe: Arc::new(|subscribe| subscribe),
             session: Arc::new(|_| {}),
+            sse: Arc::new(|_| {}),
             ws: Arc::new(|_| {}),
             handler: None,
             on_subscribe: None,
@@ -88,6 +90,12 @@ impl Setup {
     /// Changes the bounds of every session.
     pub fn session(mut self, change: impl Fn(&mut SessionOptions) + Send + Sync + 'static) -> Self {
         self.routes.session = Arc::new(change);
+        self
+    }
+
+    /// Changes the options of every event stream.
+    pub fn sse(mut self, change: impl Fn(&mut SseOptions) + Send + Sync + 'static) -> Self {
+        self.routes.sse = Arc::new(change);
         self
     }
 
@@ -206,7 +214,11 @@ async fn sse(
         sse = sse.expires_at(SystemTime::now() + after);
     }
     let subscribe = asked.subscribe(&hub, &routes)?;
-    Ok(sse.options(|options| routes.tell(options)).subscribe(subscribe))
+    let sse = sse.options(|options| {
+        routes.tell(&mut options.session);
+        (routes.sse)(options);
+    });
+    Ok(sse.subscribe(subscribe))
 }
 
 async fn ws(State((hub, routes)): Shared, Query(asked): Query<Asked>, mut ws: Ws) -> Result<Response, Error> {

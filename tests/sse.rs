@@ -2,7 +2,8 @@
 
 use std::io;
 
-use crate::event_stream::EventStream;
+use dualcast_event_stream::EventStream;
+
 use crate::http::{Body, Head, Http};
 use crate::told::{End, Told};
 

@@ -2,12 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use dualcast_event_stream::Event;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
-
-use crate::event_stream::Event;
 
 /// One thing that a client is told.
 #[derive(Debug, Clone, PartialEq)]

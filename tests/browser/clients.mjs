@@ -30,10 +30,11 @@ class ClientPage {
 
   /**
    * Opens an EventSource on `/sse` with this query. It listens to `message`, to all of Dualcast's events and to
-   * `events`, since an EventSource is deaf to names that nobody listens to. `at` is another origin than the page's own.
+   * `events`, since an EventSource is deaf to names that nobody listens to. `at` is another origin than the page's own,
+   * `path` another route than `/sse`.
    */
-  async eventSource(query, { events = [], at = "", withCredentials = false } = {}) {
-    const url = `${at}/sse?${new URLSearchParams(query)}`;
+  async eventSource(query, { events = [], at = "", path = "/sse", withCredentials = false } = {}) {
+    const url = `${at}${path}?${new URLSearchParams(query)}`;
     const open = (...args) => openEventSource(...args);
     return new Client(this.#page, await this.#page.evaluate(open, url, events, withCredentials));
   }

@@ -5,10 +5,11 @@
 //!
 //! It listens on `ADDR`, else on 127.0.0.1:3000, and ends on SIGTERM and Ctrl-C. Pages of the origins in `ORIGINS` (with commas
 //! between them) may connect, and those in `CORS` may read what they are answered, too. A channel whose name begins with
-//! `short.` keeps three records, for tests of what was trimmed.
+//! `short.` keeps three records, for tests of what was trimmed. `LIMITS`, such as `max_sessions=1`, changes limits of the hub.
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,9 +21,10 @@ use axum::response::{Html, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use dualcast::{
-    Channel, Cors, Error, Hub, Inbound, InboundHandler, Message, NameError, OriginError, OriginPolicy,
-    Payload, Reply, SessionOptions, Sse, Subscribe, Ws,
+    Channel, Cors, Error, Hub, Inbound, InboundHandler, LagRule, Limits, MaxLag, Message, NameError,
+    OriginError, OriginPolicy, Payload, Reply, SessionOptions, Sse, Subscribe, Ws,
 };
+use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,6 +40,7 @@ async fn main() -> Result<(), Box<dyn StdError>> {
                 log.max_records = 3;
             }
         })
+        .limits(|limits| set_limits(limits, &std::env::var("LIMITS").unwrap_or_default()))
         .build()?;
     let address = std::env::var("ADDR").unwrap_or("127.0.0.1:3000".into());
     let listener = TcpListener::bind(address).await?;
@@ -53,6 +56,19 @@ async fn main() -> Result<(), Box<dyn StdError>> {
         })
         .await?;
     Ok(())
+}
+
+fn set_limits(limits: &mut Limits, changes: &str) {
+    for (name, value) in changes.split(',').filter_map(|change| change.split_once('=')) {
+        let limit = match name {
+            "max_sessions" => &mut limits.max_sessions,
+            "max_subscriptions" => &mut limits.max_subscriptions,
+            "max_channels" => &mut limits.max_channels,
+            "max_channels_per_subscription" => &mut limits.max_channels_per_subscription,
+            _ => panic!("no limit that a test changes: {name}"),
+        };
+        *limit = value.parse().expect("a limit is a number");
+    }
 }
 
 #[derive(Clone)]
@@ -87,10 +103,12 @@ impl Fixture {
         let streams = Router::new()
             .route("/sse", get(sse))
             .route("/ws", get(ws))
+            .route("/panics", get(panics))
             .route("/say", post(say));
         let router = listing(streams)?
             .layer(middleware::from_fn_with_state(self.clone(), hear))
             .route("/publish", post(publish))
+            .route("/publish-burst", post(publish_burst))
             .route("/publish-json", post(publish_json))
             .route("/publish-binary", post(publish_binary))
             .route("/publish-volatile", post(publish_volatile))
@@ -126,6 +144,10 @@ struct Wish {
     channels: String,
     /// In milliseconds.
     heartbeat: Option<u64>,
+    /// In milliseconds.
+    write_timeout: Option<u64>,
+    /// Beyond how many records behind it is disconnected.
+    max_lag: Option<u64>,
 }
 
 impl Wish {
@@ -134,10 +156,21 @@ impl Wish {
         self.channels.split(',').map(|name| hub.channel(name)).collect()
     }
 
+    fn subscribe(&self, hub: &Hub, channels: &[Channel]) -> Subscribe {
+        let subscribe = hub.subscribe(channels.iter().map(|channel| channel.name().clone()));
+        match self.max_lag {
+            Some(records) => subscribe.lag(LagRule::Disconnect(MaxLag::records(records))),
+            None => subscribe,
+        }
+    }
+
     fn change(&self, options: &mut SessionOptions) {
         options.retry = RETRY;
         if let Some(heartbeat) = self.heartbeat {
             options.heartbeat = Duration::from_millis(heartbeat);
+        }
+        if let Some(write_timeout) = self.write_timeout {
+            options.write_timeout = Duration::from_millis(write_timeout);
         }
     }
 }
@@ -145,8 +178,16 @@ impl Wish {
 async fn sse(State(fixture): State<Fixture>, Query(wish): Query<Wish>, sse: Sse) -> Result<Response, Error> {
     let channels = wish.channels(&fixture.hub)?;
     Ok(sse
-        .options(|options| wish.change(options))
-        .subscribe(subscribe(&fixture.hub, &channels)))
+        .options(|options| wish.change(&mut options.session))
+        .subscribe(wish.subscribe(&fixture.hub, &channels)))
+}
+
+/// A message, and then a panic that says nothing.
+async fn panics(State(fixture): State<Fixture>, sse: Sse) -> Response {
+    let first = stream::iter([Message::text("message", "first")]);
+    let messages = first.chain(stream::once(async { resume_unwind(Box::new("on purpose")) }));
+    sse.options(|options| options.session.retry = RETRY)
+        .stream(&fixture.hub, messages)
 }
 
 /// What the client sends is published to the first of its channels.
@@ -155,11 +196,7 @@ async fn ws(State(fixture): State<Fixture>, Query(wish): Query<Wish>, ws: Ws) ->
     Ok(ws
         .options(|options| wish.change(&mut options.session))
         .on_message(republish(channels[0].clone()))
-        .subscribe(subscribe(&fixture.hub, &channels)))
-}
-
-fn subscribe(hub: &Hub, channels: &[Channel]) -> Subscribe {
-    hub.subscribe(channels.iter().map(|channel| channel.name().clone()))
+        .subscribe(wish.subscribe(&fixture.hub, &channels)))
 }
 
 #[derive(Deserialize)]
@@ -193,6 +230,20 @@ async fn publish(
 ) -> Result<String, Error> {
     let message = Message::text(to.event.clone(), text);
     Ok(fixture.channel(&to)?.publish(message).await?.to_string())
+}
+
+/// So many messages, `1`, `2` and on, with nothing between them.
+async fn publish_burst(
+    State(fixture): State<Fixture>,
+    Query(to): Query<To>,
+    count: String,
+) -> Result<String, Error> {
+    let channel = fixture.channel(&to)?;
+    for number in 1..=count.parse().unwrap_or(0) {
+        let message = Message::text(to.event.clone(), number.to_string());
+        channel.publish(message).await?;
+    }
+    Ok(fixture.hub.position().to_string())
 }
 
 /// The body goes out as it is, white space and all.

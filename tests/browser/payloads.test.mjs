@@ -12,23 +12,50 @@ const texts = {
   "nothing": "",
   "a space": " ",
   "leading spaces": "  a",
+  "spaces and colons in front of each line": " a\n: b\n  : c\n:\n d:e: ",
   "LF": "a\nb",
   "CR": "a\rb",
   "CRLF": "a\r\nb",
   "line endings at both ends": "\r\na\n",
   "line endings and nothing else": "\r\n\r\r\n\n",
   "fields of an event stream": "a\n\nevent: b\nid: c\nretry: 1\n\n:d\ndata: e\n",
+  "names of fields without a colon": "data\nid\nevent\nretry\n",
+  "a field that is none, and one in capitals": " data: a\nDATA: b\ndata : c",
   "a colon in front": ": a",
   "NUL": "a\0b",
   "other controls": "\u0001\u0008\u000b\u000c\u001f\u007f\u0085",
   "what JSON and JavaScript escape": "\"\\/\u2028\u2029</script>",
+  "line ends that the format doesn't know": "a\u2028b\u2029c\u0085d\u000be\u000cf",
   "a byte order mark": "\ufeffa",
+  "byte order marks at the beginning of each line": "a\n\ufeff\n\ufeffdata: b\n\ufeff",
+  "nothing but a byte order mark": "\ufeff",
+  "what no character is assigned to, and the last there is": "\ufffe\uffff\u{1ffff}\u{10ffff}",
   "emoji": "👩‍👩‍👧‍👦🏳️‍🌈",
   // Of four bytes each, and off the boundary of any buffer by one more with each.
   "1 MiB of emoji": "😀".repeat(megabyte / 4),
   "1 MiB less one of emoji": "abc" + "😀".repeat(megabyte / 4 - 1),
   "1 MiB of line endings": "\n".repeat(megabyte),
 };
+
+/** With every kind of character that an event's name may have: all but controls. */
+const names = [
+  " leading space",
+  "trailing space ",
+  "  ",
+  ":",
+  "a:b: c",
+  "data: x",
+  "/",
+  "a/b//c",
+  "ünï çø∂é",
+  "\u{1f600}",
+  "\ufeffmark",
+  "a\u2028b",
+  "__proto__",
+  "constructor",
+  "Dualcast:gap",
+  "e".repeat(100),
+];
 
 const jsons = {
   "an object": '{"a":[1,2.5,-1e3,null,true],"ü":"line\\nbreak \\u0000"}',
@@ -52,6 +79,18 @@ inEachBrowser((test) => {
       assertSame(sse.data, expected, `${what}, by EventSource`);
       assertSame(ws.data, text, `${what}, by WebSocket`);
     });
+  });
+
+  test("brings every name of an event", async ({ fixture, page }) => {
+    const sse = await page.eventSource({ channels: "news" }, { events: names });
+    const ws = await page.webSocket({ channels: "news" });
+    await sse.opened();
+    await ws.opened();
+    for (const [index, event] of names.entries()) {
+      const published = { kind: "message", event, id: await fixture.publish("news", "x", { event }), data: "x" };
+      assert.deepEqual(await sse.message(index + 1), published);
+      assert.deepEqual(await ws.message(index + 1), published);
+    }
   });
 
   test("brings JSON as its text by EventSource and as JSON by WebSocket", async (scene) => {

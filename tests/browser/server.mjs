@@ -18,8 +18,12 @@ export const buildTimeout = 10 * 60_000;
 // Whoever ends the tests early must not leave a server behind: ending in order, we take it with us.
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
 
-/** Starts the fixture on a port that is free, or on this one, and waits until it says where it listens. */
-export async function startFixture({ port = 0, env } = {}) {
+/**
+ * Starts the fixture on a port that is free, or on this one, and waits until it says where it listens. `limits`, such as
+ * `{ max_sessions: 1 }`, are those of its hub.
+ */
+export async function startFixture({ port = 0, limits = {}, env: more = {} } = {}) {
+  const env = { LIMITS: Object.entries(limits).map(([name, value]) => `${name}=${value}`).join(), ...more };
   return start(Fixture, await buildFixture(), { port, env });
 }
 
@@ -28,9 +32,9 @@ export async function buildFixture() {
   return process.env.DUALCAST_FIXTURE ?? build("dualcast-tests", "fixture");
 }
 
-/** Starts an example on a port that is free, or on this one. */
-export async function startExample(name, { port = 0 } = {}) {
-  return start(Server, await buildExample(name), { port });
+/** Starts an example on a port that is free, or on this one, with more environment variables or none. */
+export async function startExample(name, { port = 0, env = {} } = {}) {
+  return start(Server, await buildExample(name), { port, env });
 }
 
 /** Builds an example, so that the line that runs it has nothing left to compile. */
@@ -81,6 +85,11 @@ class Fixture extends Server {
     const ids = [];
     for (const text of texts) ids.push(await this.publish(channel, text));
     return ids;
+  }
+
+  /** Publishes so many texts, `1`, `2` and on, without a pause. */
+  async publishBurst(channel, count) {
+    return this.#post("/publish-burst", { channel }, String(count));
   }
 
   async finish(channel) {

@@ -28,7 +28,7 @@ async fn the_opening_says_where_it_follows_when_life_is_shown_and_when_to_come_b
     let server = setup.start().await;
     let last = server.publish("room", "before").await;
     let mut retries = Vec::new();
-    for _ in 0..10 {
+    for _ in 0..40 {
         let client = server.dial("room").open().await;
         let Told::Opening {
             id,
@@ -43,11 +43,9 @@ async fn the_opening_says_where_it_follows_when_life_is_shown_and_when_to_come_b
         assert!((1_000..=3_000).contains(&retry), "{retry}");
         retries.push(retry);
     }
-    retries.dedup();
-    assert!(
-        retries.len() > 1,
-        "a crowd does not come back at once: {retries:?}"
-    );
+    // A crowd does not come back at once: of forty in a row, none on one side would be a chance of one in a million million.
+    let early = retries.iter().filter(|retry| **retry < 2_000).count();
+    assert!((1..40).contains(&early), "{retries:?}");
 }
 
 async fn a_heartbeat_moves_the_cursor_of_a_quiet_channel_beside_a_busy_one(under: Under) {

@@ -1,25 +1,21 @@
-//! What an event stream is on the wire: its head, its first bytes, its methods, and streams of no channel.
+//! What an event stream is on the wire: its head, its first bytes, its methods.
 
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::get;
-use dualcast::{Message, Sse};
-use dualcast_tests::{Data, End, Head, HttpServer, Setup, Told, Under, contract, eventually};
-use futures::{StreamExt, stream};
-use tokio::sync::mpsc;
+use dualcast::{CHANNEL_HEADER, HeartbeatAs};
+use dualcast_tests::{Head, HttpServer, Setup, Under, contract};
 
 contract!(
     sse: the_head_is_an_event_streams_and_keeps_caches_and_proxies_away,
     the_first_bytes_say_when_to_come_back_and_where_it_began,
     a_head_request_gets_the_head_and_opens_nothing,
+    an_options_request_gets_the_methods_and_opens_nothing,
     post_streams_as_get_does,
     a_client_of_http_1_0_is_served_until_the_connection_closes,
     what_a_client_sends_on_the_stream_means_nothing,
-    a_stream_of_no_channel_is_sent_and_ends,
-    a_stream_of_no_channel_is_asked_only_as_its_client_reads,
-    a_stream_of_no_channel_shows_life_by_comments,
-    a_stream_of_no_channel_ends_with_its_client,
+    padding_goes_first_and_at_once,
+    a_heartbeat_may_be_a_comment,
+    the_head_names_the_channels_where_the_route_wants_it,
 );
 
 async fn the_head_is_an_event_streams_and_keeps_caches_and_proxies_away(under: Under) {
@@ -38,6 +34,27 @@ async fn the_head_is_an_event_streams_and_keeps_caches_and_proxies_away(under: U
         assert_eq!(head.get(name), value, "{name}");
     }
     assert!(head.get("date").is_some());
+    // With it Node's `fetch` would take a stream that is cut for one that has ended.
+    assert_ne!(head.get("connection"), Some("close"));
+}
+
+async fn the_head_names_the_channels_where_the_route_wants_it(under: Under) {
+    let server = Setup::new(under)
+        .sse(|options| options.names_channels = true)
+        .start()
+        .await;
+    for (channels, named) in [("room", "room"), ("b,a.c,b", "a.c,b")] {
+        let client = server.dial(channels).open().await;
+        assert_eq!(client.head().get(CHANNEL_HEADER), Some(named));
+    }
+    let end = server.channel("run").finish().await.unwrap();
+    let Err(answer) = server.dial("run").cursor(&end.to_string()).attempt().await else {
+        panic!("nothing is left of it")
+    };
+    assert_eq!(
+        (answer.status(), answer.head.get(CHANNEL_HEADER)),
+        (204, Some("run"))
+    );
 }
 
 async fn the_first_bytes_say_when_to_come_back_and_where_it_began(under: Under) {
@@ -83,6 +100,18 @@ async fn a_head_request_gets_the_head_and_opens_nothing(under: Under) {
         404,
         "the connection is good for more"
     );
+}
+
+async fn an_options_request_gets_the_methods_and_opens_nothing(under: Under) {
+    let server = Setup::new(under).start().await;
+    for (method, status) in [("OPTIONS", 204), ("DELETE", 405), ("PUT", 405)] {
+        let request = format!("{method} /sse?channels=room HTTP/1.1\r\nhost: a\r\n\r\n");
+        let answer = server.request(request).await;
+        assert_eq!(answer.status(), status, "{method}");
+        assert_eq!(answer.head.get("allow"), Some("GET, HEAD, POST, OPTIONS"));
+        assert!(answer.body.is_empty());
+    }
+    assert_eq!(server.channel("room").followers(), 0);
 }
 
 async fn post_streams_as_get_does(under: Under) {
@@ -156,111 +185,50 @@ async fn what_a_client_sends_on_the_stream_means_nothing(under: Under) {
     server.is_free_of(&["room"]).await;
 }
 
-/// One more route, `/stream`, of messages that the test makes.
-fn streaming(
-    under: Under,
-    messages: impl Fn() -> stream::BoxStream<'static, Message> + Clone + Send + Sync + 'static,
-) -> Setup {
-    let route = |sse: Sse| async move {
-        sse.options(|options| options.heartbeat = Duration::from_millis(20))
-            .stream(messages())
-    };
-    Setup::new(under).app(move |app: Router, _| app.route("/stream", get(route)))
-}
-
-async fn a_stream_of_no_channel_is_sent_and_ends(under: Under) {
-    let setup = streaming(under, || {
-        let messages = (1..=3).map(|number| Message::text("token", number.to_string()));
-        stream::iter(messages.chain([Message::binary("image", vec![7])])).boxed()
-    });
-    let server = setup.start().await;
-    let mut client = server.dial_path("/stream").connect().await;
-    let (told, end) = client.until_end().await;
-    for (number, told) in told[..3].iter().enumerate() {
-        let expected = Told::Message {
-            id: None,
-            channel: None,
-            event: "token".into(),
-            data: Data::Text((number + 1).to_string()),
-        };
-        assert_eq!(*told, expected, "without an id: there is nothing to resume");
-    }
-    assert!(matches!(&told[3], Told::Message { data: Data::Binary(bytes), .. } if bytes == &[7]));
-    assert!(matches!(&told[4], Told::Closing { reason, .. } if reason == "finished"));
-    assert_eq!((told.len(), end), (5, End::Complete(None)));
-    assert!(client.events().retry().is_some());
-    assert_eq!(client.events().last_event_id(), "");
-}
-
-async fn a_stream_of_no_channel_is_asked_only_as_its_client_reads(under: Under) {
-    let (asked, mut ask) = mpsc::unbounded_channel();
-    let setup = streaming(under, move || {
-        let asked = asked.clone();
-        let messages = (0..400).map(move |number: u32| {
-            asked.send(number).unwrap();
-            Message::text("message", format!("{number}:{}", "x".repeat(12 << 10)))
-        });
-        stream::iter(messages).boxed()
-    });
-    let server = setup.small_buffers().start().await;
-    let mut client = server.dial_path("/stream").slow().connect().await;
-    assert!(client.next().await.text().starts_with("0:"));
-    // A reader that stops; then nothing more is asked for, however long one waits.
-    let mut before = 0;
-    loop {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let now = ask.len();
-        if now == before {
-            break;
-        }
-        before = now;
-    }
-    // A batch and a message, and what the two kernels take. Where hyper keeps the connection it takes 16 more.
-    let bound = if under.owns_sockets() { 6 } else { 40 };
-    assert!(
-        before <= bound,
-        "{before} messages of 12 KiB were asked for ahead"
-    );
-    for number in 1..400 {
-        assert!(client.next().await.text().starts_with(&format!("{number}:")));
-    }
-    assert_eq!(ask.recv().await, Some(0));
-}
-
-async fn a_stream_of_no_channel_shows_life_by_comments(under: Under) {
-    let server = streaming(under, || stream::pending().boxed()).start().await;
+async fn padding_goes_first_and_at_once(under: Under) {
+    let server = Setup::new(under)
+        .sse(|options| options.padding_bytes = 2_048)
+        .start()
+        .await;
     let mut http = server.http().await;
-    http.send("GET /stream HTTP/1.1\r\nhost: a\r\n\r\n")
+    http.send("GET /sse?channels=room HTTP/1.1\r\nhost: a\r\n\r\n")
         .await
         .unwrap();
-    let mut framing = http.head().await.unwrap().body();
-    let first = String::from_utf8(http.body(&mut framing).await.unwrap().unwrap()).unwrap();
-    assert!(first.starts_with("retry: "), "{first}");
-    for _ in 0..3 {
-        let piece = http.body(&mut framing).await.unwrap().unwrap();
-        assert_eq!(String::from_utf8(piece).unwrap(), ": heartbeat\n\n");
+    let mut body = http.head().await.unwrap().body();
+    let mut first = Vec::new();
+    while first.len() <= 2_048 {
+        first.extend(http.body(&mut body).await.unwrap().unwrap());
     }
+    let first = String::from_utf8(first).unwrap();
+    let (padding, rest) = first.split_at(2_048);
+    assert_eq!(padding, format!(":{}\n", " ".repeat(2_046)), "a comment");
+    assert!(rest.starts_with("retry: "), "{rest}");
 }
 
-async fn a_stream_of_no_channel_ends_with_its_client(under: Under) {
-    let (alive, watched) = tokio::sync::watch::channel(());
-    let watched = std::sync::Arc::new(watched);
-    let setup = streaming(under, {
-        let watched = std::sync::Arc::clone(&watched);
-        move || {
-            let watched = (*watched).clone();
-            stream::pending()
-                .chain(stream::once(async move {
-                    drop(watched);
-                    Message::text("message", "never")
-                }))
-                .boxed()
-        }
-    });
-    let server = setup.start().await;
-    let client = server.dial_path("/stream").connect().await;
-    let idle = alive.receiver_count() - 1;
-    assert!(idle > 0, "the stream is there");
-    client.cut();
-    eventually("the stream is dropped", || alive.receiver_count() == 1).await;
+async fn a_heartbeat_may_be_a_comment(under: Under) {
+    let server = Setup::new(under)
+        .session(|options| options.heartbeat = Duration::from_millis(20))
+        .sse(|options| options.heartbeat_as = HeartbeatAs::Comment)
+        .start()
+        .await;
+    let mut client = server.dial("room").connect().await;
+    let position = server.publish_when_followed("room", "first").await;
+    let told = client.next().await;
+    assert_eq!((told.text(), told.id()), ("first", Some(&*position.to_string())));
+    let before = client.events().comments().len();
+    assert!(before > 0, "the opening is one, too");
+    // Long enough for several; what else comes is no event.
+    while client.events().comments().len() < before + 3 {
+        server.publish("other", "to others").await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        server.publish("room", "next").await;
+        assert_eq!(client.next().await.text(), "next");
+    }
+    assert!(
+        client
+            .events()
+            .comments()
+            .iter()
+            .all(|comment| comment == "heartbeat")
+    );
 }

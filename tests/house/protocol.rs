@@ -289,7 +289,7 @@ fn headers_are_those_on_the_wire() {
         |_| async {
             let server = Setup::new(under()).start().await;
             let client = server.dial("room").open().await;
-            let framing = ["date", "transfer-encoding", "connection"];
+            let framing = ["date", "transfer-encoding", "connection", "keep-alive"];
             let sent = client
                 .head()
                 .headers

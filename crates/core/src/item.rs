@@ -38,6 +38,8 @@ pub enum Item {
 pub struct Batch {
     /// Whether anything in it bears an id: then the client's cursor has moved.
     pub has_id: bool,
+    /// Whether a gap is told in it.
+    pub has_gap: bool,
     /// How many bytes it has.
     pub bytes: usize,
     /// How many messages it has.
@@ -67,6 +69,7 @@ impl Batch {
                 Item::Volatile(_) => batch.messages += 1,
                 Item::Gap { gap, .. } => {
                     batch.has_id = true;
+                    batch.has_gap = true;
                     count_gap(gap.reason);
                 }
                 Item::Merged { merged, .. } => {

@@ -98,7 +98,8 @@ impl Message {
     /// A message with any payload.
     ///
     /// The event name is what a browser listens for (`addEventListener(event, …)`); `message` is the one that
-    /// `onmessage` hears. An `EventSource` also fires its own `open` and `error`: better not to use these two.
+    /// `onmessage` hears. It may have any characters but controls: spaces, colons and slashes arrive as they are on both
+    /// transports, since neither has a place where one of them would end it. An `EventSource` also fires its own `open` and `error`: better not to use these two.
     #[must_use]
     pub fn new(event: impl Into<Cow<'static, str>>, payload: Payload) -> Self {
         Self {

@@ -313,6 +313,7 @@ impl Subscription {
         self.advance(stretch.sequence);
         let batch = Batch {
             has_id: true,
+            has_gap: false,
             bytes: stretch.bytes.len(),
             messages: (stretch.to - from) as usize,
             lag: end - from,

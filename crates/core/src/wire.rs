@@ -65,6 +65,7 @@ const SLOTS: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Form {
     slot: u8,
+    finish_slot: u8,
     seal: u8,
 }
 
@@ -77,7 +78,29 @@ impl Form {
     #[must_use]
     pub const fn new(slot: u8, seal: u8) -> Self {
         assert!((slot as usize) < SLOTS, "a form's slot is 0 to 3");
-        Self { slot, seal }
+        Self {
+            slot,
+            finish_slot: slot,
+            seal,
+        }
+    }
+
+    /// The form of a wire that writes messages as others of its slot do, but the end of a channel as those of another. Both are
+    /// slots of records, and no record is both.
+    ///
+    /// # Panics
+    ///
+    /// If `slot` is above 3.
+    #[must_use]
+    pub const fn with_finish_slot(mut self, slot: u8) -> Self {
+        assert!((slot as usize) < SLOTS, "a form's slot is 0 to 3");
+        self.finish_slot = slot;
+        self
+    }
+
+    fn slot_of(self, entry: Entry<'_>) -> usize {
+        let is_finish = matches!(entry, Entry::Record(record) if record.message().is_none());
+        usize::from(if is_finish { self.finish_slot } else { self.slot })
     }
 }
 
@@ -88,7 +111,7 @@ pub(crate) struct Encodings([OnceLock<Bytes>; SLOTS]);
 impl Encodings {
     /// The bytes of an entry whose message has so many.
     pub(crate) fn get_or_write(&self, wire: &dyn Wire, entry: Entry<'_>, size: usize) -> &Bytes {
-        self.0[usize::from(wire.form().slot)].get_or_init(|| {
+        self.0[wire.form().slot_of(entry)].get_or_init(|| {
             let mut out = Vec::with_capacity(size + ENVELOPE_BYTES);
             wire.write(entry, &mut out);
             // Kept as long as the record is: no more than it takes.

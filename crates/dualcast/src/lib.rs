@@ -36,7 +36,7 @@ pub use dualcast_http::{
     TrustedProxies, client_address, maintain, serve,
 };
 #[cfg(feature = "sse")]
-pub use dualcast_sse::Sse;
+pub use dualcast_sse::{CHANNEL_HEADER, HeartbeatAs, Sse, SseOptions};
 #[cfg(feature = "ws")]
 pub use dualcast_ws::{
     Disconnected, RawMessage, RawSender, RawSocket, SUBPROTOCOL, SubscribeRequest, Ws, WsOptions,

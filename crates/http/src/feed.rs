@@ -5,6 +5,7 @@
 //! its cursor.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
@@ -15,6 +16,7 @@ use dualcast_core::{
 };
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::{self, Instant, Sleep};
 
@@ -38,6 +40,11 @@ pub trait Dialect: Wire {
     /// A message of a stream that has no channel.
     fn write_message(&self, message: &Message, out: &mut Vec<u8>);
 
+    /// Whether nothing follows a gap: where its clients know no notices, what came after one would pass for whole.
+    fn ends_at_gap(&self) -> bool {
+        false
+    }
+
     /// That the client follows a channel no longer, though it did not ask for that. Only where it can subscribe.
     fn write_unsubscribed(&self, channel: &ChannelName, out: &mut Vec<u8>) {
         let _ = (channel, out);
@@ -54,6 +61,8 @@ pub struct Opening {
     pub heartbeat: Heartbeat,
     /// After how long to come back when the connection is lost.
     pub retry: Duration,
+    /// How many bytes that mean nothing go with it, where the wire has such.
+    pub padding_bytes: usize,
 }
 
 /// A sign of life.
@@ -71,14 +80,28 @@ pub struct Heartbeat {
 pub enum Source {
     /// Channels.
     Subscription(Box<Subscription>),
-    /// A stream of the application's own, for one client.
-    Stream(BoxStream<'static, Message>),
+    /// A stream of the application's own, for one client. It may fail, with a reason.
+    Stream(BoxStream<'static, Result<Message, CloseReason>>),
     /// Nothing but what the client joins.
     Nothing,
     /// What the application writes itself, framed already.
     Pieces(mpsc::Receiver<Piece>),
     /// Nowhere: the client is sent away.
     Refused(CloseReason),
+}
+
+impl Source {
+    /// A stream of the application's own. If it panics, that ends its session with [`CloseReason::Internal`], and no other.
+    pub fn stream(messages: impl Stream<Item = Message> + Send + 'static) -> Self {
+        // Nobody sees what a stream leaves behind in the middle of a panic: it is dropped.
+        let messages = AssertUnwindSafe(messages).catch_unwind().map(|message| {
+            message.map_err(|_| {
+                tracing::error!("a stream of messages panicked: its session ends");
+                CloseReason::Internal
+            })
+        });
+        Self::Stream(messages.boxed())
+    }
 }
 
 /// What an application writes that speaks a protocol of its own.
@@ -99,9 +122,12 @@ pub struct Feed {
     joined: Joined,
     is_joinable: bool,
     options: SessionOptions,
+    padding_bytes: usize,
     expiry: Expiry,
     observed: Observed,
     is_open: bool,
+    /// Whether it has told a gap that it has to end at.
+    is_torn: bool,
     ended: Option<CloseReason>,
     heartbeat_at: Instant,
     timer: Pin<Box<Sleep>>,
@@ -130,9 +156,11 @@ impl Feed {
             joined: Joined::default(),
             is_joinable: false,
             options,
+            padding_bytes: 0,
             expiry: Expiry::default(),
             observed,
             is_open: false,
+            is_torn: false,
             ended: None,
             heartbeat_at,
             timer,
@@ -177,6 +205,13 @@ impl Feed {
         self
     }
 
+    /// Pads its opening with so many bytes, before it has said anything.
+    #[must_use]
+    pub fn padded(mut self, bytes: usize) -> Self {
+        self.padding_bytes = bytes;
+        self
+    }
+
     /// The bounds of its session.
     #[must_use]
     pub fn options(&self) -> &SessionOptions {
@@ -203,6 +238,7 @@ impl Feed {
         let opening = Opening {
             heartbeat: self.heartbeat(),
             retry: self.options.retry.mul_f64(0.5 + fastrand::f64()),
+            padding_bytes: self.padding_bytes,
         };
         self.stage(out, |dialect, out| dialect.write_opening(&opening, out));
     }
@@ -222,6 +258,7 @@ impl Feed {
         }
         let staged = match self.poll_told(cx, out) {
             Poll::Ready(told) => Poll::Ready(told),
+            Poll::Pending if self.is_torn => Poll::Ready(Err(CloseReason::Slow)),
             Poll::Pending => self.poll_sources(cx, out),
         };
         match staged {
@@ -424,6 +461,7 @@ impl Feed {
                         if batch.has_id && self.joined.is_empty() {
                             self.heartbeat_at = Instant::now() + self.options.heartbeat;
                         }
+                        self.is_torn = batch.has_gap && self.dialect.ends_at_gap();
                         Poll::Ready(Ok(()))
                     }
                     Err(CloseReason::Finished) if self.is_joinable => {
@@ -439,7 +477,8 @@ impl Feed {
                 Poll::Ready(None) | Poll::Pending => Poll::Pending,
             },
             Source::Stream(stream) => match stream.as_mut().poll_next(cx) {
-                Poll::Ready(Some(message)) => {
+                Poll::Ready(Some(Err(reason))) => Poll::Ready(Err(reason)),
+                Poll::Ready(Some(Ok(message))) => {
                     self.heartbeat_at = Instant::now() + self.options.heartbeat;
                     self.stage(out, |dialect, out| dialect.write_message(&message, out));
                     Poll::Ready(Ok(()))

@@ -28,7 +28,10 @@ pub(crate) fn write(status: StatusCode, headers: &HeaderMap) -> Bytes {
     }
     if status != StatusCode::SWITCHING_PROTOCOLS {
         line(&mut head, "transfer-encoding", b"chunked");
-        line(&mut head, "connection", b"close");
+        // The connection ends with the body, but this must not say `close`: to undici, which is Node's `fetch`, a body of such
+        // a response is whole wherever it is cut. Instead nobody is to use the connection again.
+        line(&mut head, "connection", b"keep-alive");
+        line(&mut head, "keep-alive", b"timeout=0");
     }
     head.extend_from_slice(b"\r\n");
     head.into()
@@ -55,7 +58,7 @@ mod tests {
         headers.append(header::SET_COOKIE, HeaderValue::from_static("a=1"));
         headers.append(header::SET_COOKIE, HeaderValue::from_static("b=2"));
         let expected = "HTTP/1.1 200 OK\r\ndate: now\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n\
-                        transfer-encoding: chunked\r\nconnection: close\r\n\r\n";
+                        transfer-encoding: chunked\r\nconnection: keep-alive\r\nkeep-alive: timeout=0\r\n\r\n";
         assert_eq!(write(StatusCode::OK, &headers), expected);
     }
 

@@ -8,15 +8,15 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use dualcast_core::{Identity, Message, Session, Subscribe, Transport};
+use dualcast_core::{ChannelName, Hub, Identity, Message, Session, Subscribe, Transport};
 use dualcast_http::{
-    Admitted, Drive, Error, Feed, FeedBody, OriginPolicy, SessionOptions, Slot, Source, Taken, Takeover,
-    admit, last_event_id,
+    Admitted, Drive, Error, Feed, FeedBody, OriginPolicy, Slot, Source, Taken, Takeover, admit, last_event_id,
 };
-use futures::{Stream, StreamExt};
+use futures::Stream;
 
+use crate::options::{CHANNEL_HEADER, SseOptions};
 use crate::peer::SsePeer;
-use crate::wire::SseWire;
+use crate::wire::{SseWire, WAYS};
 
 /// Answers a request with an event stream.
 ///
@@ -32,19 +32,22 @@ use crate::wire::SseWire;
 /// ```
 ///
 /// As an extractor it holds the request to the route's [`OriginPolicy`] (an `Extension`, else same origin).
+///
+/// GET and POST are answered with the stream, HEAD with its head, OPTIONS with 204 and the list of these in `Allow`, where the route
+/// lets them through (`any(…)`).
 #[derive(Debug)]
 #[must_use]
 pub struct Sse {
     cursor: Option<String>,
-    is_head: bool,
+    method: Method,
     identity: Option<Identity>,
     expires_at: Option<SystemTime>,
-    options: SessionOptions,
+    options: SseOptions,
 }
 
 impl Sse {
-    /// Changes the [bounds](SessionOptions) of this session: `.options(|o| o.heartbeat = …)`.
-    pub fn options(mut self, change: impl FnOnce(&mut SessionOptions)) -> Self {
+    /// Changes the [options](SseOptions) of this stream: `.options(|o| o.session.heartbeat = …)`.
+    pub fn options(mut self, change: impl FnOnce(&mut SseOptions)) -> Self {
         change(&mut self.options);
         self
     }
@@ -74,28 +77,47 @@ impl Sse {
     pub fn subscribe(self, to: impl Into<Subscribe>) -> Response {
         let subscribe = to.into();
         let is_multi = subscribe.is_multi();
-        if self.is_head {
-            return head().into_response();
+        if let Some(answer) = answer_without_stream(&self.method) {
+            return answer;
         }
-        match admit(Transport::Sse, subscribe, self.cursor.as_deref(), self.identity) {
+        let names = self.options.names_channels.then(|| names(subscribe.channels()));
+        let mut response = match admit(Transport::Sse, subscribe, self.cursor.as_deref(), self.identity) {
             Ok(Admitted { is_over: true, .. }) => StatusCode::NO_CONTENT.into_response(),
-            Ok(admitted) => {
-                let feed = admitted.into_feed(SseWire::in_body(is_multi), self.options);
-                respond(feed.expiring(self.expires_at), is_multi)
-            }
-            Err(error) => error.into_response(),
+            Ok(admitted) => respond(admitted, self.options, self.expires_at, is_multi),
+            Err(error) => return error.into_response(),
+        };
+        if let Some(names) = names {
+            response.headers_mut().insert(CHANNEL_HEADER, names);
         }
+        response
     }
 
     /// Streams messages of no channel to this one client: without ids, so that nothing can be resumed. The stream is asked for
-    /// the next message when the last has left. Its heartbeat is a comment, for strict clients.
-    pub fn stream(self, messages: impl Stream<Item = Message> + Send + 'static) -> Response {
-        if self.is_head {
-            return head().into_response();
+    /// the next message when the last has left. Its heartbeat is a comment.
+    ///
+    /// It is a session of the hub like any other: it counts among [`Limits::max_sessions`](dualcast_core::Limits::max_sessions),
+    /// its hooks hear of it, and it ends with the hub. When the messages end it is told
+    /// [`CloseReason::Finished`](dualcast_core::CloseReason::Finished). An `EventSource` comes back even then, and gets another
+    /// stream, unless the page closes it at the `dualcast:closing`.
+    ///
+    /// ```
+    /// use axum::{extract::State, response::Response};
+    /// use dualcast_core::{Hub, Message};
+    /// use dualcast_sse::Sse;
+    /// use futures::stream;
+    ///
+    /// async fn countdown(State(hub): State<Hub>, sse: Sse) -> Response {
+    ///     let numbers = (1..=3).rev().map(|number| Message::text("message", number.to_string()));
+    ///     sse.stream(&hub, stream::iter(numbers))
+    /// }
+    /// ```
+    pub fn stream(self, hub: &Hub, messages: impl Stream<Item = Message> + Send + 'static) -> Response {
+        if let Some(answer) = answer_without_stream(&self.method) {
+            return answer;
         }
-        let source = Source::Stream(messages.boxed());
-        let feed = Feed::new(SseWire::in_body(false), None, source, self.options);
-        respond(feed.expiring(self.expires_at), false)
+        let source = Source::stream(messages);
+        let admitted = Admitted::without_channel(hub, Transport::Sse, self.identity, source);
+        respond(admitted, self.options, self.expires_at, false)
     }
 }
 
@@ -110,29 +132,63 @@ impl<S: Send + Sync> FromRequestParts<S> for Sse {
             .check(parts)?;
         Ok(Self {
             cursor: last_event_id(parts),
-            is_head: parts.method == Method::HEAD,
+            method: parts.method.clone(),
             identity: None,
             expires_at: None,
-            options: SessionOptions::default(),
+            options: SseOptions::default(),
         })
     }
 }
 
-fn respond(feed: Feed, is_multi: bool) -> Response {
-    let handle = feed.session().map(Session::handle);
+/// The answer to a method that asks for no stream, where the route lets it through: HEAD gets the head, OPTIONS the list.
+fn answer_without_stream(method: &Method) -> Option<Response> {
+    let allow = [(header::ALLOW, METHODS)];
+    match *method {
+        Method::GET | Method::POST => None,
+        Method::HEAD => Some(head()),
+        Method::OPTIONS => Some((StatusCode::NO_CONTENT, allow).into_response()),
+        _ => Some((StatusCode::METHOD_NOT_ALLOWED, allow).into_response()),
+    }
+}
+
+/// A channel's name has no character that a header couldn't.
+fn names(channels: &[ChannelName]) -> HeaderValue {
+    let names: Vec<_> = channels.iter().map(ChannelName::as_str).collect();
+    HeaderValue::from_str(&names.join(",")).unwrap_or(HeaderValue::from_static(""))
+}
+
+fn respond(
+    admitted: Admitted,
+    options: SseOptions,
+    expires_at: Option<SystemTime>,
+    is_multi: bool,
+) -> Response {
+    let handle = admitted.session.as_ref().map(Session::handle);
+    let way = SseWire::way(is_multi, &options);
+    let feed = admitted
+        .into_feed(SseWire::in_body(way), options.session)
+        .padded(options.padding_bytes)
+        .expiring(expires_at);
     let feed = Slot::new(feed);
-    let start = if is_multi { start::<true> } else { start::<false> };
-    let takeover = Takeover::new(handle, feed.clone(), start);
+    let takeover = Takeover::new(handle, feed.clone(), STARTS[way]);
     let mut response = head();
     *response.body_mut() = Body::new(FeedBody::new(feed));
     response.extensions_mut().insert(takeover);
     response
 }
 
-fn start<const IS_MULTI: bool>(feed: Feed, taken: Taken) -> Drive<SsePeer> {
-    let feed = feed.speaking(SseWire::chunked(IS_MULTI)).until(taken.shutdown);
+/// On a socket of its own a stream is written in chunks. A takeover is started by a bare function, so there is one for each way.
+const STARTS: [fn(Feed, Taken) -> Drive<SsePeer>; WAYS] = [
+    start::<0>, start::<1>, start::<2>, start::<3>, start::<4>, start::<5>,
+];
+
+fn start<const WAY: usize>(feed: Feed, taken: Taken) -> Drive<SsePeer> {
+    let feed = feed.speaking(SseWire::chunked(WAY)).until(taken.shutdown);
     Drive::new(feed, SsePeer::new(taken.line))
 }
+
+/// What [`Sse`] answers. The route may allow less: `get(…)` does.
+const METHODS: &str = "GET, HEAD, POST, OPTIONS";
 
 /// The head of an event stream. No cache may keep it, and no proxy may hold it back or change it.
 fn head() -> Response {

@@ -1,58 +1,84 @@
-//! The event stream format (HTML standard, section 9.2.6), written.
-//!
-//! Whatever an application publishes can't break out of its field: event names have no line endings (they are checked when they
-//! are published), ids are ours, and data goes line by line. A reader of the standard joins the lines with LF, whichever
-//! of CR, LF and CRLF ended them.
-
-use std::io::Write;
+//! An event stream, written: what each entry looks like in the format of the HTML standard (section 9.2.6).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Buf, Bytes};
 use dualcast_core::{
-    BASE64_EVENT_SUFFIX, ChannelName, CloseReason, Entry, Form, Message, Payload, Position,
-    RESERVED_EVENT_PREFIX, Wire,
+    BASE64_EVENT_SUFFIX, ChannelName, CloseReason, Entry, Form, Gap, Message, Payload, Wire,
 };
 use dualcast_http::{ClosingNotice, Dialect, FinishedNotice, Heartbeat, HeartbeatNotice, Opening, millis};
 use serde::Serialize;
 
+use crate::field;
+use crate::options::{HeartbeatAs, SseOptions};
+
 /// The longest head of a chunk: a length in hexadecimal and CRLF.
 const CHUNK_HEAD_BYTES: usize = 10;
 
-/// An event stream, in one of its four ways: of one channel or several, in chunks (RFC 9112 section 7.1) or in a body that
-/// somebody else frames.
+/// How many ways there are to write an event stream, not counting its chunks.
+pub(crate) const WAYS: usize = 6;
+
+/// An event stream in one of its ways: of one channel or several; with what Dualcast says as events or not; in chunks (RFC
+/// 9112 section 7.1) or in a body that somebody else frames.
 #[derive(Debug)]
 pub(crate) struct SseWire {
     is_multi: bool,
+    own: Own,
     is_chunked: bool,
 }
 
-static WIRES: [SseWire; 4] = [
-    SseWire {
-        is_multi: false,
-        is_chunked: false,
-    },
-    SseWire {
-        is_multi: false,
-        is_chunked: true,
-    },
-    SseWire {
-        is_multi: true,
-        is_chunked: false,
-    },
-    SseWire {
-        is_multi: true,
-        is_chunked: true,
-    },
-];
+/// How it says what no application published. In the order of [`SseWire::all`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Own {
+    Events,
+    /// As events, but for heartbeats.
+    HeartbeatComments,
+    /// As comments and error objects.
+    Plain,
+}
+
+static IN_BODY: [SseWire; WAYS] = SseWire::all(false);
+static CHUNKED: [SseWire; WAYS] = SseWire::all(true);
 
 impl SseWire {
-    pub(crate) fn in_body(is_multi: bool) -> &'static Self {
-        &WIRES[usize::from(is_multi) * 2]
+    const fn all(is_chunked: bool) -> [Self; WAYS] {
+        [
+            Self::new(false, Own::Events, is_chunked),
+            Self::new(true, Own::Events, is_chunked),
+            Self::new(false, Own::HeartbeatComments, is_chunked),
+            Self::new(true, Own::HeartbeatComments, is_chunked),
+            Self::new(false, Own::Plain, is_chunked),
+            Self::new(true, Own::Plain, is_chunked),
+        ]
     }
 
-    pub(crate) fn chunked(is_multi: bool) -> &'static Self {
-        &WIRES[usize::from(is_multi) * 2 + 1]
+    const fn new(is_multi: bool, own: Own, is_chunked: bool) -> Self {
+        Self {
+            is_multi,
+            own,
+            is_chunked,
+        }
+    }
+
+    /// Which of the ways it is: for [`SseWire::in_body`] and [`SseWire::chunked`].
+    pub(crate) fn way(is_multi: bool, options: &SseOptions) -> usize {
+        let own = match options {
+            SseOptions { is_plain: true, .. } => Own::Plain,
+            SseOptions {
+                heartbeat_as: HeartbeatAs::Comment,
+                ..
+            } => Own::HeartbeatComments,
+            _ => Own::Events,
+        };
+        own as usize * 2 + usize::from(is_multi)
+    }
+
+    pub(crate) fn in_body(way: usize) -> &'static Self {
+        &IN_BODY[way]
+    }
+
+    pub(crate) fn chunked(way: usize) -> &'static Self {
+        &CHUNKED[way]
     }
 
     fn message(&self, channel: Option<&ChannelName>, message: &Message, out: &mut Vec<u8>) {
@@ -62,49 +88,62 @@ impl SseWire {
             ""
         };
         match channel {
-            Some(channel) if self.is_multi => put(
+            Some(channel) if self.is_multi => field::put(
                 out,
                 &["event: ", channel.as_str(), "/", message.event(), suffix, "\n"],
             ),
             // The standard's default.
             _ if message.event() == "message" && suffix.is_empty() => {}
-            _ => put(out, &["event: ", message.event(), suffix, "\n"]),
+            _ => field::put(out, &["event: ", message.event(), suffix, "\n"]),
         }
         match message.payload() {
-            Payload::Text(text) | Payload::Json(text) => data(out, text),
-            Payload::Binary(bytes) => put(out, &["data: ", &STANDARD.encode(bytes), "\n\n"]),
+            Payload::Text(text) | Payload::Json(text) => field::data(out, text),
+            Payload::Binary(bytes) => field::put(out, &["data: ", &STANDARD.encode(bytes), "\n\n"]),
+        }
+    }
+
+    fn finish(&self, channel: &ChannelName, out: &mut Vec<u8>) {
+        if self.own == Own::Plain {
+            // The block goes on: this id is that of the `[DONE]` which follows.
+            field::comment(out, "finished");
+        } else {
+            field::notice(out, "finished", &FinishedNotice { channel });
         }
     }
 }
 
 impl Wire for SseWire {
     fn form(&self) -> Form {
-        Form::new(u8::from(self.is_multi), u8::from(self.is_chunked))
+        // Which events Dualcast's own are shows in no record but a channel's end.
+        let finish_slot = u8::from(self.own == Own::Plain);
+        Form::new(u8::from(self.is_multi), u8::from(self.is_chunked)).with_finish_slot(finish_slot)
     }
 
     fn write(&self, entry: Entry<'_>, out: &mut Vec<u8>) {
         match entry {
             Entry::Record(record) => {
-                id(out, record.position());
+                field::id(out, record.position());
                 match record.message() {
                     Some(message) => self.message(Some(record.channel()), message, out),
-                    None => control(
-                        out,
-                        "finished",
-                        &FinishedNotice {
-                            channel: record.channel(),
-                        },
-                    ),
+                    None => self.finish(record.channel(), out),
                 }
             }
             Entry::Volatile(volatile) => self.message(Some(volatile.channel()), volatile.message(), out),
-            Entry::Gap { gap, id: at } => {
-                id(out, at);
-                control(out, "gap", gap);
+            Entry::Gap { gap, id } => {
+                field::id(out, id);
+                if self.own == Own::Plain {
+                    field::json(out, &ErrorObject::from(gap));
+                } else {
+                    field::notice(out, "gap", gap);
+                }
             }
-            Entry::Merged { merged, id: at } => {
-                id(out, at);
-                control(out, "merged", merged);
+            Entry::Merged { merged, id } => {
+                if self.own == Own::Plain {
+                    field::comment(out, "merged");
+                } else {
+                    field::id(out, id);
+                    field::notice(out, "merged", merged);
+                }
             }
         }
     }
@@ -129,24 +168,28 @@ impl Wire for SseWire {
 
 impl Dialect for SseWire {
     fn write_opening(&self, opening: &Opening, out: &mut Vec<u8>) {
-        // Writing to a Vec can't fail.
-        let _ = writeln!(out, "retry: {}", millis(opening.retry));
+        field::padding(out, opening.padding_bytes);
+        field::retry(out, millis(opening.retry));
         self.write_heartbeat(&opening.heartbeat, out);
     }
 
     fn write_heartbeat(&self, heartbeat: &Heartbeat, out: &mut Vec<u8>) {
         match heartbeat.id {
             // Not an `id:` alone: Firefox, WebKit and others forget the id of a block without data.
-            Some(at) => {
-                id(out, at);
-                control(out, "heartbeat", &HeartbeatNotice::from(heartbeat));
+            Some(id) if self.own == Own::Events => {
+                field::id(out, id);
+                field::notice(out, "heartbeat", &HeartbeatNotice::from(heartbeat));
             }
-            None => put(out, &[": heartbeat\n\n"]),
+            _ => field::comment(out, "heartbeat"),
         }
     }
 
     fn write_closing(&self, reason: CloseReason, out: &mut Vec<u8>) {
-        control(out, "closing", &ClosingNotice::from(reason));
+        match (self.own, reason) {
+            (Own::Plain, CloseReason::Finished) => field::put(out, &["data: [DONE]\n\n"]),
+            (Own::Plain, _) => field::json(out, &ErrorObject::from(reason)),
+            _ => field::notice(out, "closing", &ClosingNotice::from(reason)),
+        }
     }
 
     fn write_message(&self, message: &Message, out: &mut Vec<u8>) {
@@ -154,93 +197,73 @@ impl Dialect for SseWire {
     }
 
     fn naming_channels(&self) -> &'static dyn Dialect {
-        &WIRES[2 + usize::from(self.is_chunked)]
+        let all = if self.is_chunked { &CHUNKED } else { &IN_BODY };
+        &all[self.own as usize * 2 + 1]
+    }
+
+    fn ends_at_gap(&self) -> bool {
+        self.own == Own::Plain
     }
 }
 
-/// One of Dualcast's own events, with JSON as its data. Ends the block.
-fn control<T: Serialize>(out: &mut Vec<u8>, name: &str, notice: &T) {
-    put(out, &["event: ", RESERVED_EVENT_PREFIX, name, "\ndata: "]);
-    // Neither writing to a Vec nor a notice's own JSON can fail.
-    let _ = serde_json::to_writer(&mut *out, notice);
-    put(out, &["\n\n"]);
+/// A failure as clients of AI completions read it, and fail by.
+#[derive(Serialize)]
+struct ErrorObject<'a> {
+    error: Failure<'a>,
 }
 
-fn id(out: &mut Vec<u8>, position: Position) {
-    let _ = writeln!(out, "id: {position}");
+#[derive(Serialize)]
+struct Failure<'a> {
+    message: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    param: Option<&'a str>,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gap: Option<&'a Gap>,
 }
 
-/// Data, a field for each of its lines. Ends the block.
-fn data(out: &mut Vec<u8>, text: &str) {
-    let mut rest = text.as_bytes();
-    loop {
-        let line_end = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
-        out.extend_from_slice(b"data: ");
-        out.extend_from_slice(&rest[..line_end.unwrap_or(rest.len())]);
-        out.push(b'\n');
-        let Some(line_end) = line_end else { break };
-        let is_crlf = rest[line_end..].starts_with(b"\r\n");
-        rest = &rest[line_end + if is_crlf { 2 } else { 1 }..];
+impl<'a> From<&'a Gap> for ErrorObject<'a> {
+    fn from(gap: &'a Gap) -> Self {
+        Self {
+            error: Failure {
+                message: "messages are missing here",
+                kind: "dualcast_gap",
+                param: None,
+                code: gap.reason.as_str(),
+                gap: Some(gap),
+            },
+        }
     }
-    out.push(b'\n');
 }
 
-fn put(out: &mut Vec<u8>, texts: &[&str]) {
-    for text in texts {
-        out.extend_from_slice(text.as_bytes());
+impl From<CloseReason> for ErrorObject<'static> {
+    fn from(reason: CloseReason) -> Self {
+        Self {
+            error: Failure {
+                message: reason.text(),
+                kind: "dualcast_closing",
+                param: None,
+                code: reason.name(),
+                gap: None,
+            },
+        }
     }
 }
 
 #[cfg(test)]
+mod read_back;
+
+#[cfg(test)]
 mod tests {
     use dualcast_core::Hub;
-    use proptest::prelude::*;
 
     use super::*;
 
-    /// What a reader of the standard makes of a stream (HTML standard, section 9.2.6): the last id, and for each event its
-    /// name and its data.
-    fn read(stream: &[u8]) -> (String, Vec<(String, String)>) {
-        let stream = String::from_utf8(stream.to_vec()).expect("a stream is text");
-        let (mut last_id, mut id) = (String::new(), String::new());
-        let (mut event, mut data, mut events) = (String::new(), String::new(), Vec::new());
-        for line in stream.replace("\r\n", "\n").split(['\n', '\r']) {
-            if line.is_empty() {
-                last_id.clone_from(&id);
-                if !data.is_empty() {
-                    data.pop();
-                    let name = if event.is_empty() {
-                        "message".to_owned()
-                    } else {
-                        event.clone()
-                    };
-                    events.push((name, data.clone()));
-                }
-                event.clear();
-                data.clear();
-                continue;
-            }
-            let (field, value) = line.split_once(':').unwrap_or((line, ""));
-            let value = value.strip_prefix(' ').unwrap_or(value);
-            match field {
-                "event" => event = value.to_owned(),
-                "data" => data.push_str(&[value, "\n"].concat()),
-                "id" if !value.contains('\0') => id = value.to_owned(),
-                _ => {}
-            }
-        }
-        (last_id, events)
-    }
-
     fn written(message: &Message) -> Vec<u8> {
         let mut out = Vec::new();
-        SseWire::in_body(false).message(None, message, &mut out);
+        SseWire::in_body(0).message(None, message, &mut out);
         out
-    }
-
-    /// CR, LF and CRLF, each as LF: the standard can't tell them apart.
-    fn normal(text: &str) -> String {
-        text.replace("\r\n", "\n").replace('\r', "\n")
     }
 
     #[test]
@@ -265,46 +288,28 @@ mod tests {
             interval: std::time::Duration::from_secs(15),
             expires: None,
         };
-        SseWire::in_body(false).write_heartbeat(&heartbeat, &mut out);
-        let events = vec![(
-            "dualcast:heartbeat".to_owned(),
-            r#"{"interval":15000}"#.to_owned(),
-        )];
-        assert_eq!(read(&out), (id.to_string(), events));
+        SseWire::in_body(0).write_heartbeat(&heartbeat, &mut out);
+        let expected = format!("id: {id}\nevent: dualcast:heartbeat\ndata: {{\"interval\":15000}}\n\n");
+        assert_eq!(out, expected.as_bytes());
         out.clear();
-        SseWire::in_body(false).write_heartbeat(
+        SseWire::in_body(0).write_heartbeat(
             &Heartbeat {
                 id: None,
                 ..heartbeat
             },
             &mut out,
         );
-        assert_eq!(out, b": heartbeat\n\n");
+        assert_eq!(out, b": heartbeat\n");
     }
 
     #[test]
     fn a_chunk_says_its_length() {
-        let wire = SseWire::chunked(false);
+        let wire = SseWire::chunked(0);
         for length in [1, 15, 16, 300, 70_000] {
             let mut out = vec![0; wire.headroom()];
             out.extend(vec![b'x'; length]);
             let expected = format!("{length:x}\r\n{}\r\n", "x".repeat(length));
             assert_eq!(wire.seal(out), expected);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_reader_of_the_standard_reads_what_was_published(
-            name in "(\\PC|[:/ ]){1,20}",
-            texts in prop::collection::vec("(\\PC|[\r\n\0: ]|\r\n|data: |id: |\u{feff}){0,30}", 1..4),
-        ) {
-            let mut stream = Vec::new();
-            for text in &texts {
-                stream.extend(written(&Message::text(name.clone(), text.as_str())));
-            }
-            let expected = texts.iter().map(|text| (name.clone(), normal(text))).collect();
-            prop_assert_eq!(read(&stream), (String::new(), expected));
         }
     }
 }

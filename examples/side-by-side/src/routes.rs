@@ -95,7 +95,7 @@ async fn sse(
     sse: Sse,
 ) -> Response {
     app.wires.name(address, opening.pane);
-    sse.options(|session| opening.heartbeats.set(session))
+    sse.options(|sse| opening.heartbeats.set(&mut sse.session))
         .subscribe(app.journal.channel())
 }
 

@@ -1,4 +1,5 @@
-//! Connections, as fast as they can be made: a few hundred at a time, and a crowd that overflows a short backlog.
+//! Connections, as fast as they can be made: one after another, which shows how soon the first byte comes, a few hundred at a time,
+//! and a crowd that overflows a short backlog.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::load::{Crowd, Fleet};
 use crate::server::Server;
 use crate::target::Transport;
 
-const AT_ONCE: [usize; 2] = [200, 2_000];
+const AT_ONCE: [usize; 3] = [1, 200, 2_000];
 /// TCP sends the first packet again after a second. Who waited this long had to, unless the server is slow.
 const LONG: Duration = Duration::from_millis(900);
 
@@ -40,6 +41,7 @@ pub(super) fn run(server: &Server, transport: Transport, sizes: &Sizes) -> Resul
                 figure::CPU_PER_CONNECTION,
                 microseconds_each(cpu, sizes.connecting as u64),
             ),
+            Figure::new(&case, figure::LATENCY_P50, milliseconds(&connected.opening, 0.5)),
             Figure::new(&case, figure::LATENCY_P99, milliseconds(&connected.opening, 0.99)),
             Figure::new(&case, figure::SLOW, slow as f64),
         ]);

@@ -1,4 +1,7 @@
-//! The event stream format, read as the HTML standard says (section 9.2.6), from pieces that are cut anywhere.
+//! The event stream format, read as the HTML standard says (sections 9.2.5 and 9.2.6), from pieces that are cut anywhere.
+//!
+//! For tests alone. It is strict where a browser is not: a stream has to be UTF-8, and a byte order mark at its start, which
+//! readers pass over and Dualcast never sends, is noted.
 
 use std::collections::VecDeque;
 
@@ -15,6 +18,7 @@ pub struct EventStream {
     last_event_id: String,
     retry: Option<u64>,
     comments: Vec<String>,
+    has_byte_order_mark: bool,
     events: VecDeque<Event>,
 }
 
@@ -69,10 +73,23 @@ impl EventStream {
         &self.comments
     }
 
+    /// Whether the stream began with a byte order mark.
+    #[must_use]
+    pub fn has_byte_order_mark(&self) -> bool {
+        self.has_byte_order_mark
+    }
+
+    /// Whether it stands between two blocks: nothing would be lost if the stream ended here.
+    #[must_use]
+    pub fn is_between_blocks(&self) -> bool {
+        self.line.is_empty() && self.event.is_empty() && self.data.is_empty() && self.id.is_none()
+    }
+
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.line);
         let mut line = std::str::from_utf8(&line).expect("a line is UTF-8");
         if !std::mem::replace(&mut self.has_begun, true) {
+            self.has_byte_order_mark = line.starts_with('\u{feff}');
             line = line.strip_prefix('\u{feff}').unwrap_or(line);
         }
         if line.is_empty() {
@@ -174,6 +191,27 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn fields_are_what_the_standard_says() {
+        let mut stream = EventStream::default();
+        stream.feed(b"id: 1\nid: a\0b\nretry: 10\nretry: 1x\nretry: -1\nretry:\nretry: \xd9\xa1\nunknown: x\n Data: x\n");
+        stream.feed(b"event: first\nevent: second \nevent\ndata\ndata::\ndata:  \n\n");
+        // The last `event` stands, an empty one is the default; one space behind the colon is no part of a value.
+        assert_eq!(stream.event(), Some(event("message", "\n:\n ", Some("1"))));
+        assert_eq!((stream.retry(), stream.last_event_id()), (Some(10), "1"));
+        stream.feed(b"event: only a name\n\ndata: b\n\n: c\n:\n");
+        assert_eq!(
+            stream.event(),
+            Some(event("message", "b", None)),
+            "a name alone fires nothing"
+        );
+        assert_eq!(
+            (stream.last_event_id(), stream.comments()),
+            ("1", &["c".to_owned(), String::new()][..])
+        );
+        assert!(stream.is_between_blocks() && !stream.has_byte_order_mark());
     }
 
     #[test]

@@ -1,0 +1,260 @@
+// Behind nginx, HAProxy and Caddy, with the configurations of docs/proxies.md: heads and events arrive as they are sent, WebSockets
+// open, and both sides learn of each other's end.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { accessSync, constants } from "node:fs";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import http from "node:http";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { buildFixture, buildTimeout, startFixture } from "../browser/server.mjs";
+import { until } from "../browser/until.mjs";
+
+const timeout = 30_000;
+const document = await readFile(new URL("../../docs/proxies.md", import.meta.url), "utf8");
+
+/** How each is started in `directory`: its command, its file, and what is in there for these ports. */
+const proxies = {
+  nginx: nginx(""),
+  "nginx that compresses event streams": nginx("gzip on; gzip_min_length 0; gzip_types text/event-stream;"),
+  HAProxy: haproxy((text) => text),
+  "HAProxy without options": {
+    ...haproxy((text) => text.replaceAll(/^ *option .*\n/gm, "")),
+    // It looks after its client when there is something to send.
+    isBlindInSilence: true,
+  },
+  Caddy: {
+    command: () => ["caddy", "run", "--adapter", "caddyfile", "--config", "Caddyfile"],
+    file: "Caddyfile",
+    text: (port, target) => `{\nadmin off\n}\n${shown("caddyfile", port, target).replace(":80", `http://127.0.0.1:${port}`)}`,
+  },
+};
+
+for (const [name, proxy] of Object.entries(proxies)) {
+  describe(name, () => {
+    let fixture, running;
+    before(buildFixture, { timeout: buildTimeout });
+    before(async () => {
+      fixture = await startFixture();
+      running = await start(proxy, fixture.port);
+    }, { timeout });
+    after(async () => {
+      await running?.stop();
+      await fixture?.stop();
+    }, { timeout });
+
+    /** Waits until the server knows that the client of this channel is gone. */
+    const gone = async (channel) => {
+      if (!proxy.isBlindInSilence) return fixture.idle();
+      const isGone = async () => {
+        await fixture.publish(channel, "are you there?");
+        return (await fixture.state()).sessions === 0;
+      };
+      await until(isGone, () => `nobody listens to ${channel}`);
+    };
+
+    it("passes on the head and the first bytes, and each event before the next is sent", { timeout }, async () => {
+      const stream = await open(`${running.url}/sse?channels=news`);
+      assert.equal(stream.response.status, 200);
+      assert.equal(stream.response.headers.get("content-type"), "text/event-stream");
+      assert.equal((await stream.next()).event, "dualcast:heartbeat");
+      for (const text of ["1", "2\n2", "3", "x".repeat(300_000), "5"]) {
+        const id = await fixture.publish("news", text);
+        assert.deepEqual(await stream.next(), { id, data: text });
+      }
+      await stream.cancel();
+      await gone("news");
+    });
+
+    it("passes on the cursor, and a heartbeat in silence", { timeout }, async () => {
+      const [first, second] = await fixture.publishAll("log", ["1", "2"]);
+      const stream = await open(`${running.url}/sse?channels=log&heartbeat=50`, { "Last-Event-ID": first });
+      assert.equal((await stream.next()).event, "dualcast:heartbeat");
+      assert.deepEqual(await stream.next(), { id: second, data: "2" });
+      for (let beat = 0; beat < 3; beat += 1) assert.equal((await stream.next()).event, "dualcast:heartbeat");
+      await stream.cancel();
+      await gone("log");
+    });
+
+    it("passes on a POST of a page of the same origin", { timeout }, async () => {
+      const stream = await open(`${running.url}/sse?channels=said`);
+      await stream.next();
+      const headers = { "Content-Type": "application/json", Origin: running.url };
+      const body = JSON.stringify({ event: "message", data: "by POST" });
+      const answer = await fetch(`${running.url}/say?channel=said`, { method: "POST", headers, body });
+      assert.equal(answer.status, 200);
+      assert.equal((await stream.next()).data, "by POST");
+      await stream.cancel();
+      await gone("said");
+    });
+
+    it("opens a WebSocket for a page of the same origin, and lets it go", { timeout }, async () => {
+      const socket = await upgrade(`${running.url}/ws?channels=news`, running.url);
+      let said = "";
+      socket.on("data", (bytes) => (said += bytes.toString("latin1")));
+      await until(() => said.includes('"control":"welcome"'), () => `it is welcome; it heard ${said}`);
+      await fixture.publish("news", "by WebSocket");
+      await until(() => said.includes('"data":"by WebSocket"'), () => `it hears; it heard ${said}`);
+      socket.destroy();
+      await gone("news");
+    });
+
+    it("refuses a WebSocket of a page of another origin", { timeout }, async () => {
+      await assert.rejects(upgrade(`${running.url}/ws?channels=news`, "http://evil.example"), { status: 403 });
+    });
+
+    it("tells of the server's end", { timeout }, async () => {
+      const stream = await open(`${running.url}/sse?channels=news`);
+      await stream.next();
+      await fixture.stop();
+      const closing = await stream.next();
+      assert.deepEqual([closing.event, JSON.parse(closing.data).reason], ["dualcast:closing", "shutdown"]);
+      assert.equal(await stream.next(), null, "and ends");
+    });
+  });
+}
+
+function nginx(more) {
+  return {
+    // One process, that stays in the foreground and changes to no other user.
+    command: (directory) => ["nginx", "-p", directory, "-e", "error.log", "-c", "nginx.conf"],
+    file: "nginx.conf",
+    text: (port, target) => `
+      daemon off; master_process off; pid nginx.pid; events {}
+      http {
+        access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
+        uwsgi_temp_path uwsgi; scgi_temp_path scgi; ${more}
+        server { listen 127.0.0.1:${port}; ${shown("nginx", port, target)} }
+      }`,
+  };
+}
+
+function haproxy(change) {
+  return {
+    command: () => ["haproxy", "-db", "-f", "haproxy.cfg"],
+    file: "haproxy.cfg",
+    text: (port, target) => change(shown("haproxy", port, target)).replace(":80\n", `127.0.0.1:${port}\n`),
+  };
+}
+
+/** What docs/proxies.md shows in this language, for this application. */
+function shown(language, port, target) {
+  const [, text] = document.match(new RegExp(`\`\`\`${language}\\n([^]*?)\`\`\``));
+  return text.replaceAll("127.0.0.1:3000", `127.0.0.1:${target}`);
+}
+
+async function start({ command, file, text }, target) {
+  const directory = await mkdtemp(join(tmpdir(), "dualcast-proxy-"));
+  const port = await freePort();
+  await writeFile(join(directory, file), text(port, target));
+  const [name, ...args] = command(directory);
+  const env = { ...process.env, HOME: directory, XDG_DATA_HOME: directory, XDG_CONFIG_HOME: directory };
+  const child = spawn(executable(name), args, { cwd: directory, env, stdio: ["ignore", "pipe", "pipe"] });
+  let said = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (said += text));
+  const kill = () => child.kill("SIGKILL");
+  process.once("exit", kill);
+  const closed = once(child, "close").finally(() => process.removeListener("exit", kill));
+  const stop = async () => {
+    kill();
+    await closed;
+    await rm(directory, { recursive: true });
+  };
+  try {
+    await until(() => accepts(port), () => `${name} listens; it said: ${said}`);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { url: `http://127.0.0.1:${port}`, stop };
+}
+
+/** A port that was free a moment ago. None of these can be asked which one it has taken. */
+async function freePort() {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+function accepts(port) {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, "127.0.0.1", () => resolve(true) || socket.destroy());
+    socket.on("error", () => resolve(false));
+  });
+}
+
+/** An event stream, read event by event, as they come. */
+async function open(url, headers = {}) {
+  const abort = new AbortController();
+  const response = await fetch(url, { headers: { "Accept-Encoding": "gzip", ...headers }, signal: abort.signal });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let pending = "";
+  /** The next event, as it stands in the stream; null at its end. */
+  const next = async () => {
+    for (;;) {
+      const [block, ...rest] = pending.split("\n\n");
+      if (rest.length) {
+        pending = rest.join("\n\n");
+        return parse(block);
+      }
+      const { value, done } = await reader.read();
+      if (done) return null;
+      pending += value;
+    }
+  };
+  return { response, next, cancel: async () => abort.abort() };
+}
+
+/** The fields of one event (HTML standard, section 9.2.6), but for `retry`. */
+function parse(block) {
+  const event = {};
+  for (const line of block.split("\n")) {
+    const [, name, value] = line.match(/^([^:]*):? ?([^]*)$/);
+    if (name && name !== "retry") event[name] = name in event ? `${event[name]}\n${value}` : value;
+  }
+  return event;
+}
+
+/** The socket of a WebSocket that a page of this origin opens. Rejects with the status of any other answer. */
+function upgrade(url, origin) {
+  const headers = {
+    Connection: "Upgrade",
+    Upgrade: "websocket",
+    Origin: origin,
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+  };
+  return new Promise((resolve, reject) => {
+    const request = http.get(url, { headers, agent: false });
+    request.on("upgrade", (_, socket, head) => {
+      socket.on("error", () => {});
+      socket.unshift(head);
+      resolve(socket);
+    });
+    request.on("response", (response) => {
+      response.resume();
+      reject(Object.assign(new Error(`answered ${response.statusCode}`), { status: response.statusCode }));
+    });
+    request.on("error", reject);
+  });
+}
+
+function executable(name) {
+  for (const directory of [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin"]) {
+    const path = join(directory, name);
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {
+      // Not in this directory.
+    }
+  }
+  throw new Error(`no ${name} in PATH; \`tests/run proxies\` installs it`);
+}
