@@ -134,18 +134,17 @@ async fn a_client_that_does_not_read_is_cut_at_the_write_deadline(under: Under) 
             .await;
         healthy.next().await;
     }
-    if under.owns_sockets() {
-        eventually("the stalled one is cut", || server.hub.session_count() == 1).await;
-        let (told, end) = client.until_end().await;
-        assert_eq!(end, End::Cut);
-        let cursor = client.last_id().to_owned();
-        let mut back = server.dial("room").cursor(&cursor).open().await;
-        let next = format!("{}:", told.len());
-        assert!(
-            back.next().await.text().starts_with(&next),
-            "it comes back to where it was"
-        );
-    }
+    eventually("the stalled one is cut", || server.hub.session_count() == 1).await;
+    assert_eq!(server.channel("room").followers(), 1);
+    let (told, end) = client.until_end().await;
+    assert_eq!(end, End::Cut);
+    let cursor = client.last_id().to_owned();
+    let mut back = server.dial("room").cursor(&cursor).open().await;
+    let next = format!("{}:", told.len());
+    assert!(
+        back.next().await.text().starts_with(&next),
+        "it comes back to where it was"
+    );
     server.publish("room", "goes on").await;
     assert_eq!(healthy.next().await.text(), "goes on");
 }

@@ -72,8 +72,9 @@ async fn a_shutdown_waits_for_no_stalled_client(under: Under) {
     }
     server.begin_shutdown();
     expect_told(&mut healthy).await;
+    server.is_free_of(&["room"]).await;
     if !under.owns_sockets() {
-        // There hyper asks nothing of a stream whose client doesn't read, and `axum::serve` waits for it.
+        // There hyper asks nothing of a stream whose client doesn't read, and `axum::serve` waits for its connection.
         drop(stalled);
         silent.until_end().await;
         return expect_over(&mut server).await;

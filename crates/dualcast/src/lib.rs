@@ -31,8 +31,8 @@ pub use dualcast_core::{
     SystemClock, Transport, Volatile,
 };
 pub use dualcast_http::{
-    Error, Inbound, InboundHandler, OriginError, OriginPolicy, OriginRefused, Reply, Serve, ServerOptions,
-    SessionOptions, maintain, serve,
+    Error, Http2Options, Inbound, InboundHandler, OriginError, OriginPolicy, OriginRefused, Reply, Serve,
+    ServerOptions, SessionOptions, maintain, serve,
 };
 #[cfg(feature = "sse")]
 pub use dualcast_sse::Sse;

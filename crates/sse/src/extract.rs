@@ -8,8 +8,8 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use dualcast_core::{Identity, Message, Session, Subscribe, Transport};
 use dualcast_http::{
-    Admitted, Drive, Error, Feed, FeedBody, OriginPolicy, SessionOptions, Slot, Source, Taken, Takeover,
-    admit, last_event_id,
+    Admitted, Drive, Error, Feed, FeedBody, OriginPolicy, ServerHandle, SessionOptions, Slot, Source, Taken,
+    Takeover, admit, last_event_id,
 };
 use futures::{Stream, StreamExt};
 
@@ -37,6 +37,8 @@ pub struct Sse {
     is_head: bool,
     identity: Option<Identity>,
     options: SessionOptions,
+    /// None under another server than ours.
+    server: Option<ServerHandle>,
 }
 
 impl Sse {
@@ -70,7 +72,10 @@ impl Sse {
         }
         match admit(Transport::Sse, subscribe, self.cursor.as_deref(), self.identity) {
             Ok(Admitted { is_over: true, .. }) => StatusCode::NO_CONTENT.into_response(),
-            Ok(admitted) => respond(admitted.session, admitted.source, self.options, is_multi),
+            Ok(admitted) => {
+                let feed = feed(admitted.session, admitted.source, self.options, is_multi);
+                respond(feed, self.server.as_ref(), is_multi)
+            }
             Err(error) => error.into_response(),
         }
     }
@@ -81,7 +86,10 @@ impl Sse {
         if self.is_head {
             return head().into_response();
         }
-        respond(None, Source::Stream(messages.boxed()), self.options, false)
+        // No session of the hub, which would be told of a shutdown.
+        let shutdown = self.server.as_ref().map(ServerHandle::draining);
+        let feed = feed(None, Source::Stream(messages.boxed()), self.options, false).until(shutdown);
+        respond(feed, self.server.as_ref(), false)
     }
 }
 
@@ -99,23 +107,33 @@ impl<S: Send + Sync> FromRequestParts<S> for Sse {
             is_head: parts.method == Method::HEAD,
             identity: None,
             options: SessionOptions::default(),
+            server: parts.extensions.get().cloned(),
         })
     }
 }
 
-fn respond(session: Option<Session>, source: Source, options: SessionOptions, is_multi: bool) -> Response {
-    let handle = session.as_ref().map(Session::handle);
-    let feed = Slot::new(Feed::new(SseWire::in_body(is_multi), session, source, options));
+fn feed(session: Option<Session>, source: Source, options: SessionOptions, is_multi: bool) -> Feed {
+    Feed::new(SseWire::in_body(is_multi), session, source, options)
+}
+
+fn respond(feed: Feed, server: Option<&ServerHandle>, is_multi: bool) -> Response {
+    let handle = feed.session().map(Session::handle);
+    let feed = Slot::new(feed);
     let start = if is_multi { start::<true> } else { start::<false> };
     let takeover = Takeover::new(handle, feed.clone(), start);
     let mut response = head();
-    *response.body_mut() = Body::new(FeedBody::new(feed));
+    let body = if server.is_some_and(ServerHandle::hands_over) {
+        FeedBody::new(feed)
+    } else {
+        FeedBody::unclaimed(feed)
+    };
+    *response.body_mut() = Body::new(body);
     response.extensions_mut().insert(takeover);
     response
 }
 
 fn start<const IS_MULTI: bool>(feed: Feed, taken: Taken) -> Drive<SsePeer> {
-    let feed = feed.speaking(SseWire::chunked(IS_MULTI)).until(taken.shutdown);
+    let feed = feed.speaking(SseWire::chunked(IS_MULTI));
     Drive::new(feed, SsePeer::new(taken.line))
 }
 

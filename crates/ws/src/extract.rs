@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use dualcast_core::{Identity, Session, Subscribe, Transport};
 use dualcast_http::{
-    Drive, Feed, HandsOver, InboundHandler, Line, OriginPolicy, Slot, Taken, Takeover, admit, last_event_id,
+    Drive, Feed, InboundHandler, Line, OriginPolicy, ServerHandle, Slot, Taken, Takeover, admit,
+    last_event_id,
 };
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -48,6 +49,8 @@ pub struct Ws {
     cursor: Option<String>,
     /// How the socket comes: by takeover, or by an upgrade that hyper will grant.
     on_upgrade: Option<OnUpgrade>,
+    /// None under another server than ours.
+    server: Option<ServerHandle>,
     identity: Option<Identity>,
     handler: Option<Arc<dyn InboundHandler>>,
     options: WsOptions,
@@ -84,6 +87,7 @@ impl Ws {
             mut response,
             cursor,
             on_upgrade,
+            server,
             identity,
             handler,
             options,
@@ -112,13 +116,17 @@ impl Ws {
                 .insert(Takeover::new(session, Slot::new(waiting), start));
             return response;
         };
-        tokio::spawn(async move {
+        let run = async move {
             let upgraded = match on_upgrade.await {
                 Ok(upgraded) => upgraded,
                 Err(error) => return tracing::debug!(%error, "the client left before the upgrade"),
             };
             run(waiting, Line::new(TokioIo::new(upgraded)), Bytes::new()).await;
-        });
+        };
+        match server {
+            Some(server) => server.spawn(session, run),
+            None => drop(tokio::spawn(run)),
+        }
         response
     }
 }
@@ -167,9 +175,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Ws {
             .check(parts)
             .map_err(dualcast_http::Error::from)?;
         let response = handshake::accept(parts)?;
-        let on_upgrade = match parts.extensions.get::<HandsOver>() {
-            Some(HandsOver) => None,
-            None => Some(
+        let server = parts.extensions.get::<ServerHandle>().cloned();
+        let on_upgrade = match &server {
+            Some(server) if server.hands_over() => None,
+            _ => Some(
                 parts
                     .extensions
                     .remove::<OnUpgrade>()
@@ -180,6 +189,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Ws {
             response,
             cursor: last_event_id(parts),
             on_upgrade,
+            server,
             identity: None,
             handler: None,
             options: WsOptions::default(),

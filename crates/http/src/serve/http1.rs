@@ -1,0 +1,151 @@
+//! A connection of HTTP/1.1: hyper's, until a session takes its socket.
+
+use std::convert::Infallible;
+use std::future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::response::Parts;
+use axum::http::{Method, Request, Response, StatusCode, Version, header};
+use dualcast_core::SessionHandle;
+use futures::FutureExt;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::time::Instant;
+use tower::ServiceExt;
+
+use crate::head;
+use crate::line::Line;
+use crate::loan::{Loan, Traffic};
+use crate::serve::answer::Answer;
+use crate::serve::handle::ServerHandle;
+use crate::serve::lull::Lull;
+use crate::serve::prefix::Prefix;
+use crate::serve::requests::Requests;
+use crate::serve::server::{Server, lock};
+use crate::socket::Socket;
+use crate::stall::Stall;
+use crate::takeover::{Start, Taken, Takeover};
+
+/// A response that is a session's.
+pub(super) struct Handoff {
+    head: Parts,
+    pub(super) start: Start,
+    pub(super) session: Option<SessionHandle>,
+}
+
+/// Serves the requests of a connection. Answers its socket once one of them is to be answered by a session.
+pub(super) async fn serve(
+    server: &Arc<Server>,
+    socket: Socket,
+    prefix: Prefix,
+    address: SocketAddr,
+    head_by: Instant,
+) -> Option<(Handoff, Taken)> {
+    let options = &server.options;
+    let (requests, handed) = (Requests::default(), Mutex::new(None));
+    let service = service_fn(|request| respond(server, request, address, &requests, &handed));
+    let traffic = Traffic::default();
+    let loan = TokioIo::new(Loan::new(socket, prefix, traffic.clone()));
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        // The same deadline, and one between two requests, are minded here.
+        .header_read_timeout(None)
+        .max_buf_size(options.max_head_bytes.max(MIN_HEAD_BYTES))
+        .serve_connection(loan, service)
+        .with_upgrades();
+    let handoff = {
+        let mut draining = pin!(server.draining().fuse());
+        let mut stall = Stall::new(options.write_timeout);
+        let mut lull = Lull::new(options.idle_timeout, options.head_timeout, head_by);
+        future::poll_fn(|cx| {
+            if draining.as_mut().poll(cx).is_ready() {
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+            let is_over = Pin::new(&mut connection).poll(cx).is_ready();
+            let is_blocked = traffic.is_blocked();
+            // hyper may still hold the end of an earlier response that its client has not taken yet.
+            if !is_blocked && let Some(handoff) = lock(&handed).take() {
+                return Poll::Ready(Some(handoff));
+            }
+            if is_over {
+                return Poll::Ready(None);
+            }
+            let is_too_late = if is_blocked {
+                lull.end();
+                stall.poll(cx, traffic.written())
+            } else {
+                stall.end();
+                if requests.are_over(cx) {
+                    lull.poll(cx, traffic.read())
+                } else {
+                    lull.end();
+                    Poll::Pending
+                }
+            };
+            is_too_late.map(|()| None)
+        })
+        .await?
+    };
+    let parts = connection.into_parts()?;
+    let mut line = Line::new(parts.io.into_inner().into_socket());
+    line.begin_with(head::write(handoff.head.status, &handoff.head.headers));
+    let taken = Taken {
+        line,
+        read_ahead: parts.read_buf,
+    };
+    Some((handoff, taken))
+}
+
+/// Answers a request; or, where a session is to answer it, leaves that to whoever polls the connection, and never returns.
+async fn respond(
+    server: &Arc<Server>,
+    request: Request<Incoming>,
+    address: SocketAddr,
+    requests: &Requests,
+    handed: &Mutex<Option<Handoff>>,
+) -> Result<Response<Answer>, Infallible> {
+    let open = requests.open();
+    let mut request = request.map(Body::new);
+    let hands_over = request.version() == Version::HTTP_11 && request.method() != Method::HEAD;
+    let extensions = request.extensions_mut();
+    extensions.insert(ConnectInfo(address));
+    extensions.insert(ServerHandle::new(Arc::clone(server), hands_over));
+    let mut response = server.app.clone().oneshot(request).await?;
+    let takeover = response.extensions_mut().remove::<Takeover>();
+    let session = takeover.as_ref().and_then(Takeover::session).cloned();
+    if hands_over
+        && let Some(takeover) = takeover
+        && is_sessions(&response)
+        && let Some(start) = takeover.claim()
+    {
+        let (head, _) = response.into_parts();
+        *lock(handed) = Some(Handoff { head, start, session });
+        return future::pending().await;
+    }
+    let session = session.map(|session| server.list(session));
+    Ok(response.map(|body| Answer {
+        body,
+        _session: session,
+        _request: Some(open),
+    }))
+}
+
+/// Whether a response is still the one that a session made, after the layers had their say. One that was refused on its way out
+/// isn't; and a layer that encodes the body has to go on doing so.
+fn is_sessions(response: &Response<Body>) -> bool {
+    match response.status() {
+        StatusCode::SWITCHING_PROTOCOLS => true,
+        StatusCode::OK => !response.headers().contains_key(header::CONTENT_ENCODING),
+        _ => false,
+    }
+}
+
+/// Less hyper doesn't take.
+const MIN_HEAD_BYTES: usize = 8 << 10;
