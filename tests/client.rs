@@ -10,7 +10,6 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::event_stream::EventStream;
 use crate::http::Head;
-use crate::socket::Socket;
 use crate::sse::SseStream;
 use crate::told::{Data, End, Told};
 use crate::ws::WsStream;
@@ -216,14 +215,18 @@ impl Client {
 
     /// Vanishes without a word: the server is sent a reset.
     pub fn cut(self) {
-        self.into_socket().reset();
+        self.vanish(true);
     }
 
-    /// The connection beneath. What was read ahead is lost.
-    pub fn into_socket(self) -> Socket {
+    /// Closes its socket without a word.
+    pub fn hang_up(self) {
+        self.vanish(false);
+    }
+
+    fn vanish(self, is_reset: bool) {
         match self.stream {
-            Stream::Sse(stream) => stream.into_http().into_socket(),
-            Stream::Ws(stream) => stream.into_socket(),
+            Stream::Sse(stream) => stream.vanish(is_reset),
+            Stream::Ws(stream) => stream.vanish(is_reset),
         }
     }
 

@@ -18,7 +18,8 @@ use tokio::time;
 use crate::dial::Dial;
 use crate::frames::Frames;
 use crate::http::{Answer, Http};
-use crate::matrix::{HttpServer, Under};
+use crate::http2::{Http2, WINDOW_BYTES, connect};
+use crate::matrix::{HttpServer, HttpVersion, Under};
 
 /// A server that runs until it is told to stop, or dropped.
 #[derive(Debug)]
@@ -79,12 +80,12 @@ impl Server {
 
     /// A client to be, by another transport than the test's.
     pub fn dial_by(&self, transport: Transport, channels: &str) -> Dial {
-        Dial::new(self.address, transport).channels(channels)
+        Dial::new(self.address, transport, self.under.version).channels(channels)
     }
 
     /// A client to be, of no channel.
     pub fn dial_path(&self, path: &str) -> Dial {
-        Dial::new(self.address, self.under.transport).path(path)
+        Dial::new(self.address, self.under.transport, self.under.version).path(path)
     }
 
     /// A connection that speaks HTTP by hand.
@@ -94,7 +95,16 @@ impl Server {
 
     /// A WebSocket that is framed by hand.
     pub async fn frames(&self, channels: &str) -> Frames {
-        self.frames_over(self.http().await, channels).await
+        if self.under.version == HttpVersion::Http1 {
+            return self.frames_over(self.http().await, channels).await;
+        }
+        let http2 = Http2::connect(self.address, WINDOW_BYTES)
+            .await
+            .expect("the server listens");
+        let request = connect(self.address, &format!("/ws?channels={channels}"), "websocket");
+        let (response, stream) = http2.request(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        Frames::new(Http::over(stream))
     }
 
     /// A WebSocket that is framed by hand, on a connection that is there.

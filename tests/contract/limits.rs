@@ -23,7 +23,7 @@ contract!(
 );
 contract!(servers: what_is_too_large_is_refused_with_the_limit);
 contract!(
-    own_server: a_client_that_sends_its_head_byte_by_byte_is_cut,
+    http1 own_server: a_client_that_sends_its_head_byte_by_byte_is_cut,
     a_client_that_connects_and_says_nothing_is_cut,
     a_client_that_takes_nothing_of_an_ordinary_answer_is_cut,
 );

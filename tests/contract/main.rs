@@ -5,6 +5,7 @@
 mod finish;
 mod gaps;
 mod heartbeat;
+mod http2;
 mod inbound;
 mod lag;
 mod leaving;

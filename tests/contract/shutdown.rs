@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{any, get};
 use dualcast::{CloseReason, Message, Sse, Transport};
 use dualcast_tests::{Client, End, Frame, Server, Setup, Told, Under, contract, eventually};
 use futures::{StreamExt, stream};
@@ -13,16 +13,15 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 contract!(
-    a_shutdown_ends_with_every_client_told,
     a_shutdown_waits_for_no_stalled_client,
     who_comes_to_a_hub_that_is_shut_is_told_at_once,
     what_was_published_before_a_shutdown_arrives_before_the_closing,
-    a_client_that_never_pauses_is_told,
 );
+contract!(http1: a_shutdown_ends_with_every_client_told, a_client_that_never_pauses_is_told);
+contract!(own_server: a_request_under_way_that_becomes_a_session_is_told_of_the_shutdown);
 contract!(
-    own_server: a_request_under_way_is_answered_before_the_server_is_over,
+    http1 own_server: a_request_under_way_is_answered_before_the_server_is_over,
     a_request_that_never_ends_is_dropped_at_the_drain_deadline,
-    a_request_under_way_that_becomes_a_session_is_told_of_the_shutdown,
     a_session_that_goes_by_a_body_is_told_too,
 );
 contract!(sse: a_stream_of_no_channel_holds_up_no_shutdown);
@@ -73,7 +72,7 @@ async fn a_shutdown_waits_for_no_stalled_client(under: Under) {
     server.begin_shutdown();
     expect_told(&mut healthy).await;
     server.is_free_of(&["room"]).await;
-    if !under.owns_sockets() {
+    if !under.cuts_the_stalled() {
         // There hyper asks nothing of a stream whose client doesn't read, and `axum::serve` waits for its connection.
         drop(stalled);
         silent.until_end().await;
@@ -136,7 +135,7 @@ fn with_slow(under: Under, gate: &Arc<Semaphore>, handling: &Arc<Semaphore>) -> 
         };
         app.route("/slow", get(slow))
             .route("/slow-sse", get(slow_sse))
-            .route("/slow-ws", get(slow_ws))
+            .route("/slow-ws", any(slow_ws))
     })
 }
 

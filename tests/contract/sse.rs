@@ -5,33 +5,43 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use dualcast::{Message, Sse};
-use dualcast_tests::{Data, End, Head, HttpServer, Setup, Told, Under, contract, eventually};
+use dualcast_tests::{Data, End, Head, HttpServer, HttpVersion, Setup, Told, Under, contract, eventually};
 use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 
 contract!(
     sse: the_head_is_an_event_streams_and_keeps_caches_and_proxies_away,
-    the_first_bytes_say_when_to_come_back_and_where_it_began,
+    a_stream_of_no_channel_is_sent_and_ends,
+    a_stream_of_no_channel_is_asked_only_as_its_client_reads,
+    a_stream_of_no_channel_ends_with_its_client,
+);
+contract!(
+    http1 sse: the_first_bytes_say_when_to_come_back_and_where_it_began,
     a_head_request_gets_the_head_and_opens_nothing,
     post_streams_as_get_does,
     a_client_of_http_1_0_is_served_until_the_connection_closes,
     what_a_client_sends_on_the_stream_means_nothing,
-    a_stream_of_no_channel_is_sent_and_ends,
-    a_stream_of_no_channel_is_asked_only_as_its_client_reads,
     a_stream_of_no_channel_shows_life_by_comments,
-    a_stream_of_no_channel_ends_with_its_client,
 );
 
 async fn the_head_is_an_event_streams_and_keeps_caches_and_proxies_away(under: Under) {
     let server = Setup::new(under).start().await;
     let client = server.dial("room").open().await;
     let head = client.head();
-    assert_eq!((&*head.version, head.status), ("HTTP/1.1", 200));
+    let (version, framing) = match under.version {
+        HttpVersion::Http1 => ("HTTP/1.1", Some("chunked")),
+        HttpVersion::Http2 => ("HTTP/2.0", None),
+    };
+    assert_eq!((&*head.version, head.status), (version, 200));
     for (name, value) in [
         ("content-type", Some("text/event-stream")),
         ("cache-control", Some("no-cache, no-transform")),
         ("x-accel-buffering", Some("no")),
-        ("transfer-encoding", Some("chunked")),
+        ("transfer-encoding", framing),
+        (
+            "connection",
+            if under.owns_sockets() { Some("close") } else { None },
+        ),
         ("content-length", None),
         ("content-encoding", None),
     ] {

@@ -11,7 +11,7 @@ use dualcast::{
     CloseReason, Error, GapReason, Inbound, LagRule, LimitReached, MaxLag, Message, NameError, OriginPolicy,
     Payload, PublishError, Reconnect, Reply, SUBPROTOCOL, SubscribeError, Transport,
 };
-use dualcast_tests::{EventStream, Frame, HttpServer, Server, Setup, Under, run};
+use dualcast_tests::{EventStream, Frame, HttpServer, HttpVersion, Server, Setup, Under, run};
 use serde_json::{Value, json};
 
 type Names = BTreeSet<String>;
@@ -55,7 +55,7 @@ fn names(names: impl IntoIterator<Item = impl Into<String>>) -> Names {
 }
 
 fn under() -> Under {
-    Under::new(Transport::Sse, HttpServer::Dualcast)
+    Under::new(Transport::Sse, HttpServer::Dualcast, HttpVersion::Http1)
 }
 
 #[test]
