@@ -1,5 +1,6 @@
 //! Connecting: what a client asks for, whichever transport it is.
 
+use std::io;
 use std::net::SocketAddr;
 
 use dualcast::Transport;
@@ -17,6 +18,7 @@ use crate::io::Io;
 use crate::matrix::HttpVersion;
 use crate::socket::Socket;
 use crate::sse::SseStream;
+use crate::tls::Tls;
 use crate::ws::WsStream;
 
 /// A connection to be made.
@@ -28,6 +30,7 @@ pub struct Dial {
     version: HttpVersion,
     /// The connection to go by, where there is one already.
     http2: Option<Http2>,
+    tls: Option<Tls>,
     path: String,
     query: Vec<String>,
     headers: Vec<(String, Vec<u8>)>,
@@ -47,6 +50,7 @@ impl Dial {
             transport,
             version,
             http2: None,
+            tls: None,
             path: path.into(),
             query: Vec::new(),
             headers: Vec::new(),
@@ -54,6 +58,11 @@ impl Dial {
             is_slow: false,
             bite: usize::MAX,
         }
+    }
+
+    pub(crate) fn tls(mut self, tls: Option<&Tls>) -> Self {
+        self.tls = tls.cloned();
+        self
     }
 
     /// To these channels, joined by commas.
@@ -140,14 +149,22 @@ impl Dial {
         let socket = Socket::connect(self.address, self.is_slow)
             .await
             .expect("the server listens");
+        let io = match &self.tls {
+            Some(tls) => tls
+                .connect(socket, self.version)
+                .await
+                .expect("TLS is spoken")
+                .into(),
+            None => Io::from(socket),
+        };
         match self.transport {
-            Transport::Sse => self.attempt_sse(socket).await,
-            Transport::WebSocket => self.attempt_ws(socket).await,
+            Transport::Sse => self.attempt_sse(io).await,
+            Transport::WebSocket => self.attempt_ws(io).await,
         }
     }
 
-    async fn attempt_sse(self, socket: Socket) -> Result<Client, Answer> {
-        let mut http = Http::over(socket);
+    async fn attempt_sse(self, io: Io) -> Result<Client, Answer> {
+        let mut http = Http::over(io);
         let mut request =
             format!("GET {} HTTP/1.1\r\nhost: {}\r\n", self.target(), self.address).into_bytes();
         for (name, value) in &self.headers {
@@ -170,7 +187,7 @@ impl Dial {
         Ok(Client::new(Stream::Sse(Box::new(stream))))
     }
 
-    async fn attempt_ws(self, socket: Socket) -> Result<Client, Answer> {
+    async fn attempt_ws(self, io: Io) -> Result<Client, Answer> {
         let url = format!("ws://{}{}", self.address, self.target());
         let mut request = url.into_client_request().expect("the request is one");
         for (name, value) in &self.headers {
@@ -180,7 +197,7 @@ impl Dial {
                 .append(name, HeaderValue::from_bytes(value).expect("a header's value"));
         }
         let config = ws_config();
-        match client_async_with_config(request, Io::Http1(socket), Some(config)).await {
+        match client_async_with_config(request, io, Some(config)).await {
             Ok((mut stream, _)) => {
                 // Only now: tungstenite takes a handshake in small bites for an attack.
                 stream.get_mut().set_bite(self.bite);
@@ -195,6 +212,14 @@ impl Dial {
         }
     }
 
+    async fn connect_http2(&self, window_bytes: u32) -> io::Result<Http2> {
+        let Some(tls) = &self.tls else {
+            return Http2::connect(self.address, window_bytes).await;
+        };
+        let socket = Socket::connect(self.address, false).await?;
+        Http2::over_tls(tls.connect(socket, self.version).await?, window_bytes).await
+    }
+
     async fn attempt_http2(self) -> Result<Client, Answer> {
         let window_bytes = if self.is_slow {
             SLOW_WINDOW_BYTES
@@ -203,7 +228,8 @@ impl Dial {
         };
         let http2 = match &self.http2 {
             Some(http2) => http2.clone(),
-            None => Http2::connect(self.address, window_bytes)
+            None => self
+                .connect_http2(window_bytes)
                 .await
                 .expect("the server listens"),
         };

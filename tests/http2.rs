@@ -18,6 +18,7 @@ use h2::{RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::AbortHandle;
 use tokio::time;
+use tokio_rustls::client::TlsStream;
 
 use crate::http::{Answer, Head};
 use crate::socket::{Reset, Socket};
@@ -72,6 +73,16 @@ impl Http2 {
     pub async fn over(socket: Socket, window_bytes: u32) -> io::Result<Self> {
         let reset = socket.reset_handle();
         Self::speak(socket, window_bytes, reset).await
+    }
+
+    /// The same, encrypted.
+    ///
+    /// # Errors
+    ///
+    /// The socket's.
+    pub async fn over_tls(stream: TlsStream<Socket>, window_bytes: u32) -> io::Result<Self> {
+        let reset = stream.get_ref().0.reset_handle();
+        Self::speak(stream, window_bytes, reset).await
     }
 
     async fn speak(

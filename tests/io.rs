@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::client::TlsStream;
 
 use crate::http2::Http2Stream;
 use crate::socket::Socket;
@@ -14,6 +15,8 @@ use crate::socket::Socket;
 pub enum Io {
     /// A connection of its own.
     Http1(Socket),
+    /// The same, encrypted.
+    Tls(Box<TlsStream<Socket>>),
     /// A stream of one.
     Http2(Http2Stream),
 }
@@ -23,6 +26,7 @@ impl Io {
     pub fn set_bite(&mut self, bytes: usize) {
         match self {
             Self::Http1(socket) => socket.set_bite(bytes),
+            Self::Tls(stream) => stream.get_mut().0.set_bite(bytes),
             Self::Http2(stream) => stream.set_bite(bytes),
         }
     }
@@ -36,7 +40,8 @@ impl Io {
     pub(crate) fn vanish(self, is_reset: bool) {
         match self {
             Self::Http1(socket) if is_reset => socket.reset(),
-            Self::Http1(_) => {}
+            Self::Tls(stream) if is_reset => stream.into_inner().0.reset(),
+            Self::Http1(_) | Self::Tls(_) => {}
             Self::Http2(stream) if is_reset => stream.http().reset(),
             Self::Http2(stream) => stream.http().hang_up(),
         }
@@ -45,6 +50,7 @@ impl Io {
     fn get(self: Pin<&mut Self>) -> Pin<&mut dyn Both> {
         match self.get_mut() {
             Self::Http1(socket) => Pin::new(socket),
+            Self::Tls(stream) => Pin::new(stream),
             Self::Http2(stream) => Pin::new(stream),
         }
     }
@@ -59,6 +65,12 @@ impl From<Socket> for Io {
 impl From<Http2Stream> for Io {
     fn from(stream: Http2Stream) -> Self {
         Self::Http2(stream)
+    }
+}
+
+impl From<TlsStream<Socket>> for Io {
+    fn from(stream: TlsStream<Socket>) -> Self {
+        Self::Tls(Box::new(stream))
     }
 }
 

@@ -19,6 +19,7 @@ mod server;
 mod setup;
 mod socket;
 mod sse;
+mod tls;
 mod told;
 mod ws;
 
@@ -34,4 +35,5 @@ pub use matrix::{FanOut, HttpServer, HttpVersion, Under, run};
 pub use server::{Server, eventually};
 pub use setup::Setup;
 pub use socket::Socket;
+pub use tls::Tls;
 pub use told::{Data, End, Told};

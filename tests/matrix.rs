@@ -16,6 +16,8 @@ pub struct Under {
     pub server: HttpServer,
     /// What its clients speak.
     pub version: HttpVersion,
+    /// Whether its connections are encrypted.
+    pub is_tls: bool,
     /// What carries the messages.
     pub fan_out: FanOut,
 }
@@ -53,8 +55,16 @@ impl Under {
             transport,
             server,
             version,
+            is_tls: false,
             fan_out: FanOut::Local,
         }
+    }
+
+    /// The same, encrypted.
+    #[must_use]
+    pub fn with_tls(mut self) -> Self {
+        self.is_tls = true;
+        self
     }
 
     /// The other transport than this one's.
@@ -108,7 +118,7 @@ where
 /// Makes tests of `async fn(Under)`s, for each cell of the matrix: `contract!(a, b)` for both transports, `contract!(sse: a)`
 /// and `contract!(ws: a)` for one of them, `contract!(servers: a)` for tests that use both transports at once, and
 /// `contract!(own_server: a)` for what `dualcast::serve` alone promises. With `http1` before it a test speaks HTTP/1.1 by hand, and
-/// with `http2` it is about the streams of one connection.
+/// with `http2` it is about the streams of one connection. `contract!(tls: a)` is for `dualcast::serve` with TLS.
 #[macro_export]
 macro_rules! contract {
     (http1 sse: $($test:ident),+ $(,)?) => {
@@ -125,6 +135,23 @@ macro_rules! contract {
         $crate::contract!(@tests [$($test)+] {
             [under_dualcast Sse Dualcast Http1] [under_axum Sse Axum Http1]
         });
+    };
+    (tls: $($test:ident),+ $(,)?) => {$(
+        mod $test {
+            $crate::contract!(@tls $test sse Sse Http1);
+            $crate::contract!(@tls $test ws WebSocket Http1);
+            $crate::contract!(@tls $test sse_http2 Sse Http2);
+            $crate::contract!(@tls $test ws_http2 WebSocket Http2);
+        }
+    )+};
+    (@tls $test:ident $cell:ident $transport:ident $version:ident) => {
+        #[test]
+        fn $cell() {
+            use $crate::{HttpServer, HttpVersion, Under};
+            let transport = dualcast::Transport::$transport;
+            let under = Under::new(transport, HttpServer::Dualcast, HttpVersion::$version);
+            $crate::run(super::$test, under.with_tls());
+        }
     };
     (http1 own_server: $($test:ident),+ $(,)?) => {
         $crate::contract!(@tests [$($test)+] {

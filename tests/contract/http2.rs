@@ -57,7 +57,7 @@ async fn a_hundred_streams_of_one_connection_miss_nothing(under: Under) {
     let start = clients[0].position();
     let mut ledger = Ledger::default();
     // More than the window of a stream, so that each has to be given room again and again.
-    for number in 0..40 {
+    for number in 0..24 {
         let text = format!("{number}:{}", "x".repeat(4 << 10));
         ledger.note("room", server.publish("room", &*text).await, &text);
     }
@@ -77,7 +77,7 @@ async fn a_stalled_stream_holds_up_none_of_the_others(under: Under) {
     let start = stalled.position();
     let mut others = open(&server, &http2, 4).await;
     let mut ledger = Ledger::default();
-    for number in 0..120 {
+    for number in 0..60 {
         let text = format!("{number}:{}", "x".repeat(12 << 10));
         ledger.note("room", server.publish("room", &*text).await, &text);
         for other in &mut others {

@@ -51,7 +51,7 @@ async fn catch_up(server: &Server, client: &mut Client, channel: &str, ledger: &
     client.until_text("last").await
 }
 
-async fn a_client_that_catches_up_in_time_misses_nothing(under: Under) {
+pub(crate) async fn a_client_that_catches_up_in_time_misses_nothing(under: Under) {
     let server = setup(under, LagRule::CatchUp).start().await;
     let mut client = server.dial("room").slow().open().await;
     let start = client.position();

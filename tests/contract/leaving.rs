@@ -44,15 +44,15 @@ async fn is_empty(server: &Server) {
     .await;
 }
 
-async fn a_client_that_says_goodbye_frees_everything(under: Under) {
+pub(crate) async fn a_client_that_says_goodbye_frees_everything(under: Under) {
     leaves_nothing(under, Client::leave).await;
 }
 
-async fn a_client_that_is_reset_frees_everything(under: Under) {
+pub(crate) async fn a_client_that_is_reset_frees_everything(under: Under) {
     leaves_nothing(under, async |client: Client| client.cut()).await;
 }
 
-async fn a_client_that_closes_its_socket_frees_everything(under: Under) {
+pub(crate) async fn a_client_that_closes_its_socket_frees_everything(under: Under) {
     leaves_nothing(under, async |client: Client| client.hang_up()).await;
 }
 

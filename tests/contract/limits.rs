@@ -121,7 +121,7 @@ async fn a_channel_name_that_breaks_a_rule_is_a_bad_request(under: Under) {
     }
 }
 
-async fn a_client_that_does_not_read_is_cut_at_the_write_deadline(under: Under) {
+pub(crate) async fn a_client_that_does_not_read_is_cut_at_the_write_deadline(under: Under) {
     let setup = Setup::new(under)
         .small_buffers()
         .session(|options| options.write_timeout = Duration::from_millis(100));

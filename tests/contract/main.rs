@@ -18,6 +18,7 @@ mod resume;
 mod shutdown;
 mod sse;
 mod takeover;
+mod tls;
 mod volatile;
 mod ws_closing;
 mod ws_frames;

@@ -40,7 +40,7 @@ async fn expect_told(client: &mut Client) {
     assert_eq!(client.closing().await, ("shutdown".into(), true));
 }
 
-async fn a_shutdown_ends_with_every_client_told(under: Under) {
+pub(crate) async fn a_shutdown_ends_with_every_client_told(under: Under) {
     let mut server = Setup::new(under).start().await;
     let mut clients = Vec::new();
     for transport in [under.transport, under.other_transport()] {
@@ -58,7 +58,7 @@ async fn a_shutdown_ends_with_every_client_told(under: Under) {
     expect_over(&mut server).await;
 }
 
-async fn a_shutdown_waits_for_no_stalled_client(under: Under) {
+pub(crate) async fn a_shutdown_waits_for_no_stalled_client(under: Under) {
     let mut server = Setup::new(under).small_buffers().start().await;
     let stalled = server.dial("room").slow().open().await;
     let mut silent = server.dial("room").slow().open().await;

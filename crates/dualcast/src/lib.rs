@@ -30,6 +30,8 @@ pub use dualcast_core::{
     Publishing, Reconnect, Record, SessionId, SessionInfo, Subscribe, SubscribeError, Subscription,
     SystemClock, Transport, Volatile,
 };
+#[cfg(feature = "tls")]
+pub use dualcast_http::rustls;
 pub use dualcast_http::{
     Error, Http2Options, Inbound, InboundHandler, OriginError, OriginPolicy, OriginRefused, Reply, Serve,
     ServerOptions, SessionOptions, maintain, serve,

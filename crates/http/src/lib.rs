@@ -40,3 +40,5 @@ pub use origin::{OriginError, OriginPolicy, OriginRefused};
 pub use serve::{Http2Options, Serve, ServerHandle, ServerOptions, serve};
 pub use socket::Socket;
 pub use takeover::{Slot, Taken, Takeover};
+#[cfg(feature = "tls")]
+pub use tokio_rustls::rustls;

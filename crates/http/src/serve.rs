@@ -13,6 +13,8 @@ mod options;
 mod prefix;
 mod requests;
 mod server;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::future::{self, IntoFuture};
 use std::io;
@@ -46,6 +48,8 @@ pub fn serve(listener: TcpListener, app: Router) -> Serve {
         listener,
         app,
         options: ServerOptions::default(),
+        #[cfg(feature = "tls")]
+        tls: None,
         shutdown: future::pending().boxed(),
     }
 }
@@ -56,6 +60,8 @@ pub struct Serve {
     listener: TcpListener,
     app: Router,
     options: ServerOptions,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<tokio_rustls::rustls::ServerConfig>>,
     shutdown: BoxFuture<'static, ()>,
 }
 
@@ -73,15 +79,28 @@ impl Serve {
         self
     }
 
+    /// Encrypts every connection, and lets its client choose between HTTP/2 and HTTP/1.1 (ALPN) where the configuration names no
+    /// protocols. With the feature `tls`.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, config: Arc<tokio_rustls::rustls::ServerConfig>) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
     async fn run(self) -> io::Result<()> {
         let Self {
             listener,
             app,
             options,
+            #[cfg(feature = "tls")]
+            tls,
             shutdown,
         } = self;
         SockRef::from(&listener).listen(options.backlog)?;
-        let server = Arc::new(Server::new(app, options));
+        let server = Server::new(app, options);
+        #[cfg(feature = "tls")]
+        let server = server.with_tls(tls.map(tls::Tls::new));
+        let server = Arc::new(server);
         let mut shutdown = pin!(shutdown);
         loop {
             tokio::select! {

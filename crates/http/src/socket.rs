@@ -6,14 +6,18 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+#[cfg(feature = "tls")]
+use tokio_rustls::server::TlsStream;
 
-/// A client's connection.
+/// A client's connection, with TLS or without.
 #[derive(Debug)]
 pub struct Socket(Kind);
 
 #[derive(Debug)]
 enum Kind {
     Plain(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl From<TcpStream> for Socket {
@@ -22,11 +26,21 @@ impl From<TcpStream> for Socket {
     }
 }
 
+#[cfg(feature = "tls")]
+impl From<TlsStream<TcpStream>> for Socket {
+    fn from(mut stream: TlsStream<TcpStream>) -> Self {
+        stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES));
+        Self(Kind::Tls(Box::new(stream)))
+    }
+}
+
 /// Does the same with whichever it is.
 macro_rules! with {
     ($socket:expr, $stream:ident => $body:expr) => {
         match &mut $socket.get_mut().0 {
             Kind::Plain($stream) => $body,
+            #[cfg(feature = "tls")]
+            Kind::Tls($stream) => $body,
         }
     };
 }
@@ -53,6 +67,8 @@ impl AsyncWrite for Socket {
     fn is_write_vectored(&self) -> bool {
         match &self.0 {
             Kind::Plain(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -64,3 +80,7 @@ impl AsyncWrite for Socket {
         with!(self, stream => Pin::new(stream).poll_shutdown(cx))
     }
 }
+
+/// How much may wait encrypted for a client that doesn't read, in bytes: one record. rustls would take 64 KiB.
+#[cfg(feature = "tls")]
+const TLS_BUFFER_BYTES: usize = 16 << 10;

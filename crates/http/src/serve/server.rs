@@ -19,6 +19,8 @@ use crate::cut;
 use crate::options::MAX_WAIT;
 use crate::serve::options::ServerOptions;
 use crate::serve::prefix::Prefix;
+#[cfg(feature = "tls")]
+use crate::serve::tls::Tls;
 use crate::serve::{http1, http2};
 use crate::socket::Socket;
 
@@ -33,6 +35,8 @@ pub(super) enum Stage {
 pub(crate) struct Server {
     pub(super) app: Router,
     pub(super) options: ServerOptions,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
     stage: watch::Sender<Stage>,
     /// Cuts every connection that is left.
     cut: CancellationToken,
@@ -41,10 +45,10 @@ pub(crate) struct Server {
 }
 
 /// A connection whose first bytes are there.
-struct Opened {
-    socket: Socket,
-    prefix: Prefix,
-    is_http2: bool,
+pub(super) struct Opened {
+    pub(super) socket: Socket,
+    pub(super) prefix: Prefix,
+    pub(super) is_http2: bool,
 }
 
 impl Server {
@@ -52,11 +56,18 @@ impl Server {
         Self {
             app,
             options,
+            #[cfg(feature = "tls")]
+            tls: None,
             stage: watch::channel(Stage::Serving).0,
             cut: CancellationToken::new(),
             tasks: TaskTracker::new(),
             running: Mutex::default(),
         }
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// Serves a connection, in a task of its own.
@@ -102,6 +113,10 @@ impl Server {
 
     /// Learns what the client speaks. None where it is gone before.
     async fn open(&self, stream: TcpStream) -> Option<Opened> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return tls.open(stream).await;
+        }
         let mut socket = Socket::from(stream);
         let prefix = Prefix::read(&mut socket).await.ok()?;
         let is_http2 = prefix.is_preface();
