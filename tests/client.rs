@@ -230,11 +230,11 @@ impl Client {
         }
     }
 
-    /// The response's head. Only of an event stream.
+    /// The response's head.
     pub fn head(&self) -> &Head {
         match &self.stream {
             Stream::Sse(stream) => &stream.head,
-            Stream::Ws(_) => panic!("a WebSocket keeps no head"),
+            Stream::Ws(stream) => &stream.head,
         }
     }
 

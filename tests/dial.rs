@@ -198,10 +198,11 @@ impl Dial {
         }
         let config = ws_config();
         match client_async_with_config(request, io, Some(config)).await {
-            Ok((mut stream, _)) => {
+            Ok((mut stream, response)) => {
                 // Only now: tungstenite takes a handshake in small bites for an attack.
                 stream.get_mut().set_bite(self.bite);
-                Ok(Client::new(Stream::Ws(Box::new(WsStream::new(stream)))))
+                let head = Head::from_response(&response);
+                Ok(Client::new(Stream::Ws(Box::new(WsStream::new(stream, head)))))
             }
             Err(WsError::Http(response)) => {
                 let head = Head::from_response(&response);
@@ -259,7 +260,7 @@ impl Dial {
         }
         let config = Some(ws_config());
         let stream = WebSocketStream::from_raw_socket(Io::Http2(stream), Role::Client, config).await;
-        Ok(Client::new(Stream::Ws(Box::new(WsStream::new(stream)))))
+        Ok(Client::new(Stream::Ws(Box::new(WsStream::new(stream, head)))))
     }
 
     fn target(&self) -> String {

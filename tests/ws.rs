@@ -5,6 +5,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{self, Message};
 
+use crate::http::Head;
 use crate::io::Io;
 use crate::told::{End, Told};
 
@@ -12,12 +13,17 @@ use crate::told::{End, Told};
 #[derive(Debug)]
 pub(crate) struct WsStream {
     stream: WebSocketStream<Io>,
+    pub(crate) head: Head,
     code: Option<u16>,
 }
 
 impl WsStream {
-    pub(crate) fn new(stream: WebSocketStream<Io>) -> Self {
-        Self { stream, code: None }
+    pub(crate) fn new(stream: WebSocketStream<Io>, head: Head) -> Self {
+        Self {
+            stream,
+            head,
+            code: None,
+        }
     }
 
     pub(crate) async fn next(&mut self) -> Told {

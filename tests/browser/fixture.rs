@@ -3,7 +3,7 @@
 //!
 //! cargo run -p dualcast-tests --bin fixture
 //!
-//! It listens on `ADDR`, else on 127.0.0.1:3000, and ends on SIGTERM and Ctrl-C. A channel whose name begins with
+//! It listens on `ADDR`, else on 127.0.0.1:3000, and ends on SIGTERM and Ctrl-C. `MAX_CONNECTIONS` is how many it lets in. A channel whose name begins with
 //! `short.` keeps three records, for tests of what was trimmed.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use axum::extract::{Query, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{Html, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use dualcast::{
     Channel, Error, Hub, Inbound, InboundHandler, Message, NameError, Payload, Reply, SessionOptions, Sse,
@@ -42,7 +42,12 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     let listener = TcpListener::bind(address).await?;
     let mut terminated = signal(SignalKind::terminate())?;
     eprintln!("listening on http://{}", listener.local_addr()?);
+    let max_connections = std::env::var("MAX_CONNECTIONS")
+        .ok()
+        .map(|max| max.parse())
+        .transpose()?;
     dualcast::serve(listener, Fixture::new(hub).router())
+        .options(|options| options.max_connections = max_connections.unwrap_or(options.max_connections))
         .with_graceful_shutdown(async move {
             tokio::select! {
                 _ = tokio::signal::ctrl_c() => {}
@@ -82,7 +87,7 @@ impl Fixture {
     fn router(self) -> Router {
         Router::new()
             .route("/sse", get(sse))
-            .route("/ws", get(ws))
+            .route("/ws", any(ws))
             .route("/say", post(say))
             .layer(middleware::from_fn_with_state(self.clone(), hear))
             .route("/publish", post(publish))

@@ -19,8 +19,8 @@ export const buildTimeout = 10 * 60_000;
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
 
 /** Starts the fixture on a port that is free, or on this one, and waits until it says where it listens. */
-export async function startFixture({ port = 0 } = {}) {
-  return start(Fixture, await buildFixture(), { port });
+export async function startFixture({ port = 0, env = {} } = {}) {
+  return start(Fixture, await buildFixture(), { port, env });
 }
 
 /** Builds the fixture, unless `DUALCAST_FIXTURE` names one. From then on it starts in no time. */
@@ -114,10 +114,10 @@ class Fixture extends Server {
   }
 }
 
-async function start(kind, command, { args = [], port = 0 } = {}) {
+async function start(kind, command, { args = [], port = 0, env = {} } = {}) {
   const child = spawn(command, args, {
     cwd: repository,
-    env: { ...process.env, ADDR: `127.0.0.1:${port}` },
+    env: { ...process.env, ...env, ADDR: `127.0.0.1:${port}` },
     stdio: ["ignore", "pipe", "pipe"],
   });
   // A test file that throws must not leave its server behind.
@@ -161,7 +161,7 @@ function listening(command, child, closed) {
       createInterface({ input: stream }).on("line", (line) => {
         if (known) return console.error(`${command}: ${line}`);
         said += `${line}\n`;
-        const address = line.match(/http:\/\/127\.0\.0\.1:\d+/);
+        const address = line.match(/https?:\/\/127\.0\.0\.1:\d+/);
         if (!address) return;
         known = true;
         clearTimeout(timer);

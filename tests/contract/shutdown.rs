@@ -10,6 +10,7 @@ use dualcast_tests::{Client, End, Frame, Server, Setup, Told, Under, contract, e
 use futures::{StreamExt, stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 contract!(
@@ -24,6 +25,7 @@ contract!(
     a_request_that_never_ends_is_dropped_at_the_drain_deadline,
     a_session_that_goes_by_a_body_is_told_too,
 );
+contract!(own_server: no_task_is_left_after_a_shutdown);
 contract!(sse: a_stream_of_no_channel_holds_up_no_shutdown);
 
 /// No more than it takes: the server closes all, though its clients are there.
@@ -257,4 +259,28 @@ async fn a_client_that_never_pauses_is_told(under: Under) {
     assert!(heard.windows(closing.len()).any(|window| window == closing));
     chatter.await.unwrap();
     expect_over(&mut server).await;
+}
+
+async fn no_task_is_left_after_a_shutdown(under: Under) {
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let mut server = Setup::new(under).small_buffers().start().await;
+    let mut clients = Vec::new();
+    for transport in [under.transport, under.other_transport()] {
+        for _ in 0..5 {
+            clients.push(server.dial_by(transport, "room").open().await);
+        }
+    }
+    let stalled = server.dial("room").slow().open().await;
+    let idle = server.http().await;
+    for _ in 0..60 {
+        server.publish("room", "x".repeat(12 << 10)).await;
+    }
+    assert!(tasks() > before + clients.len());
+    server.begin_shutdown();
+    server.is_over().await;
+    assert_eq!(server.hub.session_count(), 0);
+    drop((clients, stalled, idle));
+    // What is left is the hub's clockwork, and for moments what drives the clients, and the watch over bodies.
+    eventually("every task is over", || tasks() <= before + 1).await;
 }

@@ -309,8 +309,10 @@ mod tests {
         let session = hub.open_session(Transport::Sse, None).unwrap();
         let handle = session.handle();
         let subscription = hub.subscribe([channel.name().clone()]).lag(rule).open().unwrap();
-        let mut options = SessionOptions::default();
-        options.heartbeat = MAX_WAIT;
+        let options = SessionOptions {
+            heartbeat: MAX_WAIT,
+            ..SessionOptions::default()
+        };
         let source = Source::Subscription(Box::new(subscription));
         let feed = Feed::new(&Letters, Some(session), source, options);
         Scene {

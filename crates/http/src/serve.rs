@@ -10,7 +10,9 @@ mod http1;
 mod http2;
 mod lull;
 mod options;
+mod places;
 mod prefix;
+mod request_body;
 mod requests;
 mod server;
 #[cfg(feature = "tls")]

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use dualcast_core::SessionHandle;
+use dualcast_core::{CloseReason, SessionHandle};
 use futures::future::BoxFuture;
 
 use crate::line::Line;
@@ -46,8 +46,8 @@ pub struct Taken {
     pub read_ahead: Bytes,
 }
 
-/// A session that waits for its socket.
-pub(crate) type Start = Box<dyn FnOnce(Taken) -> BoxFuture<'static, ()> + Send>;
+/// A session that waits for its socket. It answers why it ended.
+pub(crate) type Start = Box<dyn FnOnce(Taken) -> BoxFuture<'static, CloseReason> + Send>;
 
 /// What a response says to a server that can hand over sockets. Goes into the response's extensions.
 #[derive(Clone)]
@@ -61,7 +61,7 @@ impl Takeover {
     pub fn new<T, F>(session: Option<SessionHandle>, waiting: Slot<T>, start: fn(T, Taken) -> F) -> Self
     where
         T: Send + 'static,
-        F: Future<Output = ()> + Send + 'static,
+        F: Future<Output = CloseReason> + Send + 'static,
     {
         let claim = move || -> Option<Start> {
             let value = waiting.take()?;

@@ -7,7 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use dualcast_core::{Identity, Session, Subscribe, Transport};
+use dualcast_core::{CloseReason, Identity, Session, Subscribe, Transport};
 use dualcast_http::{
     Drive, Feed, InboundHandler, Line, OriginPolicy, ServerHandle, Slot, Taken, Takeover, admit,
     last_event_id,
@@ -138,12 +138,12 @@ struct Waiting {
     options: WsOptions,
 }
 
-fn start(waiting: Waiting, taken: Taken) -> impl Future<Output = ()> {
+fn start(waiting: Waiting, taken: Taken) -> impl Future<Output = CloseReason> {
     run(waiting, taken.line, taken.read_ahead)
 }
 
 /// What opens a session is boxed, and gone once it runs: a connection that idles for hours keeps its loop alone.
-fn run<IO>(waiting: Waiting, line: Line<IO>, read_ahead: Bytes) -> impl Future<Output = ()>
+fn run<IO>(waiting: Waiting, line: Line<IO>, read_ahead: Bytes) -> impl Future<Output = CloseReason>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send,
 {

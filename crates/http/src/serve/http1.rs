@@ -11,8 +11,9 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::response::Parts;
 use axum::http::{Method, Request, Response, StatusCode, Version, header};
-use dualcast_core::SessionHandle;
+use dualcast_core::{CloseReason, SessionHandle};
 use futures::FutureExt;
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -27,6 +28,7 @@ use crate::serve::answer::Answer;
 use crate::serve::handle::ServerHandle;
 use crate::serve::lull::Lull;
 use crate::serve::prefix::Prefix;
+use crate::serve::request_body;
 use crate::serve::requests::Requests;
 use crate::serve::server::{Server, lock};
 use crate::socket::Socket;
@@ -36,8 +38,24 @@ use crate::takeover::{Start, Taken, Takeover};
 /// A response that is a session's.
 pub(super) struct Handoff {
     head: Parts,
-    pub(super) start: Start,
+    /// What layers made of the session's body, where a response has one.
+    body: Option<Body>,
+    start: Start,
     pub(super) session: Option<SessionHandle>,
+}
+
+impl Handoff {
+    /// Runs the session. What layers hold in its body they hold until it is over; and where it ended in good order they see
+    /// the body's end, as they would if it had gone through them.
+    pub(super) async fn run(self, taken: Taken) {
+        let Self { body, start, .. } = self;
+        let reason = start(taken).await;
+        if let Some(mut body) = body
+            && !matches!(reason, CloseReason::Left | CloseReason::Stalled)
+        {
+            future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).now_or_never();
+        }
+    }
 }
 
 /// Serves the requests of a connection. Answers its socket once one of them is to be answered by a session.
@@ -112,7 +130,9 @@ async fn respond(
     handed: &Mutex<Option<Handoff>>,
 ) -> Result<Response<Answer>, Infallible> {
     let open = requests.open();
-    let mut request = request.map(Body::new);
+    let (parts, body) = request.into_parts();
+    let (body, lateness) = request_body::within(body, server.options.body_timeout);
+    let mut request = Request::from_parts(parts, body);
     let hands_over = request.version() == Version::HTTP_11 && request.method() != Method::HEAD;
     let extensions = request.extensions_mut();
     extensions.insert(ConnectInfo(address));
@@ -125,12 +145,19 @@ async fn respond(
         && is_sessions(&response)
         && let Some(start) = takeover.claim()
     {
-        let (head, _) = response.into_parts();
-        *lock(handed) = Some(Handoff { head, start, session });
+        let (head, body) = response.into_parts();
+        // After a switch of protocols there is no body.
+        let body = (head.status != StatusCode::SWITCHING_PROTOCOLS).then_some(body);
+        *lock(handed) = Some(Handoff {
+            head,
+            body,
+            start,
+            session,
+        });
         return future::pending().await;
     }
     let session = session.map(|session| server.list(session));
-    Ok(response.map(|body| Answer {
+    Ok(lateness.tell(response).map(|body| Answer {
         body,
         _session: session,
         _request: Some(open),

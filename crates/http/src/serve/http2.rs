@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Request, Response};
 use futures::FutureExt;
@@ -28,6 +27,7 @@ use crate::serve::answer::Answer;
 use crate::serve::handle::ServerHandle;
 use crate::serve::lull::Lull;
 use crate::serve::prefix::Prefix;
+use crate::serve::request_body;
 use crate::serve::requests::Requests;
 use crate::serve::server::Server;
 use crate::socket::Socket;
@@ -108,7 +108,9 @@ async fn respond(
     request: Request<Incoming>,
     address: SocketAddr,
 ) -> Result<Response<Answer>, Infallible> {
-    let mut request = request.map(Body::new);
+    let (parts, body) = request.into_parts();
+    let (body, lateness) = request_body::within(body, server.options.body_timeout);
+    let mut request = Request::from_parts(parts, body);
     let extensions = request.extensions_mut();
     extensions.insert(ConnectInfo(address));
     extensions.insert(ServerHandle::new(Arc::clone(&server), false));
@@ -116,7 +118,7 @@ async fn respond(
     let takeover = response.extensions_mut().remove::<Takeover>();
     let session = takeover.as_ref().and_then(Takeover::session).cloned();
     let session = session.map(|session| server.list(session));
-    Ok(response.map(|body| Answer {
+    Ok(lateness.tell(response).map(|body| Answer {
         body,
         _session: session,
         _request: None,

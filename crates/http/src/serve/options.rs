@@ -18,6 +18,16 @@ pub struct ServerOptions {
     /// The largest head of a request, in bytes. Default 64 KiB: more than any browser's cookies, and what one connection
     /// can make the server hold before it has said what it wants. A larger one is answered 431. Over HTTP/1.1 no less than 8 KiB.
     pub max_head_bytes: usize,
+    /// For how long a client may send nothing of a request's body that the application waits for. Default 30 seconds. Then the request
+    /// is answered 408.
+    pub body_timeout: Duration,
+    /// How many connections there may be. Default 100,000: each may have sessions, whose own limit is the hub's, and this
+    /// one bounds what comes before. One above it is closed without a word, and its client comes back; an answer of HTTP would
+    /// make an `EventSource` give up for good.
+    pub max_connections: usize,
+    /// How many of them may come from one address, of IPv6 from one /64. Default none, since behind a proxy all clients share
+    /// one address.
+    pub max_connections_per_address: Option<usize>,
     /// The kernel's send buffer for each connection, in bytes. Default 64 KiB, which Linux doubles. Left to itself the
     /// kernel takes megabytes for a client that stalls, and nobody learns of it.
     pub send_buffer_bytes: usize,
@@ -37,6 +47,9 @@ impl Default for ServerOptions {
             idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(30),
             max_head_bytes: 64 << 10,
+            body_timeout: Duration::from_secs(30),
+            max_connections: 100_000,
+            max_connections_per_address: None,
             send_buffer_bytes: 64 << 10,
             backlog: 4_096,
             drain_timeout: Duration::from_secs(10),

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::cut;
 use crate::options::MAX_WAIT;
 use crate::serve::options::ServerOptions;
+use crate::serve::places::{Place, Places};
 use crate::serve::prefix::Prefix;
 #[cfg(feature = "tls")]
 use crate::serve::tls::Tls;
@@ -37,6 +38,7 @@ pub(crate) struct Server {
     pub(super) options: ServerOptions,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
+    places: Arc<Places>,
     stage: watch::Sender<Stage>,
     /// Cuts every connection that is left.
     cut: CancellationToken,
@@ -55,6 +57,7 @@ impl Server {
     pub(super) fn new(app: Router, options: ServerOptions) -> Self {
         Self {
             app,
+            places: Places::new(&options),
             options,
             #[cfg(feature = "tls")]
             tls: None,
@@ -70,8 +73,11 @@ impl Server {
         Self { tls, ..self }
     }
 
-    /// Serves a connection, in a task of its own.
+    /// Serves a connection, in a task of its own. One above the limits is closed without a word.
     pub(super) fn accept(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
+        let Some(place) = self.places.take(address.ip()) else {
+            return;
+        };
         let server = Arc::clone(self);
         let cut = self.cut.child_token();
         self.tasks.spawn(async move {
@@ -79,7 +85,7 @@ impl Server {
             let _cut = cut.clone().drop_guard();
             let handoff = cut.run_until_cancelled(server.serve(stream, address, &cut));
             if let Some(Some((handoff, taken))) = handoff.await {
-                server.start(handoff, taken);
+                server.start(handoff, taken, place);
             }
         });
     }
@@ -128,9 +134,12 @@ impl Server {
     }
 
     /// Runs a session in a task of its own, which is smaller than the one that parsed its request.
-    fn start(self: &Arc<Self>, handoff: http1::Handoff, taken: crate::Taken) {
-        let session = handoff.session;
-        self.spawn(session, (handoff.start)(taken));
+    fn start(self: &Arc<Self>, handoff: http1::Handoff, taken: crate::Taken, place: Place) {
+        let session = handoff.session.clone();
+        self.spawn(session, async move {
+            let _place = place;
+            handoff.run(taken).await;
+        });
     }
 
     /// Runs a session that is told of a shutdown, waited for, and dropped at the end of the drain.
