@@ -66,7 +66,7 @@ describe("node:http2", () => {
       // A close frame with 1000 (RFC 6455 section 5.5.1), masked with zeros; the same comes back, and the stream ends.
       stream.write(Buffer.from([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]));
       const rest = [];
-      stream.on("data", (piece) => rest.push(piece));
+      stream.on("data", (piece) => rest.push(piece)).resume();
       await once(stream, "end");
       assert.deepEqual(Buffer.concat(rest), Buffer.from([0x88, 0x02, 0x03, 0xe8]));
       stream.end();
@@ -109,6 +109,7 @@ function until(stream, text) {
       resolve();
     };
     stream.on("data", hear);
+    stream.resume();
     stream.once("error", reject);
     stream.once("close", () => reject(new Error(`it ended before ${text}: ${heard}`)));
   });

@@ -9,10 +9,12 @@ Dualcast's own.
 import json
 import socket
 import sys
+from contextlib import suppress
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, RemoteSettingsChanged, ResponseReceived, StreamEnded
+from h2.exceptions import StreamClosedError
 from h2.settings import SettingCodes
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, TextMessage
@@ -38,7 +40,11 @@ def main():
                 if status != "200":
                     sys.exit(f"refused: {status}")
             elif isinstance(event, DataReceived):
-                http.acknowledge_received_data(event.flow_controlled_length, stream)
+                # All that has come is read before any of it is heard: the stream may be over by now.
+                with suppress(StreamClosedError):
+                    http.acknowledge_received_data(event.flow_controlled_length, stream)
+                if not event.data:
+                    continue
                 ws.receive_data(event.data)
                 for said in ws.events():
                     hear(said, ws, http, stream)
@@ -68,8 +74,8 @@ def hear(said, ws, http, stream):
             print(json.dumps(message), flush=True)
             http.send_data(stream, ws.send(CloseConnection(code=1000)))
     elif isinstance(said, CloseConnection):
+        # The server ends the stream.
         print(f"closed {said.code}", flush=True)
-        http.end_stream(stream)
 
 
 def events(http, connection):
