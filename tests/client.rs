@@ -10,7 +10,6 @@ use tokio::time;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::http::Head;
-use crate::socket::Socket;
 use crate::sse::SseStream;
 use crate::told::{Data, End, Told};
 use crate::ws::WsStream;
@@ -222,22 +221,26 @@ impl Client {
 
     /// Vanishes without a word: the server is sent a reset.
     pub fn cut(self) {
-        self.into_socket().reset();
+        self.vanish(true);
     }
 
-    /// The connection beneath. What was read ahead is lost.
-    pub fn into_socket(self) -> Socket {
+    /// Closes its socket without a word.
+    pub fn hang_up(self) {
+        self.vanish(false);
+    }
+
+    fn vanish(self, is_reset: bool) {
         match self.stream {
-            Stream::Sse(stream) => stream.into_http().into_socket(),
-            Stream::Ws(stream) => stream.into_socket(),
+            Stream::Sse(stream) => stream.vanish(is_reset),
+            Stream::Ws(stream) => stream.vanish(is_reset),
         }
     }
 
-    /// The response's head. Only of an event stream.
+    /// The response's head.
     pub fn head(&self) -> &Head {
         match &self.stream {
             Stream::Sse(stream) => &stream.head,
-            Stream::Ws(_) => panic!("a WebSocket keeps no head"),
+            Stream::Ws(stream) => &stream.head,
         }
     }
 

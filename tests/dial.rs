@@ -1,18 +1,24 @@
 //! Connecting: what a client asks for, whichever transport it is.
 
+use std::io;
 use std::net::SocketAddr;
 
 use dualcast::Transport;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::client::{Client, Stream};
 use crate::http::{Answer, Head, Http};
+use crate::http2::{self, Http2, WINDOW_BYTES};
+use crate::io::Io;
+use crate::matrix::HttpVersion;
 use crate::socket::Socket;
 use crate::sse::SseStream;
+use crate::tls::Tls;
 use crate::ws::WsStream;
 
 /// A connection to be made.
@@ -21,6 +27,10 @@ use crate::ws::WsStream;
 pub struct Dial {
     address: SocketAddr,
     transport: Transport,
+    version: HttpVersion,
+    /// The connection to go by, where there is one already.
+    http2: Option<Http2>,
+    tls: Option<Tls>,
     path: String,
     query: Vec<String>,
     headers: Vec<(String, Vec<u8>)>,
@@ -30,7 +40,7 @@ pub struct Dial {
 }
 
 impl Dial {
-    pub(crate) fn new(address: SocketAddr, transport: Transport) -> Self {
+    pub(crate) fn new(address: SocketAddr, transport: Transport, version: HttpVersion) -> Self {
         let path = match transport {
             Transport::Sse => "/sse",
             Transport::WebSocket => "/ws",
@@ -38,6 +48,9 @@ impl Dial {
         Self {
             address,
             transport,
+            version,
+            http2: None,
+            tls: None,
             path: path.into(),
             query: Vec::new(),
             headers: Vec::new(),
@@ -45,6 +58,11 @@ impl Dial {
             is_slow: false,
             bite: usize::MAX,
         }
+    }
+
+    pub(crate) fn tls(mut self, tls: Option<&Tls>) -> Self {
+        self.tls = tls.cloned();
+        self
     }
 
     /// To these channels, joined by commas.
@@ -79,7 +97,14 @@ impl Dial {
         }
     }
 
-    /// With a kernel buffer that takes a few KiB only.
+    /// As one more stream of a connection.
+    pub fn over(mut self, http2: &Http2) -> Self {
+        self.version = HttpVersion::Http2;
+        self.http2 = Some(http2.clone());
+        self
+    }
+
+    /// With a kernel buffer, or over HTTP/2 a window, that takes a few KiB only.
     pub fn slow(mut self) -> Self {
         self.is_slow = true;
         self
@@ -118,17 +143,28 @@ impl Dial {
     ///
     /// The server's answer.
     pub async fn attempt(self) -> Result<Client, Answer> {
+        if self.version == HttpVersion::Http2 {
+            return self.attempt_http2().await;
+        }
         let socket = Socket::connect(self.address, self.is_slow)
             .await
             .expect("the server listens");
+        let io = match &self.tls {
+            Some(tls) => tls
+                .connect(socket, self.version)
+                .await
+                .expect("TLS is spoken")
+                .into(),
+            None => Io::from(socket),
+        };
         match self.transport {
-            Transport::Sse => self.attempt_sse(socket).await,
-            Transport::WebSocket => self.attempt_ws(socket).await,
+            Transport::Sse => self.attempt_sse(io).await,
+            Transport::WebSocket => self.attempt_ws(io).await,
         }
     }
 
-    async fn attempt_sse(self, socket: Socket) -> Result<Client, Answer> {
-        let mut http = Http::over(socket);
+    async fn attempt_sse(self, io: Io) -> Result<Client, Answer> {
+        let mut http = Http::over(io);
         let mut request =
             format!("GET {} HTTP/1.1\r\nhost: {}\r\n", self.target(), self.address).into_bytes();
         for (name, value) in &self.headers {
@@ -146,12 +182,12 @@ impl Dial {
             return Err(Answer { head, body });
         }
         assert_eq!(head.get("content-type"), Some("text/event-stream"));
-        http.socket().set_bite(self.bite);
-        let stream = SseStream::new(http, head, self.is_multi);
+        http.io().set_bite(self.bite);
+        let stream = SseStream::http1(http, head, self.is_multi);
         Ok(Client::new(Stream::Sse(Box::new(stream))))
     }
 
-    async fn attempt_ws(self, socket: Socket) -> Result<Client, Answer> {
+    async fn attempt_ws(self, io: Io) -> Result<Client, Answer> {
         let url = format!("ws://{}{}", self.address, self.target());
         let mut request = url.into_client_request().expect("the request is one");
         for (name, value) in &self.headers {
@@ -160,29 +196,71 @@ impl Dial {
                 .headers_mut()
                 .append(name, HeaderValue::from_bytes(value).expect("a header's value"));
         }
-        let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
-        match client_async_with_config(request, socket, Some(config)).await {
-            Ok((mut stream, _)) => {
+        let config = ws_config();
+        match client_async_with_config(request, io, Some(config)).await {
+            Ok((mut stream, response)) => {
                 // Only now: tungstenite takes a handshake in small bites for an attack.
                 stream.get_mut().set_bite(self.bite);
-                Ok(Client::new(Stream::Ws(Box::new(WsStream::new(stream)))))
+                let head = Head::from_response(&response);
+                Ok(Client::new(Stream::Ws(Box::new(WsStream::new(stream, head)))))
             }
             Err(WsError::Http(response)) => {
-                let (parts, body) = response.into_parts();
-                let headers = parts.headers.iter().map(|(name, value)| {
-                    let value = value.to_str().expect("a header is text");
-                    (name.as_str().to_owned(), value.to_owned())
-                });
-                let head = Head {
-                    version: format!("{:?}", parts.version),
-                    status: parts.status.as_u16(),
-                    headers: headers.collect(),
-                };
-                let body = body.unwrap_or_default();
+                let head = Head::from_response(&response);
+                let body = response.into_body().unwrap_or_default();
                 Err(Answer { head, body })
             }
             Err(error) => panic!("no handshake: {error}"),
         }
+    }
+
+    async fn connect_http2(&self, window_bytes: u32) -> io::Result<Http2> {
+        let Some(tls) = &self.tls else {
+            return Http2::connect(self.address, window_bytes).await;
+        };
+        let socket = Socket::connect(self.address, false).await?;
+        Http2::over_tls(tls.connect(socket, self.version).await?, window_bytes).await
+    }
+
+    async fn attempt_http2(self) -> Result<Client, Answer> {
+        let window_bytes = if self.is_slow {
+            SLOW_WINDOW_BYTES
+        } else {
+            WINDOW_BYTES
+        };
+        let http2 = match &self.http2 {
+            Some(http2) => http2.clone(),
+            None => self
+                .connect_http2(window_bytes)
+                .await
+                .expect("the server listens"),
+        };
+        let mut request = match self.transport {
+            Transport::Sse => http2::get(self.address, &self.target()),
+            Transport::WebSocket => http2::connect(self.address, &self.target(), "websocket"),
+        };
+        for (name, value) in &self.headers {
+            let name: HeaderName = name.parse().expect("a header's name");
+            let value = HeaderValue::from_bytes(value).expect("a header's value");
+            request.headers_mut().append(name, value);
+        }
+        let (response, mut stream) = http2.request(request).await.expect("the server answers");
+        let head = Head::from_response(&response);
+        if head.status != 200 {
+            let mut body = Vec::new();
+            while let Some(piece) = stream.piece().await.expect("the answer is whole") {
+                body.extend_from_slice(&piece);
+            }
+            return Err(Answer { head, body });
+        }
+        stream.set_bite(self.bite);
+        if self.transport == Transport::Sse {
+            assert_eq!(head.get("content-type"), Some("text/event-stream"));
+            let stream = SseStream::http2(stream, head, self.is_multi);
+            return Ok(Client::new(Stream::Sse(Box::new(stream))));
+        }
+        let config = Some(ws_config());
+        let stream = WebSocketStream::from_raw_socket(Io::Http2(stream), Role::Client, config).await;
+        Ok(Client::new(Stream::Ws(Box::new(WsStream::new(stream, head)))))
     }
 
     fn target(&self) -> String {
@@ -192,6 +270,12 @@ impl Dial {
         format!("{}?{}", self.path, self.query.join("&"))
     }
 }
+
+fn ws_config() -> WebSocketConfig {
+    WebSocketConfig::default().read_buffer_size(READ_BYTES)
+}
+
+const SLOW_WINDOW_BYTES: u32 = 8_192;
 
 /// How much is read ahead at the most: little, since a client that stops reading must stop.
 const READ_BYTES: usize = 8_192;

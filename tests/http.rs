@@ -1,17 +1,19 @@
-//! HTTP/1.1 by hand (RFC 9112): a client that sees every byte, may send what it likes, and reads only when it is asked to.
+//! HTTP/1.1 by hand (RFC 9112), or any other bytes: a client that sees every byte, may send what it likes, and reads only when it is asked to.
 
 use std::io;
 use std::net::SocketAddr;
 
+use axum::http::Response;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::io::Io;
 use crate::socket::Socket;
 
 /// A connection.
 #[derive(Debug)]
 pub struct Http {
-    socket: Socket,
+    io: Io,
     /// What was read and not yet looked at.
     buffer: Vec<u8>,
 }
@@ -64,22 +66,22 @@ impl Http {
 
     /// Speaks over a socket.
     #[must_use]
-    pub fn over(socket: Socket) -> Self {
+    pub fn over(io: impl Into<Io>) -> Self {
         Self {
-            socket,
+            io: io.into(),
             buffer: Vec::new(),
         }
     }
 
     /// The socket. What was read ahead of it is lost.
     #[must_use]
-    pub fn into_socket(self) -> Socket {
-        self.socket
+    pub fn into_socket(self) -> Io {
+        self.io
     }
 
     /// The socket.
-    pub fn socket(&mut self) -> &mut Socket {
-        &mut self.socket
+    pub fn io(&mut self) -> &mut Io {
+        &mut self.io
     }
 
     /// Sends these bytes.
@@ -88,7 +90,7 @@ impl Http {
     ///
     /// The socket's.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.socket.write_all(bytes.as_ref()).await
+        self.io.write_all(bytes.as_ref()).await
     }
 
     /// Reads a response's head.
@@ -217,7 +219,7 @@ impl Http {
     async fn read_more(&mut self) -> io::Result<()> {
         let before = self.buffer.len();
         self.buffer.resize(before + READ_BYTES, 0);
-        let read = self.socket.read(&mut self.buffer[before..]).await;
+        let read = self.io.read(&mut self.buffer[before..]).await;
         self.buffer.truncate(before + *read.as_ref().unwrap_or(&0));
         if read? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -227,6 +229,20 @@ impl Http {
 }
 
 impl Head {
+    /// A head that came over HTTP/2.
+    #[must_use]
+    pub(crate) fn from_response<T>(response: &Response<T>) -> Self {
+        let headers = response.headers().iter().map(|(name, value)| {
+            let value = value.to_str().expect("a header is text");
+            (name.as_str().to_owned(), value.to_owned())
+        });
+        Self {
+            version: format!("{:?}", response.version()),
+            status: response.status().as_u16(),
+            headers: headers.collect(),
+        }
+    }
+
     fn parse(head: &str) -> Self {
         let (status_line, headers) = head.split_once("\r\n").unwrap_or((head, ""));
         let mut parts = status_line.splitn(3, ' ');

@@ -1,4 +1,4 @@
-//! The matrix: every contract test runs over each transport, under each server, with each fan-out.
+//! The matrix: every contract test runs over each transport, under each server, over each version of HTTP, with each fan-out.
 
 use std::panic::resume_unwind;
 use std::time::Duration;
@@ -14,6 +14,10 @@ pub struct Under {
     pub transport: Transport,
     /// Who accepts the connections.
     pub server: HttpServer,
+    /// What its clients speak.
+    pub version: HttpVersion,
+    /// Whether its connections are encrypted.
+    pub is_tls: bool,
     /// What carries the messages.
     pub fan_out: FanOut,
 }
@@ -27,6 +31,15 @@ pub enum HttpServer {
     Axum,
 }
 
+/// What clients speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// A connection for each session.
+    Http1,
+    /// Each session a stream, a WebSocket by RFC 8441. By prior knowledge, without TLS.
+    Http2,
+}
+
 /// What carries messages between nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FanOut {
@@ -37,12 +50,21 @@ pub enum FanOut {
 impl Under {
     /// One cell of the matrix.
     #[must_use]
-    pub fn new(transport: Transport, server: HttpServer) -> Self {
+    pub fn new(transport: Transport, server: HttpServer, version: HttpVersion) -> Self {
         Self {
             transport,
             server,
+            version,
+            is_tls: false,
             fan_out: FanOut::Local,
         }
+    }
+
+    /// The same, encrypted.
+    #[must_use]
+    pub fn with_tls(mut self) -> Self {
+        self.is_tls = true;
+        self
     }
 
     /// The other transport than this one's.
@@ -54,11 +76,19 @@ impl Under {
         }
     }
 
-    /// Whether its sessions own their sockets. An event stream under another server doesn't: there hyper takes bytes
-    /// ahead, and asks nothing of the session while its client doesn't read.
+    /// Whether its sessions own their sockets. Over HTTP/2, and an event stream under another server, they don't: there hyper takes
+    /// bytes ahead.
     #[must_use]
     pub fn owns_sockets(self) -> bool {
-        self.server == HttpServer::Dualcast || self.transport == Transport::WebSocket
+        let is_handed_over = self.server == HttpServer::Dualcast || self.transport == Transport::WebSocket;
+        self.version == HttpVersion::Http1 && is_handed_over
+    }
+
+    /// Whether the connection, or the stream, of a client that takes nothing ends with its session. Where hyper keeps it and the
+    /// server isn't ours it lasts until the client goes, holding what hyper took ahead.
+    #[must_use]
+    pub fn cuts_the_stalled(self) -> bool {
+        self.server == HttpServer::Dualcast || self.owns_sockets()
     }
 }
 
@@ -86,48 +116,115 @@ where
 }
 
 /// Makes tests of `async fn(Under)`s, for each cell of the matrix: `contract!(a, b)` for both transports, `contract!(sse: a)`
-/// and `contract!(ws: a)` for one of them, `contract!(servers: a)` for tests that use both transports at once.
+/// and `contract!(ws: a)` for one of them, `contract!(servers: a)` for tests that use both transports at once, and
+/// `contract!(own_server: a)` for what `dualcast::serve` alone promises. With `http1` before it a test speaks HTTP/1.1 by hand, and
+/// with `http2` it is about the streams of one connection. `contract!(tls: a)` is for `dualcast::serve` with TLS.
 #[macro_export]
 macro_rules! contract {
-    (sse: $($test:ident),+ $(,)?) => {$(
+    (http1 sse: $($test:ident),+ $(,)?) => {
+        $crate::contract!(@tests [$($test)+] {
+            [sse_under_dualcast Sse Dualcast Http1] [sse_under_axum Sse Axum Http1]
+        });
+    };
+    (http1 ws: $($test:ident),+ $(,)?) => {
+        $crate::contract!(@tests [$($test)+] {
+            [ws_under_dualcast WebSocket Dualcast Http1] [ws_under_axum WebSocket Axum Http1]
+        });
+    };
+    (http1 servers: $($test:ident),+ $(,)?) => {
+        $crate::contract!(@tests [$($test)+] {
+            [under_dualcast Sse Dualcast Http1] [under_axum Sse Axum Http1]
+        });
+    };
+    (tls: $($test:ident),+ $(,)?) => {$(
         mod $test {
-            $crate::contract!(@cell $test, sse_under_dualcast, Sse, Dualcast);
-            $crate::contract!(@cell $test, sse_under_axum, Sse, Axum);
+            $crate::contract!(@tls $test sse Sse Http1);
+            $crate::contract!(@tls $test ws WebSocket Http1);
+            $crate::contract!(@tls $test sse_http2 Sse Http2);
+            $crate::contract!(@tls $test ws_http2 WebSocket Http2);
         }
     )+};
-    (ws: $($test:ident),+ $(,)?) => {$(
-        mod $test {
-            $crate::contract!(@cell $test, ws_under_dualcast, WebSocket, Dualcast);
-            $crate::contract!(@cell $test, ws_under_axum, WebSocket, Axum);
-        }
-    )+};
-    (servers: $($test:ident),+ $(,)?) => {$(
-        mod $test {
-            $crate::contract!(@cell $test, under_dualcast, Sse, Dualcast);
-            $crate::contract!(@cell $test, under_axum, Sse, Axum);
-        }
-    )+};
-    (own_server: $($test:ident),+ $(,)?) => {$(
-        mod $test {
-            $crate::contract!(@cell $test, sse, Sse, Dualcast);
-            $crate::contract!(@cell $test, ws, WebSocket, Dualcast);
-        }
-    )+};
-    (@cell $test:ident, $cell:ident, $transport:ident, $server:ident) => {
+    (@tls $test:ident $cell:ident $transport:ident $version:ident) => {
         #[test]
         fn $cell() {
-            use $crate::{HttpServer, Under};
-            $crate::run(super::$test, Under::new(dualcast::Transport::$transport, HttpServer::$server));
+            use $crate::{HttpServer, HttpVersion, Under};
+            let transport = dualcast::Transport::$transport;
+            let under = Under::new(transport, HttpServer::Dualcast, HttpVersion::$version);
+            $crate::run(super::$test, under.with_tls());
         }
     };
-    ($($test:ident),+ $(,)?) => {$(
-        mod $test {
-            $crate::contract!(@cell $test, sse_under_dualcast, Sse, Dualcast);
-            $crate::contract!(@cell $test, sse_under_axum, Sse, Axum);
-            $crate::contract!(@cell $test, ws_under_dualcast, WebSocket, Dualcast);
-            $crate::contract!(@cell $test, ws_under_axum, WebSocket, Axum);
-        }
-    )+};
+    (http1 own_server: $($test:ident),+ $(,)?) => {
+        $crate::contract!(@tests [$($test)+] {
+            [sse Sse Dualcast Http1] [ws WebSocket Dualcast Http1]
+        });
+    };
+    (http1: $($test:ident),+ $(,)?) => {
+        $crate::contract!(@tests [$($test)+] {
+            [sse_under_dualcast Sse Dualcast Http1] [sse_under_axum Sse Axum Http1]
+            [ws_under_dualcast WebSocket Dualcast Http1] [ws_under_axum WebSocket Axum Http1]
+        });
+    };
+    (http2 ws: $($test:ident),+ $(,)?) => {
+        $crate::contract!(@tests [$($test)+] {
+            [ws_under_dualcast_http2 WebSocket Dualcast Http2] [ws_under_axum_http2 WebSocket Axum Http2]
+        });
+    };
+    (http2 own_server: $($test:ident),+ $(,)?) => {
+        $crate::contract!(@tests [$($test)+] {
+            [sse_http2 Sse Dualcast Http2] [ws_http2 WebSocket Dualcast Http2]
+        });
+    };
+    (http2: $($test:ident),+ $(,)?) => {
+        $crate::contract!(@tests [$($test)+] {
+            [sse_under_dualcast_http2 Sse Dualcast Http2] [sse_under_axum_http2 Sse Axum Http2]
+            [ws_under_dualcast_http2 WebSocket Dualcast Http2] [ws_under_axum_http2 WebSocket Axum Http2]
+        });
+    };
+    (sse: $($test:ident),+ $(,)?) => {
+        $crate::contract!(@tests [$($test)+] {
+            [sse_under_dualcast Sse Dualcast Http1] [sse_under_axum Sse Axum Http1]
+            [sse_under_dualcast_http2 Sse Dualcast Http2] [sse_under_axum_http2 Sse Axum Http2]
+        });
+    };
+    (ws: $($test:ident),+ $(,)?) => {
+        $crate::contract!(@tests [$($test)+] {
+            [ws_under_dualcast WebSocket Dualcast Http1] [ws_under_axum WebSocket Axum Http1]
+            [ws_under_dualcast_http2 WebSocket Dualcast Http2] [ws_under_axum_http2 WebSocket Axum Http2]
+        });
+    };
+    (servers: $($test:ident),+ $(,)?) => {
+        $crate::contract!(@tests [$($test)+] {
+            [under_dualcast Sse Dualcast Http1] [under_axum Sse Axum Http1]
+            [under_dualcast_http2 Sse Dualcast Http2] [under_axum_http2 Sse Axum Http2]
+        });
+    };
+    (own_server: $($test:ident),+ $(,)?) => {
+        $crate::contract!(@tests [$($test)+] {
+            [sse Sse Dualcast Http1] [ws WebSocket Dualcast Http1]
+            [sse_http2 Sse Dualcast Http2] [ws_http2 WebSocket Dualcast Http2]
+        });
+    };
+    (@tests [$($test:ident)+] $cells:tt) => {
+        $($crate::contract!(@test $test $cells);)+
+    };
+    (@test $test:ident { $([$cell:ident $transport:ident $server:ident $version:ident])+ }) => {
+        mod $test {$(
+            #[test]
+            fn $cell() {
+                use $crate::{HttpServer, HttpVersion, Under};
+                let transport = dualcast::Transport::$transport;
+                $crate::run(super::$test, Under::new(transport, HttpServer::$server, HttpVersion::$version));
+            }
+        )+}
+    };
+    ($($test:ident),+ $(,)?) => {
+        $crate::contract!(@tests [$($test)+] {
+            [sse_under_dualcast Sse Dualcast Http1] [sse_under_axum Sse Axum Http1]
+            [ws_under_dualcast WebSocket Dualcast Http1] [ws_under_axum WebSocket Axum Http1]
+            [sse_under_dualcast_http2 Sse Dualcast Http2] [sse_under_axum_http2 Sse Axum Http2]
+            [ws_under_dualcast_http2 WebSocket Dualcast Http2] [ws_under_axum_http2 WebSocket Axum Http2]
+        });
+    };
 }
 
 /// A runtime that isn't waited for: what a failed test left running ends with the process.

@@ -8,7 +8,7 @@ use std::fs;
 use std::time::Duration;
 
 use dualcast::{Inbound, METRICS, MetricKind, Transport};
-use dualcast_tests::{HttpServer, Setup, Told, Under, eventually, run};
+use dualcast_tests::{HttpServer, HttpVersion, Setup, Told, Under, eventually, run};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 
@@ -54,7 +54,7 @@ fn with_transport(name: &str, transport: Transport) -> String {
 fn every_metric_counts_what_it_says() {
     let handle = PrometheusBuilder::new().install_recorder().unwrap();
     for transport in [Transport::Sse, Transport::WebSocket] {
-        let under = Under::new(transport, HttpServer::Dualcast);
+        let under = Under::new(transport, HttpServer::Dualcast, HttpVersion::Http1);
         run(|under| each_is_counted(under, handle.clone()), under);
     }
     let scrape = Scrape::of(&handle);

@@ -18,7 +18,9 @@ use tokio::time;
 use crate::dial::Dial;
 use crate::frames::Frames;
 use crate::http::{Answer, Http};
-use crate::matrix::{HttpServer, Under};
+use crate::http2::{Http2, WINDOW_BYTES, connect};
+use crate::matrix::{HttpServer, HttpVersion, Under};
+use crate::tls::Tls;
 
 /// A server that runs until it is told to stop, or dropped.
 #[derive(Debug)]
@@ -28,6 +30,7 @@ pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
     under: Under,
+    tls: Option<Tls>,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<io::Result<()>>,
 }
@@ -44,9 +47,14 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
+        let tls = under.is_tls.then(Tls::new);
         let serving = match under.server {
             HttpServer::Dualcast => {
-                let serve = dualcast::serve(listener, app)
+                let mut serve = dualcast::serve(listener, app);
+                if let Some(tls) = &tls {
+                    serve = serve.tls(tls.server());
+                }
+                let serve = serve
                     .options(|o| o.send_buffer_bytes = send_buffer_bytes)
                     .options(options)
                     .with_graceful_shutdown(stopped);
@@ -68,6 +76,7 @@ impl Server {
             hub,
             address,
             under,
+            tls,
             stop: Some(stop),
             serving,
         }
@@ -80,12 +89,16 @@ impl Server {
 
     /// A client to be, by another transport than the test's.
     pub fn dial_by(&self, transport: Transport, channels: &str) -> Dial {
-        Dial::new(self.address, transport).channels(channels)
+        Dial::new(self.address, transport, self.under.version)
+            .tls(self.tls.as_ref())
+            .channels(channels)
     }
 
     /// A client to be, of no channel.
     pub fn dial_path(&self, path: &str) -> Dial {
-        Dial::new(self.address, self.under.transport).path(path)
+        Dial::new(self.address, self.under.transport, self.under.version)
+            .tls(self.tls.as_ref())
+            .path(path)
     }
 
     /// A connection that speaks HTTP by hand.
@@ -93,9 +106,24 @@ impl Server {
         Http::connect(self.address).await.expect("the server listens")
     }
 
+    /// How its clients speak TLS, where it does.
+    #[must_use]
+    pub fn tls(&self) -> &Tls {
+        self.tls.as_ref().expect("the server speaks TLS")
+    }
+
     /// A WebSocket that is framed by hand.
     pub async fn frames(&self, channels: &str) -> Frames {
-        self.frames_over(self.http().await, channels).await
+        if self.under.version == HttpVersion::Http1 {
+            return self.frames_over(self.http().await, channels).await;
+        }
+        let http2 = Http2::connect(self.address, WINDOW_BYTES)
+            .await
+            .expect("the server listens");
+        let request = connect(self.address, &format!("/ws?channels={channels}"), "websocket");
+        let (response, stream) = http2.request(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        Frames::new(Http::over(stream))
     }
 
     /// A WebSocket that is framed by hand, on a connection that is there.

@@ -3,7 +3,10 @@
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -15,6 +18,7 @@ pub struct Socket {
     stream: TcpStream,
     /// How many bytes are read at a time.
     bite: usize,
+    is_deaf: Arc<AtomicBool>,
 }
 
 impl Socket {
@@ -35,6 +39,7 @@ impl Socket {
         Ok(Self {
             stream,
             bite: usize::MAX,
+            is_deaf: Arc::default(),
         })
     }
 
@@ -47,6 +52,46 @@ impl Socket {
     pub fn reset(self) {
         self.stream.set_zero_linger().expect("a socket can linger");
     }
+
+    /// What can stop it from reading, for good, wherever it is then.
+    #[must_use]
+    pub fn deafen_handle(&self) -> Deafen {
+        Deafen(Arc::clone(&self.is_deaf))
+    }
+
+    /// What can turn its end into a reset, wherever it is then.
+    #[must_use]
+    pub fn reset_handle(&self) -> Reset {
+        Reset(
+            SockRef::from(&self.stream)
+                .try_clone()
+                .expect("a socket can be cloned"),
+        )
+    }
+}
+
+/// A socket that reads elsewhere.
+#[derive(Debug)]
+pub struct Deafen(Arc<AtomicBool>);
+
+impl Deafen {
+    /// It reads nothing more.
+    pub fn now(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A socket that is used elsewhere.
+#[derive(Debug)]
+pub struct Reset(socket2::Socket);
+
+impl Reset {
+    /// From now on its end is a reset.
+    pub fn on_close(&self) {
+        self.0
+            .set_linger(Some(Duration::ZERO))
+            .expect("a socket can linger");
+    }
 }
 
 impl AsyncRead for Socket {
@@ -55,6 +100,9 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.is_deaf.load(Ordering::SeqCst) {
+            return Poll::Pending;
+        }
         let bite = self.bite.min(buf.remaining());
         let mut bitten = ReadBuf::new(buf.initialize_unfilled_to(bite));
         let read = Pin::new(&mut self.stream).poll_read(cx, &mut bitten);

@@ -5,19 +5,25 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use crate::socket::Socket;
+use crate::http::Head;
+use crate::io::Io;
 use crate::told::{End, Told};
 
 /// A WebSocket.
 #[derive(Debug)]
 pub(crate) struct WsStream {
-    stream: WebSocketStream<Socket>,
+    stream: WebSocketStream<Io>,
+    pub(crate) head: Head,
     code: Option<u16>,
 }
 
 impl WsStream {
-    pub(crate) fn new(stream: WebSocketStream<Socket>) -> Self {
-        Self { stream, code: None }
+    pub(crate) fn new(stream: WebSocketStream<Io>, head: Head) -> Self {
+        Self {
+            stream,
+            head,
+            code: None,
+        }
     }
 
     pub(crate) async fn next(&mut self) -> Told {
@@ -45,8 +51,9 @@ impl WsStream {
         self.stream.close(None).await.expect("the goodbye is sent");
     }
 
-    pub(crate) fn into_socket(self) -> Socket {
-        self.stream.into_inner()
+    /// Vanishes with a reset, or just closes its socket.
+    pub(crate) fn vanish(self, is_reset: bool) {
+        self.stream.into_inner().vanish(is_reset);
     }
 }
 

@@ -21,7 +21,12 @@ export async function launchChromium() {
     args: ["--disable-quic", "--disable-background-networking"],
   });
   return new Browser("chromium", browser, ({ width, height, isDark }) =>
-    browser.newPage({ viewport: { width, height }, colorScheme: isDark ? "dark" : "light" }),
+    browser.newPage({
+      viewport: { width, height },
+      colorScheme: isDark ? "dark" : "light",
+      // `examples/tls-h2` makes its own certificate.
+      ignoreHTTPSErrors: true,
+    }),
   );
 }
 
@@ -29,6 +34,7 @@ export async function launchFirefox() {
   const browser = await puppeteer.launch({
     browser: "firefox",
     executablePath: executable("firefox-esr"),
+    acceptInsecureCerts: true,
     // As users have it, and not as Puppeteer would: in place of an error without a body, and of JSON, Firefox shows a
     // page of its own, which is of no origin and can't connect.
     extraPrefsFirefox: {

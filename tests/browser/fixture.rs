@@ -5,7 +5,8 @@
 //!
 //! It listens on `ADDR`, else on 127.0.0.1:3000, and ends on SIGTERM and Ctrl-C. Pages of the origins in `ORIGINS` (with commas
 //! between them) may connect, and those in `CORS` may read what they are answered, too. A channel whose name begins with
-//! `short.` keeps three records, for tests of what was trimmed. `LIMITS`, such as `max_sessions=1`, changes limits of the hub.
+//! `short.` keeps three records, for tests of what was trimmed. `LIMITS`, such as `max_sessions=1`, changes limits of the hub, and
+//! `MAX_CONNECTIONS` is how many connections the server lets in.
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
@@ -18,7 +19,7 @@ use axum::extract::{Query, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{Html, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Extension, Json, Router};
 use dualcast::{
     Channel, Cors, Error, Hub, Inbound, InboundHandler, LagRule, Limits, MaxLag, Message, NameError,
@@ -47,7 +48,12 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     let mut terminated = signal(SignalKind::terminate())?;
     eprintln!("listening on http://{}", listener.local_addr()?);
     let app = Fixture::new(hub).router()?;
+    let max_connections = std::env::var("MAX_CONNECTIONS")
+        .ok()
+        .map(|max| max.parse())
+        .transpose()?;
     dualcast::serve(listener, app)
+        .options(|options| options.max_connections = max_connections.unwrap_or(options.max_connections))
         .with_graceful_shutdown(async move {
             tokio::select! {
                 _ = tokio::signal::ctrl_c() => {}
@@ -102,7 +108,7 @@ impl Fixture {
     fn router(self) -> Result<Router, OriginError> {
         let streams = Router::new()
             .route("/sse", get(sse))
-            .route("/ws", get(ws))
+            .route("/ws", any(ws))
             .route("/panics", get(panics))
             .route("/say", post(say));
         let router = listing(streams)?

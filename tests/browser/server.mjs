@@ -170,7 +170,7 @@ function listening(command, child, closed) {
       createInterface({ input: stream }).on("line", (line) => {
         if (known) return console.error(`${command}: ${line}`);
         said += `${line}\n`;
-        const address = line.match(/http:\/\/127\.0\.0\.1:\d+/);
+        const address = line.match(/https?:\/\/127\.0\.0\.1:\d+/);
         if (!address) return;
         known = true;
         clearTimeout(timer);

@@ -16,20 +16,20 @@ contract!(
     servers: the_handler_answers_the_same_on_both_transports,
     what_a_client_sends_reaches_the_followers_of_both_transports,
     a_repeat_with_the_same_key_is_answered_with_the_first_position,
-    what_is_no_message_is_refused_with_a_code_and_the_connection_lasts,
     a_message_to_a_route_that_takes_none_is_refused,
 );
+contract!(servers: what_is_no_message_is_refused_with_a_code_and_the_connection_lasts);
 contract!(
     ws: a_reply_bears_the_reference_whatever_json_it_is,
     a_message_without_a_reference_is_answered_only_when_it_is_refused,
     a_binary_message_reaches_the_handler,
     messages_of_one_client_are_handled_in_order_and_one_at_a_time,
-    a_slow_handler_pushes_back_and_loses_nothing,
     a_handler_goes_on_though_its_client_does_not_read,
     a_reply_is_not_starved_by_a_busy_channel,
     a_message_that_came_before_the_goodbye_is_handled,
     a_handler_finishes_though_its_client_vanished,
 );
+contract!(ws: a_slow_handler_pushes_back_and_loses_nothing);
 
 /// A handler of every kind of answer.
 async fn answer(channel: Channel, message: Inbound) -> Result<Reply, Error> {

@@ -13,10 +13,8 @@ contract!(
     clients_come_and_go_in_numbers_and_nothing_is_left,
     the_application_is_told_who_came_and_why_they_left,
 );
-contract!(
-    ws: a_client_that_vanishes_in_the_middle_of_a_frame_frees_everything,
-    a_client_that_vanishes_while_its_message_is_handled_frees_everything,
-);
+contract!(ws: a_client_that_vanishes_while_its_message_is_handled_frees_everything);
+contract!(ws: a_client_that_vanishes_in_the_middle_of_a_frame_frees_everything);
 
 /// Two clients, one of two channels; goes away; and nothing of them is left.
 async fn leaves_nothing(under: Under, go: impl AsyncFn(Client)) {
@@ -46,16 +44,16 @@ async fn is_empty(server: &Server) {
     .await;
 }
 
-async fn a_client_that_says_goodbye_frees_everything(under: Under) {
+pub(crate) async fn a_client_that_says_goodbye_frees_everything(under: Under) {
     leaves_nothing(under, Client::leave).await;
 }
 
-async fn a_client_that_is_reset_frees_everything(under: Under) {
+pub(crate) async fn a_client_that_is_reset_frees_everything(under: Under) {
     leaves_nothing(under, async |client: Client| client.cut()).await;
 }
 
-async fn a_client_that_closes_its_socket_frees_everything(under: Under) {
-    leaves_nothing(under, async |client: Client| drop(client.into_socket())).await;
+pub(crate) async fn a_client_that_closes_its_socket_frees_everything(under: Under) {
+    leaves_nothing(under, async |client: Client| client.hang_up()).await;
 }
 
 async fn a_stalled_client_that_vanishes_frees_everything(under: Under) {
@@ -205,7 +203,7 @@ async fn a_client_that_vanishes_while_its_message_is_handled_frees_everything(un
         if is_reset {
             client.cut();
         } else {
-            drop(client.into_socket());
+            client.hang_up();
         }
         is_empty(&server).await;
     }

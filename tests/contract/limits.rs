@@ -23,7 +23,7 @@ contract!(
 );
 contract!(servers: what_is_too_large_is_refused_with_the_limit);
 contract!(
-    own_server: a_client_that_sends_its_head_byte_by_byte_is_cut,
+    http1 own_server: a_client_that_sends_its_head_byte_by_byte_is_cut,
     a_client_that_connects_and_says_nothing_is_cut,
     a_client_that_takes_nothing_of_an_ordinary_answer_is_cut,
 );
@@ -121,7 +121,7 @@ async fn a_channel_name_that_breaks_a_rule_is_a_bad_request(under: Under) {
     }
 }
 
-async fn a_client_that_does_not_read_is_cut_at_the_write_deadline(under: Under) {
+pub(crate) async fn a_client_that_does_not_read_is_cut_at_the_write_deadline(under: Under) {
     let setup = Setup::new(under)
         .small_buffers()
         .session(|options| options.write_timeout = Duration::from_millis(100));
@@ -134,18 +134,17 @@ async fn a_client_that_does_not_read_is_cut_at_the_write_deadline(under: Under) 
             .await;
         healthy.next().await;
     }
-    if under.owns_sockets() {
-        eventually("the stalled one is cut", || server.hub.session_count() == 1).await;
-        let (told, end) = client.until_end().await;
-        assert_eq!(end, End::Cut);
-        let cursor = client.last_id().to_owned();
-        let mut back = server.dial("room").cursor(&cursor).open().await;
-        let next = format!("{}:", told.len());
-        assert!(
-            back.next().await.text().starts_with(&next),
-            "it comes back to where it was"
-        );
-    }
+    eventually("the stalled one is cut", || server.hub.session_count() == 1).await;
+    assert_eq!(server.channel("room").followers(), 1);
+    let (told, end) = client.until_end().await;
+    assert_eq!(end, End::Cut);
+    let cursor = client.last_id().to_owned();
+    let mut back = server.dial("room").cursor(&cursor).open().await;
+    let next = format!("{}:", told.len());
+    assert!(
+        back.next().await.text().starts_with(&next),
+        "it comes back to where it was"
+    );
     server.publish("room", "goes on").await;
     assert_eq!(healthy.next().await.text(), "goes on");
 }

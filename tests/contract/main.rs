@@ -3,13 +3,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod abuse;
+mod connections;
 mod cors;
 mod ending_by_order;
 mod finish;
 mod gaps;
 mod heartbeat;
+mod http2;
 mod inbound;
 mod lag;
+mod layers;
 mod leaving;
 mod limits;
 mod names;
@@ -18,6 +21,7 @@ mod origin;
 mod own;
 mod payload;
 mod raw;
+mod requests;
 mod resume;
 mod shutdown;
 mod sse;
@@ -26,6 +30,7 @@ mod sse_post;
 mod sse_stream;
 mod subscribe;
 mod takeover;
+mod tls;
 mod volatile;
 mod ws_closing;
 mod ws_frames;

@@ -123,7 +123,7 @@ async fn what_a_user_types_reaches_no_other_channel(under: Under) {
 async fn what_is_no_name_is_refused_and_opens_nothing(under: Under) {
     let server = start(under).await;
     // A dot takes four bytes.
-    for typed in ["a".repeat(10_000), ".".repeat(50), "\u{e4}".repeat(25)] {
+    for typed in ["a".repeat(2_000), ".".repeat(50), "\u{e4}".repeat(25)] {
         let answer = server
             .dial_path(&path(under, &typed))
             .attempt()

@@ -210,7 +210,7 @@ async fn awkward_event_names_arrive(under: Under) {
     }
 }
 
-contract!(sse: an_event_stream_reads_the_same_wherever_it_is_cut);
+contract!(http1 sse: an_event_stream_reads_the_same_wherever_it_is_cut);
 
 /// Not only where this machine's sockets happen to cut it: the stream itself, fed to the reader in any pieces.
 async fn an_event_stream_reads_the_same_wherever_it_is_cut(under: Under) {

@@ -4,27 +4,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{any, get};
 use dualcast::{CloseReason, Hub, Message, Sse, Transport};
 use dualcast_tests::{Client, End, Frame, Server, Setup, Told, Under, contract, eventually};
 use futures::{StreamExt, stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 contract!(
-    a_shutdown_ends_with_every_client_told,
     a_shutdown_waits_for_no_stalled_client,
     who_comes_to_a_hub_that_is_shut_is_told_at_once,
     what_was_published_before_a_shutdown_arrives_before_the_closing,
-    a_client_that_never_pauses_is_told,
 );
+contract!(http1: a_shutdown_ends_with_every_client_told, a_client_that_never_pauses_is_told);
+contract!(own_server: a_request_under_way_that_becomes_a_session_is_told_of_the_shutdown);
 contract!(
-    own_server: a_request_under_way_is_answered_before_the_server_is_over,
+    http1 own_server: a_request_under_way_is_answered_before_the_server_is_over,
     a_request_that_never_ends_is_dropped_at_the_drain_deadline,
-    a_request_under_way_that_becomes_a_session_is_told_of_the_shutdown,
     a_session_that_goes_by_a_body_is_told_too,
 );
+contract!(own_server: no_task_is_left_after_a_shutdown);
 contract!(sse: a_stream_of_no_channel_holds_up_no_shutdown);
 
 /// No more than it takes: the server closes all, though its clients are there.
@@ -41,7 +42,7 @@ async fn expect_told(client: &mut Client) {
     assert_eq!(client.closing().await, ("shutdown".into(), true));
 }
 
-async fn a_shutdown_ends_with_every_client_told(under: Under) {
+pub(crate) async fn a_shutdown_ends_with_every_client_told(under: Under) {
     let mut server = Setup::new(under).start().await;
     let mut clients = Vec::new();
     for transport in [under.transport, under.other_transport()] {
@@ -59,7 +60,7 @@ async fn a_shutdown_ends_with_every_client_told(under: Under) {
     expect_over(&mut server).await;
 }
 
-async fn a_shutdown_waits_for_no_stalled_client(under: Under) {
+pub(crate) async fn a_shutdown_waits_for_no_stalled_client(under: Under) {
     let mut server = Setup::new(under).small_buffers().start().await;
     let stalled = server.dial("room").slow().open().await;
     let mut silent = server.dial("room").slow().open().await;
@@ -72,8 +73,9 @@ async fn a_shutdown_waits_for_no_stalled_client(under: Under) {
     }
     server.begin_shutdown();
     expect_told(&mut healthy).await;
-    if !under.owns_sockets() {
-        // There hyper asks nothing of a stream whose client doesn't read, and `axum::serve` waits for it.
+    server.is_free_of(&["room"]).await;
+    if !under.cuts_the_stalled() {
+        // There hyper asks nothing of a stream whose client doesn't read, and `axum::serve` waits for its connection.
         drop(stalled);
         silent.until_end().await;
         return expect_over(&mut server).await;
@@ -135,7 +137,7 @@ fn with_slow(under: Under, gate: &Arc<Semaphore>, handling: &Arc<Semaphore>) -> 
         };
         app.route("/slow", get(slow))
             .route("/slow-sse", get(slow_sse))
-            .route("/slow-ws", get(slow_ws))
+            .route("/slow-ws", any(slow_ws))
     })
 }
 
@@ -255,4 +257,28 @@ async fn a_client_that_never_pauses_is_told(under: Under) {
     assert!(heard.windows(closing.len()).any(|window| window == closing));
     chatter.await.unwrap();
     expect_over(&mut server).await;
+}
+
+async fn no_task_is_left_after_a_shutdown(under: Under) {
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let mut server = Setup::new(under).small_buffers().start().await;
+    let mut clients = Vec::new();
+    for transport in [under.transport, under.other_transport()] {
+        for _ in 0..5 {
+            clients.push(server.dial_by(transport, "room").open().await);
+        }
+    }
+    let stalled = server.dial("room").slow().open().await;
+    let idle = server.http().await;
+    for _ in 0..60 {
+        server.publish("room", "x".repeat(12 << 10)).await;
+    }
+    assert!(tasks() > before + clients.len());
+    server.begin_shutdown();
+    server.is_over().await;
+    assert_eq!(server.hub.session_count(), 0);
+    drop((clients, stalled, idle));
+    // What is left is the hub's clockwork, and for moments what drives the clients, and the watch over bodies.
+    eventually("every task is over", || tasks() <= before + 1).await;
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use dualcast::{CHANNEL_HEADER, HeartbeatAs};
-use dualcast_tests::{Head, HttpServer, Setup, Under, contract};
+use dualcast_tests::{Head, HttpServer, HttpVersion, Setup, Under, contract};
 
+contract!(sse: the_head_is_an_event_streams_and_keeps_caches_and_proxies_away);
 contract!(
-    sse: the_head_is_an_event_streams_and_keeps_caches_and_proxies_away,
-    the_first_bytes_say_when_to_come_back_and_where_it_began,
+    http1 sse: the_first_bytes_say_when_to_come_back_and_where_it_began,
     a_head_request_gets_the_head_and_opens_nothing,
     an_options_request_gets_the_methods_and_opens_nothing,
     post_streams_as_get_does,
@@ -22,12 +22,16 @@ async fn the_head_is_an_event_streams_and_keeps_caches_and_proxies_away(under: U
     let server = Setup::new(under).start().await;
     let client = server.dial("room").open().await;
     let head = client.head();
-    assert_eq!((&*head.version, head.status), ("HTTP/1.1", 200));
+    let (version, framing) = match under.version {
+        HttpVersion::Http1 => ("HTTP/1.1", Some("chunked")),
+        HttpVersion::Http2 => ("HTTP/2.0", None),
+    };
+    assert_eq!((&*head.version, head.status), (version, 200));
     for (name, value) in [
         ("content-type", Some("text/event-stream")),
         ("cache-control", Some("no-cache, no-transform")),
         ("x-accel-buffering", Some("no")),
-        ("transfer-encoding", Some("chunked")),
+        ("transfer-encoding", framing),
         ("content-length", None),
         ("content-encoding", None),
     ] {

@@ -17,14 +17,14 @@ use dualcast_tests::{
 use futures::StreamExt;
 
 contract!(
-    a_session_may_follow_ordinary_requests_on_one_connection,
+    http1: a_session_may_follow_ordinary_requests_on_one_connection,
     a_session_waits_for_the_end_of_a_large_answer_before_it,
     what_a_layer_adds_to_the_head_is_there,
     a_layer_that_refuses_on_the_way_out_is_heeded,
     a_layer_that_panics_leaves_nothing_behind,
 );
 contract!(
-    sse: a_layer_that_encodes_the_body_goes_on_doing_so,
+    http1 sse: a_layer_that_encodes_the_body_goes_on_doing_so,
     a_layer_that_gives_the_answer_a_body_of_its_own_is_heeded,
 );
 contract!(ws: a_layer_that_encodes_leaves_a_handshake_alone);
@@ -246,7 +246,7 @@ async fn a_layer_that_encodes_leaves_a_handshake_alone(under: Under) {
     assert_eq!(client.next().await.text(), "hello");
 }
 
-contract!(an_extractor_of_the_application_may_refuse_first);
+contract!(http1: an_extractor_of_the_application_may_refuse_first);
 
 /// Whatever the application extracts before it hands over is an ordinary answer.
 async fn an_extractor_of_the_application_may_refuse_first(under: Under) {
@@ -269,7 +269,7 @@ async fn an_extractor_of_the_application_may_refuse_first(under: Under) {
     eventually("nothing was opened", || server.hub.session_count() == 0).await;
 }
 
-contract!(own_server: the_application_learns_its_clients_address);
+contract!(http1 own_server: the_application_learns_its_clients_address);
 
 async fn the_application_learns_its_clients_address(under: Under) {
     let setup = Setup::new(under).app(|app, _| {

@@ -6,6 +6,7 @@ use dualcast::Inbound;
 use dualcast_tests::{Frame, Frames, Http, Server, Setup, Socket, Told, Under, contract};
 use serde_json::{Value, json};
 
+contract!(ws: a_client_whose_message_is_handled_for_long_is_not_given_up);
 contract!(
     ws: a_goodbye_is_answered_with_its_own_code,
     nothing_is_sent_after_the_answer_to_a_goodbye,
@@ -16,7 +17,6 @@ contract!(
     a_closing_waits_for_no_client,
     a_silent_client_is_pinged_and_given_up,
     a_client_that_answers_pings_stays,
-    a_client_whose_message_is_handled_for_long_is_not_given_up,
     a_client_that_takes_long_over_a_large_message_is_not_given_up,
 );
 

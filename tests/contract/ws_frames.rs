@@ -5,15 +5,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use dualcast::{Inbound, Message, Reply};
-use dualcast_tests::{Frame, Frames, Http, Server, Setup, Under, contract};
+use dualcast_tests::{Frame, Frames, Http, HttpVersion, Server, Setup, Under, contract};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 contract!(
-    ws: what_is_no_handshake_is_told_what_is_missing,
+    http1 ws: what_is_no_handshake_is_told_what_is_missing,
     the_subprotocol_is_chosen_where_it_is_offered,
     frames_that_come_with_the_handshake_are_read,
-    a_message_in_fragments_with_pings_between_them_is_one_message,
+);
+contract!(
+    ws: a_message_in_fragments_with_pings_between_them_is_one_message,
     frames_are_read_however_they_are_cut,
     a_ping_is_answered_with_its_own_payload,
     a_ping_is_answered_while_a_handler_is_busy,
@@ -163,6 +165,10 @@ async fn frames_are_read_however_they_are_cut(under: Under) {
     for text in ["short", &long] {
         let bytes = Frame::text(&message(text)).masked();
         for size in [1, 2, 7, 1_024, bytes.len()] {
+            // A flood of tiny frames that come faster than they are read `h2` takes for an attack, which it is right to.
+            if under.version == HttpVersion::Http2 && bytes.len() / size > 1_000 {
+                continue;
+            }
             for piece in bytes.chunks(size) {
                 frames.send_bytes(piece).await.unwrap();
             }

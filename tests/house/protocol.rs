@@ -6,12 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::{Duration, SystemTime};
 
+use axum::body::Body;
+use axum::extract::FromRequest;
+use axum::http::Request;
 use dualcast::{
     CloseReason, Error, GapReason, Identity, Inbound, LagRule, LimitReached, MaxLag, Message, NameError,
     OriginPolicy, Payload, PublishError, Reconnect, Reply, SUBPROTOCOL, SubscribeError, Transport,
 };
-use dualcast_tests::{EventStream, Frame, HttpServer, Server, Setup, Told, Under, run};
+use dualcast_tests::{EventStream, Frame, HttpServer, HttpVersion, Server, Setup, Told, Under, run};
 use serde_json::{Value, json};
+use tokio::runtime::Builder;
 
 type Names = BTreeSet<String>;
 
@@ -54,7 +58,7 @@ fn names(names: impl IntoIterator<Item = impl Into<String>>) -> Names {
 }
 
 fn under() -> Under {
-    Under::new(Transport::Sse, HttpServer::Dualcast)
+    Under::new(Transport::Sse, HttpServer::Dualcast, HttpVersion::Http1)
 }
 
 #[test]
@@ -366,11 +370,27 @@ async fn code_of_a_right_that_was_taken_back() -> String {
     }
 }
 
+/// What becomes of a POST whose body never ends, once its time is over. Time is at nobody's cost here.
+fn code_of_a_slow_post() -> String {
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
+    runtime.unwrap().block_on(async {
+        let body = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+        let request = Request::post("/say").header("content-type", "application/json");
+        let refused = Inbound::from_request(request.body(body).unwrap(), &()).await;
+        refused.unwrap_err().code().to_owned()
+    })
+}
+
 #[test]
 fn error_codes_are_those_of_the_code() {
+    let slow = code_of_a_slow_post();
     run(
         |_| async {
             let mut code = codes_of_values();
+            code.insert(slow);
             let setup = Setup::new(under()).on_message(|_, _| async {});
             let server = setup
                 .app(|app, _| app.layer(axum::Extension(OriginPolicy::same_origin())))

@@ -30,9 +30,11 @@ pub use dualcast_core::{
     PositionError, PublishError, Publishing, Reconnect, Record, SessionId, SessionInfo, Subscribe,
     SubscribeError, Subscription, SystemClock, Transport, Volatile,
 };
+#[cfg(feature = "tls")]
+pub use dualcast_http::rustls;
 pub use dualcast_http::{
-    ClientAddress, Cors, CorsService, Error, Inbound, InboundHandler, NetworkError, OriginError,
-    OriginPolicy, OriginRefused, Rate, RateLimit, Reply, Serve, ServerOptions, SessionOptions,
+    ClientAddress, Cors, CorsService, Error, Http2Options, Inbound, InboundHandler, NetworkError,
+    OriginError, OriginPolicy, OriginRefused, Rate, RateLimit, Reply, Serve, ServerOptions, SessionOptions,
     TrustedProxies, client_address, maintain, serve,
 };
 #[cfg(feature = "sse")]

@@ -47,9 +47,9 @@ pub struct Drive<P> {
 enum Phase {
     Running,
     /// The closing is staged.
-    Closing,
+    Closing(CloseReason),
     /// The closing has left.
-    Parting,
+    Parting(CloseReason),
 }
 
 impl<P: Peer> Drive<P> {
@@ -66,7 +66,7 @@ impl<P: Peer> Drive<P> {
         }
     }
 
-    fn poll_running(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         loop {
             let drained = self.peer.line().poll_drain(cx);
             // Between the drain and the stage, where the line is free: an answer finds room however busy the channels are.
@@ -95,7 +95,7 @@ impl<P: Peer> Drive<P> {
     }
 
     /// The client doesn't take what is staged.
-    fn poll_blocked(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_blocked(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         if let Poll::Ready(reason) = self.feed.poll_interrupt(cx) {
             return self.begin_closing(reason, cx);
         }
@@ -104,16 +104,16 @@ impl<P: Peer> Drive<P> {
         self.end(CloseReason::Stalled)
     }
 
-    fn end(&mut self, reason: CloseReason) -> Poll<()> {
+    fn end(&mut self, reason: CloseReason) -> Poll<CloseReason> {
         self.feed.end(reason);
-        Poll::Ready(())
+        Poll::Ready(reason)
     }
 
-    fn begin_closing(&mut self, reason: CloseReason, cx: &mut Context<'_>) -> Poll<()> {
-        self.feed.close(reason, &mut self.peer.line().staged);
-        self.phase = Phase::Closing;
+    fn begin_closing(&mut self, reason: CloseReason, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        let reason = self.feed.close(reason, &mut self.peer.line().staged);
+        self.phase = Phase::Closing(reason);
         self.close_by = Some(Box::pin(time::sleep(self.feed.options().close_timeout)));
-        self.poll_closing(cx)
+        self.poll_closing(cx).map(|()| reason)
     }
 
     fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -122,25 +122,26 @@ impl<P: Peer> Drive<P> {
         {
             return Poll::Ready(());
         }
-        if self.phase == Phase::Closing {
+        if let Phase::Closing(reason) = self.phase {
             if ready!(self.peer.line().poll_drain(cx)).is_err() {
                 return Poll::Ready(());
             }
-            self.phase = Phase::Parting;
+            self.phase = Phase::Parting(reason);
         }
         self.peer.poll_part(cx, &mut self.feed)
     }
 }
 
 impl<P: Peer> Future for Drive<P> {
-    type Output = ();
+    /// Why it ended.
+    type Output = CloseReason;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
         let span = self.feed.observed().span();
         let _inside = span.enter();
         match self.phase {
             Phase::Running => self.poll_running(cx),
-            Phase::Closing | Phase::Parting => self.poll_closing(cx),
+            Phase::Closing(reason) | Phase::Parting(reason) => self.poll_closing(cx).map(|()| reason),
         }
     }
 }

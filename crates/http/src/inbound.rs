@@ -1,6 +1,7 @@
 //! What clients send: one message type and one handler for WebSocket messages and for the companion POST.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::body;
@@ -13,6 +14,7 @@ use futures::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::time;
 
 use crate::error::{Error, put_retry_after};
 use crate::notice::millis;
@@ -20,6 +22,9 @@ use crate::origin::OriginPolicy;
 
 /// The largest inbound message unless configured otherwise, in bytes: 64 KiB.
 pub const MAX_INBOUND_BYTES: usize = 64 << 10;
+
+/// For how long the body of the companion POST may take as a whole: 30 seconds, however it trickles in. It is small.
+const INBOUND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A message from a client: `{"event": …, "data": …, "key": …}`.
 ///
@@ -179,7 +184,12 @@ impl<S: Send + Sync> FromRequest<S> for Inbound {
                 message,
             ));
         }
-        let body = body::to_bytes(body, MAX_INBOUND_BYTES).await.map_err(|_| {
+        let read = time::timeout(INBOUND_TIMEOUT, body::to_bytes(body, MAX_INBOUND_BYTES));
+        let read = read.await.map_err(|_| {
+            let message = format!("a message comes within {} seconds", INBOUND_TIMEOUT.as_secs());
+            Error::new(StatusCode::REQUEST_TIMEOUT, "too-slow", message)
+        })?;
+        let body = read.map_err(|_| {
             let message = format!("a message has at most {MAX_INBOUND_BYTES} bytes");
             Error::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message)
         })?;
@@ -326,6 +336,23 @@ mod tests {
         assert_eq!(
             Inbound::parse(r#"{"event":"e"}"#).unwrap().0.payload,
             Payload::Json("null".into())
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_trickles_in_is_refused() {
+        let bytes = futures::stream::unfold((), |()| async {
+            time::sleep(Duration::from_secs(1)).await;
+            Some((Ok::<_, std::convert::Infallible>(" "), ()))
+        });
+        let request = Request::post("/say")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body::Body::from_stream(bytes))
+            .unwrap();
+        let refused = Inbound::from_request(request, &()).await.unwrap_err();
+        assert_eq!(
+            (refused.status(), refused.code()),
+            (StatusCode::REQUEST_TIMEOUT, "too-slow")
         );
     }
 

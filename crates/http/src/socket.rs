@@ -1,94 +1,93 @@
-//! The socket as hyper sees it: one that tells whether hyper still has something to write.
+//! Sockets: how a client's bytes come and go, whichever way they are wrapped.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+#[cfg(feature = "tls")]
+use tokio_rustls::server::TlsStream;
 
-/// How hyper's writes fare.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct WriteState(Arc<Writes>);
+/// A client's connection, with TLS or without.
+#[derive(Debug)]
+pub struct Socket(Kind);
 
-#[derive(Debug, Default)]
-struct Writes {
-    is_blocked: AtomicBool,
-    written: AtomicU64,
+#[derive(Debug)]
+enum Kind {
+    Plain(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
-impl WriteState {
-    /// Whether the last write found no room: then hyper holds bytes that must leave before anybody else writes.
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.0.is_blocked.load(Ordering::Relaxed)
-    }
-
-    /// How many bytes have left.
-    pub(crate) fn written(&self) -> u64 {
-        self.0.written.load(Ordering::Relaxed)
-    }
-
-    fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        self.0.is_blocked.store(written.is_pending(), Ordering::Relaxed);
-        if let Poll::Ready(Ok(bytes)) = written {
-            self.0.written.fetch_add(bytes as u64, Ordering::Relaxed);
-        }
-        written
+impl From<TcpStream> for Socket {
+    fn from(stream: TcpStream) -> Self {
+        Self(Kind::Plain(stream))
     }
 }
 
-/// A socket on loan to hyper.
-pub(crate) struct Socket {
-    stream: TcpStream,
-    writing: WriteState,
+#[cfg(feature = "tls")]
+impl From<TlsStream<TcpStream>> for Socket {
+    fn from(mut stream: TlsStream<TcpStream>) -> Self {
+        stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES));
+        Self(Kind::Tls(Box::new(stream)))
+    }
 }
 
 impl Socket {
-    pub(crate) fn new(stream: TcpStream, writing: WriteState) -> Self {
-        Self { stream, writing }
-    }
-
-    pub(crate) fn into_stream(self) -> TcpStream {
-        self.stream
+    /// Whether nobody on the way can read it.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        !matches!(self.0, Kind::Plain(_))
     }
 }
 
+/// Does the same with whichever it is.
+macro_rules! with {
+    ($socket:expr, $stream:ident => $body:expr) => {
+        match &mut $socket.get_mut().0 {
+            Kind::Plain($stream) => $body,
+            #[cfg(feature = "tls")]
+            Kind::Tls($stream) => $body,
+        }
+    };
+}
+
 impl AsyncRead for Socket {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        with!(self, stream => Pin::new(stream).poll_read(cx, buf))
     }
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.writing.note(written)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        with!(self, stream => Pin::new(stream).poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.writing.note(written)
+        with!(self, stream => Pin::new(stream).poll_write_vectored(cx, slices))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.0 {
+            Kind::Plain(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => stream.is_write_vectored(),
+        }
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        with!(self, stream => Pin::new(stream).poll_flush(cx))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        with!(self, stream => Pin::new(stream).poll_shutdown(cx))
     }
 }
+
+/// How much may wait encrypted for a client that doesn't read, in bytes: one record. rustls would take 64 KiB.
+#[cfg(feature = "tls")]
+const TLS_BUFFER_BYTES: usize = 16 << 10;

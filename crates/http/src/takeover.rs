@@ -9,25 +9,26 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use dualcast_core::SessionHandle;
+use dualcast_core::{CloseReason, SessionHandle};
 use futures::future::BoxFuture;
-use tokio::net::TcpStream;
 
 use crate::line::Line;
+use crate::socket::Socket;
 
-/// A value that one of several takes.
-pub struct Slot<T>(Arc<Mutex<Option<T>>>);
+/// A value that one of several takes. Boxed, so that the slot is small when it is empty.
+pub struct Slot<T>(Arc<Mutex<Option<Box<T>>>>);
 
 impl<T> Slot<T> {
     /// A slot with a value.
     pub fn new(value: T) -> Self {
-        Self(Arc::new(Mutex::new(Some(value))))
+        Self(Arc::new(Mutex::new(Some(Box::new(value)))))
     }
 
     /// The value, for the first who asks.
     #[must_use]
     pub fn take(&self) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        taken.map(|value| *value)
     }
 }
 
@@ -40,15 +41,13 @@ impl<T> Clone for Slot<T> {
 /// A socket taken back from hyper.
 pub struct Taken {
     /// The way out, on which the response's head is staged already.
-    pub line: Line<TcpStream>,
+    pub line: Line<Socket>,
     /// What the client sent behind its request.
     pub read_ahead: Bytes,
-    /// Done when the server shuts down. None where the session will be told.
-    pub shutdown: Option<BoxFuture<'static, ()>>,
 }
 
-/// A session that waits for its socket.
-pub(crate) type Start = Box<dyn FnOnce(Taken) -> BoxFuture<'static, ()> + Send>;
+/// A session that waits for its socket. It answers why it ended.
+pub(crate) type Start = Box<dyn FnOnce(Taken) -> BoxFuture<'static, CloseReason> + Send>;
 
 /// What a response says to a server that can hand over sockets. Goes into the response's extensions.
 #[derive(Clone)]
@@ -62,7 +61,7 @@ impl Takeover {
     pub fn new<T, F>(session: Option<SessionHandle>, waiting: Slot<T>, start: fn(T, Taken) -> F) -> Self
     where
         T: Send + 'static,
-        F: Future<Output = ()> + Send + 'static,
+        F: Future<Output = CloseReason> + Send + 'static,
     {
         let claim = move || -> Option<Start> {
             let value = waiting.take()?;
@@ -93,7 +92,3 @@ impl fmt::Debug for Takeover {
             .finish_non_exhaustive()
     }
 }
-
-/// Stands in a request's extensions where the server hands over sockets.
-#[derive(Debug, Clone, Copy)]
-pub struct HandsOver;

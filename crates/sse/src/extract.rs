@@ -10,7 +10,8 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use dualcast_core::{ChannelName, Hub, Identity, Message, Session, Subscribe, Transport};
 use dualcast_http::{
-    Admitted, Drive, Error, Feed, FeedBody, OriginPolicy, Slot, Source, Taken, Takeover, admit, last_event_id,
+    Admitted, Drive, Error, Feed, FeedBody, OriginPolicy, ServerHandle, Slot, Source, Taken, Takeover, admit,
+    last_event_id,
 };
 use futures::Stream;
 
@@ -43,6 +44,8 @@ pub struct Sse {
     identity: Option<Identity>,
     expires_at: Option<SystemTime>,
     options: SseOptions,
+    /// None under another server than ours.
+    server: Option<ServerHandle>,
 }
 
 impl Sse {
@@ -74,16 +77,21 @@ impl Sse {
     ///
     /// A client that comes back to finished channels of which it has seen everything is answered 204, at which an
     /// `EventSource` stays away.
-    pub fn subscribe(self, to: impl Into<Subscribe>) -> Response {
+    pub fn subscribe(mut self, to: impl Into<Subscribe>) -> Response {
         let subscribe = to.into();
         let is_multi = subscribe.is_multi();
         if let Some(answer) = answer_without_stream(&self.method) {
             return answer;
         }
         let names = self.options.names_channels.then(|| names(subscribe.channels()));
-        let mut response = match admit(Transport::Sse, subscribe, self.cursor.as_deref(), self.identity) {
+        let mut response = match admit(
+            Transport::Sse,
+            subscribe,
+            self.cursor.as_deref(),
+            self.identity.take(),
+        ) {
             Ok(Admitted { is_over: true, .. }) => StatusCode::NO_CONTENT.into_response(),
-            Ok(admitted) => respond(admitted, self.options, self.expires_at, is_multi),
+            Ok(admitted) => self.respond(admitted, is_multi),
             Err(error) => return error.into_response(),
         };
         if let Some(names) = names {
@@ -111,13 +119,34 @@ impl Sse {
     ///     sse.stream(&hub, stream::iter(numbers))
     /// }
     /// ```
-    pub fn stream(self, hub: &Hub, messages: impl Stream<Item = Message> + Send + 'static) -> Response {
+    pub fn stream(mut self, hub: &Hub, messages: impl Stream<Item = Message> + Send + 'static) -> Response {
         if let Some(answer) = answer_without_stream(&self.method) {
             return answer;
         }
         let source = Source::stream(messages);
-        let admitted = Admitted::without_channel(hub, Transport::Sse, self.identity, source);
-        respond(admitted, self.options, self.expires_at, false)
+        let identity = self.identity.take();
+        let admitted = Admitted::without_channel(hub, Transport::Sse, identity, source);
+        self.respond(admitted, false)
+    }
+
+    fn respond(self, admitted: Admitted, is_multi: bool) -> Response {
+        let handle = admitted.session.as_ref().map(Session::handle);
+        let way = SseWire::way(is_multi, &self.options);
+        let feed = admitted
+            .into_feed(SseWire::in_body(way), self.options.session)
+            .padded(self.options.padding_bytes)
+            .expiring(self.expires_at);
+        let feed = Slot::new(feed);
+        let takeover = Takeover::new(handle, feed.clone(), STARTS[way]);
+        let body = if self.server.is_some_and(|server| server.hands_over()) {
+            FeedBody::new(feed)
+        } else {
+            FeedBody::unclaimed(feed)
+        };
+        let mut response = head();
+        *response.body_mut() = Body::new(body);
+        response.extensions_mut().insert(takeover);
+        response
     }
 }
 
@@ -136,6 +165,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Sse {
             identity: None,
             expires_at: None,
             options: SseOptions::default(),
+            server: parts.extensions.get().cloned(),
         })
     }
 }
@@ -157,33 +187,13 @@ fn names(channels: &[ChannelName]) -> HeaderValue {
     HeaderValue::from_str(&names.join(",")).unwrap_or(HeaderValue::from_static(""))
 }
 
-fn respond(
-    admitted: Admitted,
-    options: SseOptions,
-    expires_at: Option<SystemTime>,
-    is_multi: bool,
-) -> Response {
-    let handle = admitted.session.as_ref().map(Session::handle);
-    let way = SseWire::way(is_multi, &options);
-    let feed = admitted
-        .into_feed(SseWire::in_body(way), options.session)
-        .padded(options.padding_bytes)
-        .expiring(expires_at);
-    let feed = Slot::new(feed);
-    let takeover = Takeover::new(handle, feed.clone(), STARTS[way]);
-    let mut response = head();
-    *response.body_mut() = Body::new(FeedBody::new(feed));
-    response.extensions_mut().insert(takeover);
-    response
-}
-
 /// On a socket of its own a stream is written in chunks. A takeover is started by a bare function, so there is one for each way.
 const STARTS: [fn(Feed, Taken) -> Drive<SsePeer>; WAYS] = [
     start::<0>, start::<1>, start::<2>, start::<3>, start::<4>, start::<5>,
 ];
 
 fn start<const WAY: usize>(feed: Feed, taken: Taken) -> Drive<SsePeer> {
-    let feed = feed.speaking(SseWire::chunked(WAY)).until(taken.shutdown);
+    let feed = feed.speaking(SseWire::chunked(WAY));
     Drive::new(feed, SsePeer::new(taken.line))
 }
 

@@ -6,21 +6,20 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use dualcast_core::CloseReason;
-use dualcast_http::{Feed, Line, MAX_ROUNDS, Peer};
+use dualcast_http::{Feed, Line, MAX_ROUNDS, Peer, Socket};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// Ends a chunked body (RFC 9112 section 7.1).
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// The client's side of the socket.
 pub(crate) struct SsePeer {
-    line: Line<TcpStream>,
+    line: Line<Socket>,
     has_ended: bool,
 }
 
 impl SsePeer {
-    pub(crate) fn new(line: Line<TcpStream>) -> Self {
+    pub(crate) fn new(line: Line<Socket>) -> Self {
         Self {
             line,
             has_ended: false,
@@ -43,9 +42,9 @@ impl SsePeer {
 }
 
 impl Peer for SsePeer {
-    type Io = TcpStream;
+    type Io = Socket;
 
-    fn line(&mut self) -> &mut Line<TcpStream> {
+    fn line(&mut self) -> &mut Line<Socket> {
         &mut self.line
     }
 

@@ -9,9 +9,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use dualcast_core::{Hub, Identity, Session, Subscribe, Transport};
+use dualcast_core::{CloseReason, Hub, Identity, Session, Subscribe, Transport};
 use dualcast_http::{
-    Admitted, Dialect, Drive, Error, Feed, HandsOver, InboundHandler, Line, OriginPolicy, Slot, Source,
+    Admitted, Dialect, Drive, Error, Feed, InboundHandler, Line, OriginPolicy, ServerHandle, Slot, Source,
     Taken, Takeover, admit, last_event_id,
 };
 use hyper::upgrade::OnUpgrade;
@@ -57,6 +57,8 @@ pub struct Ws {
     cursor: Option<String>,
     /// How the socket comes: by takeover, or by an upgrade that hyper will grant.
     on_upgrade: Option<OnUpgrade>,
+    /// None under another server than ours.
+    server: Option<ServerHandle>,
     identity: Option<Identity>,
     expires_at: Option<SystemTime>,
     handlers: Handlers,
@@ -225,6 +227,7 @@ impl Ws {
             mut response,
             protocol,
             on_upgrade,
+            server,
             expires_at,
             options,
             ..
@@ -248,13 +251,17 @@ impl Ws {
                 .insert(Takeover::new(session, Slot::new(waiting), start));
             return response;
         };
-        tokio::spawn(async move {
+        let run = async move {
             let upgraded = match on_upgrade.await {
                 Ok(upgraded) => upgraded,
                 Err(error) => return tracing::debug!(%error, "the client left before the upgrade"),
             };
             run(waiting, Line::new(TokioIo::new(upgraded)), Bytes::new()).await;
-        });
+        };
+        match server {
+            Some(server) => server.spawn(session, run),
+            None => drop(tokio::spawn(run)),
+        }
         response
     }
 }
@@ -266,12 +273,12 @@ struct Waiting<R> {
     options: WsOptions,
 }
 
-fn start<R: Receiver>(waiting: Waiting<R>, taken: Taken) -> impl Future<Output = ()> {
+fn start<R: Receiver>(waiting: Waiting<R>, taken: Taken) -> impl Future<Output = CloseReason> {
     run(waiting, taken.line, taken.read_ahead)
 }
 
 /// What opens a session is boxed, and gone once it runs: a connection that idles for hours keeps its loop alone.
-fn run<IO, R>(waiting: Waiting<R>, line: Line<IO>, read_ahead: Bytes) -> impl Future<Output = ()>
+fn run<IO, R>(waiting: Waiting<R>, line: Line<IO>, read_ahead: Bytes) -> impl Future<Output = CloseReason>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send,
     R: Receiver,
@@ -305,9 +312,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Ws {
             .check(parts)
             .map_err(dualcast_http::Error::from)?;
         let response = handshake::accept(parts)?;
-        let on_upgrade = match parts.extensions.get::<HandsOver>() {
-            Some(HandsOver) => None,
-            None => Some(
+        let server = parts.extensions.get::<ServerHandle>().cloned();
+        let on_upgrade = match &server {
+            Some(server) if server.hands_over() => None,
+            _ => Some(
                 parts
                     .extensions
                     .remove::<OnUpgrade>()
@@ -320,6 +328,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Ws {
             protocol: None,
             cursor: last_event_id(parts),
             on_upgrade,
+            server,
             identity: None,
             expires_at: None,
             handlers: Handlers::default(),

@@ -1,10 +1,12 @@
-//! The upgrade (RFC 6455 section 4.2), of our own: axum's brings buffers of 128 KiB for each connection.
+//! The handshake, of our own: axum's brings buffers of 128 KiB for each connection. Over HTTP/1.1 it is an upgrade (RFC 6455 section
+//! 4.2), over HTTP/2 a `CONNECT` of one stream (RFC 8441).
 
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use dualcast_http::Error;
+use hyper::ext::Protocol;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// The subprotocol that says: the messages are Dualcast's. Chosen where the client offers it.
@@ -50,6 +52,29 @@ impl IntoResponse for NoUpgrade {
 
 /// Checks a request, and makes the response that accepts it.
 pub(crate) fn accept(parts: &Parts) -> Result<Response, NoUpgrade> {
+    if parts.version == Version::HTTP_2 {
+        accept_stream(parts)
+    } else {
+        accept_upgrade(parts)
+    }
+}
+
+/// RFC 8441 section 5: what HTTP/1.1 says by headers stands in `:protocol`, and there is no key to answer.
+fn accept_stream(parts: &Parts) -> Result<Response, NoUpgrade> {
+    let protocol = parts.extensions.get::<Protocol>().map(Protocol::as_str);
+    // Some proxies send it as `WebSocket`.
+    if parts.method != Method::CONNECT || !protocol.is_some_and(|name| name.eq_ignore_ascii_case("websocket"))
+    {
+        return Err(NoUpgrade::new(
+            StatusCode::BAD_REQUEST,
+            "over HTTP/2 a WebSocket begins with CONNECT and the protocol `websocket`",
+        ));
+    }
+    check_version(&parts.headers)?;
+    Ok(Response::new(Body::empty()))
+}
+
+fn accept_upgrade(parts: &Parts) -> Result<Response, NoUpgrade> {
     if parts.method != Method::GET {
         return Err(NoUpgrade::new(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -65,15 +90,7 @@ pub(crate) fn accept(parts: &Parts) -> Result<Response, NoUpgrade> {
             "this is a WebSocket: expected an upgrade",
         ));
     }
-    if headers
-        .get(header::SEC_WEBSOCKET_VERSION)
-        .is_none_or(|version| version != "13")
-    {
-        return Err(NoUpgrade::new(
-            StatusCode::UPGRADE_REQUIRED,
-            "expected Sec-WebSocket-Version: 13",
-        ));
-    }
+    check_version(headers)?;
     let key = headers.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
     // 16 bytes in base64.
     let key = key.filter(|key| key.len() == 24 && key.ends_with(b"=="));
@@ -93,6 +110,16 @@ pub(crate) fn accept(parts: &Parts) -> Result<Response, NoUpgrade> {
     answer.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     answer.insert(header::SEC_WEBSOCKET_ACCEPT, accepted);
     Ok(response)
+}
+
+fn check_version(headers: &HeaderMap) -> Result<(), NoUpgrade> {
+    match headers.get(header::SEC_WEBSOCKET_VERSION) {
+        Some(version) if version == "13" => Ok(()),
+        _ => Err(NoUpgrade::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "expected Sec-WebSocket-Version: 13",
+        )),
+    }
 }
 
 /// The subprotocols that a client offers (RFC 6455 section 11.3.4), in its own letter case: a browser refuses an answer that it
@@ -198,5 +225,48 @@ mod tests {
         assert_eq!(answer(("upgrade", "h2c")).unwrap_err(), 426);
         assert_eq!(answer(("sec-websocket-version", "8")).unwrap_err(), 426);
         assert_eq!(answer(("sec-websocket-key", "short")).unwrap_err(), 400);
+    }
+
+    fn stream_answer(
+        method: Method,
+        protocol: Option<&'static str>,
+        version: &str,
+    ) -> Result<Response, StatusCode> {
+        let request = Request::builder()
+            .method(method)
+            .version(Version::HTTP_2)
+            .uri("https://a.example/chat")
+            .header("sec-websocket-version", version);
+        let mut parts = request.body(()).unwrap().into_parts().0;
+        parts.extensions.extend(
+            protocol
+                .map(|name| {
+                    let mut extensions = axum::http::Extensions::new();
+                    extensions.insert(Protocol::from_static(name));
+                    extensions
+                })
+                .unwrap_or_default(),
+        );
+        accept(&parts).map_err(|refused| refused.0.status())
+    }
+
+    #[test]
+    fn a_stream_of_http_2_is_accepted_in_any_letter_case() {
+        for protocol in ["websocket", "WebSocket", "WEBSOCKET"] {
+            let response = stream_answer(Method::CONNECT, Some(protocol), "13").unwrap();
+            assert_eq!(response.status(), 200);
+            assert!(!response.headers().contains_key("sec-websocket-accept"));
+            assert!(!response.headers().contains_key("upgrade"));
+        }
+        assert_eq!(stream_answer(Method::GET, None, "13").unwrap_err(), 400);
+        assert_eq!(stream_answer(Method::CONNECT, None, "13").unwrap_err(), 400);
+        assert_eq!(
+            stream_answer(Method::CONNECT, Some("connect-udp"), "13").unwrap_err(),
+            400
+        );
+        assert_eq!(
+            stream_answer(Method::CONNECT, Some("websocket"), "8").unwrap_err(),
+            426
+        );
     }
 }

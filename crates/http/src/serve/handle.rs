@@ -1,0 +1,54 @@
+//! What a session may ask of the server that its request came to.
+
+use std::fmt;
+use std::sync::Arc;
+
+use dualcast_core::SessionHandle;
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
+use crate::cut;
+use crate::serve::server::Server;
+
+/// Stands in a request's extensions where `dualcast::serve` is the server.
+#[derive(Clone)]
+pub struct ServerHandle {
+    server: Arc<Server>,
+    hands_over: bool,
+}
+
+impl ServerHandle {
+    pub(super) fn new(server: Arc<Server>, hands_over: bool) -> Self {
+        Self { server, hands_over }
+    }
+
+    /// Whether a session may have the socket that the request came by.
+    #[must_use]
+    pub fn hands_over(&self) -> bool {
+        self.hands_over
+    }
+
+    /// Done when the server begins to shut down.
+    #[must_use]
+    pub fn draining(&self) -> BoxFuture<'static, ()> {
+        self.server.draining()
+    }
+
+    /// Runs a session on a connection that hyper keeps: the server tells it of a shutdown, and is not over before it is. What the
+    /// session leaves unsent is dropped with it, and over HTTP/2 its stream is reset.
+    pub fn spawn(&self, session: Option<SessionHandle>, run: impl Future<Output = ()> + Send + 'static) {
+        let cut = cut::current().map(CancellationToken::drop_guard);
+        self.server.spawn(session, async move {
+            let _cut = cut;
+            run.await;
+        });
+    }
+}
+
+impl fmt::Debug for ServerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerHandle")
+            .field("hands_over", &self.hands_over)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,178 @@
+//! A connection of HTTP/1.1: hyper's, until a session takes its socket.
+
+use std::convert::Infallible;
+use std::future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+use axum::body::Body;
+use axum::http::response::Parts;
+use axum::http::{Method, Request, Response, StatusCode, Version, header};
+use dualcast_core::{CloseReason, SessionHandle};
+use futures::FutureExt;
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::time::Instant;
+use tower::ServiceExt;
+
+use crate::head;
+use crate::line::Line;
+use crate::loan::{Loan, Traffic};
+use crate::serve::answer::Answer;
+use crate::serve::caller::Caller;
+use crate::serve::handle::ServerHandle;
+use crate::serve::lull::Lull;
+use crate::serve::prefix::Prefix;
+use crate::serve::request_body;
+use crate::serve::requests::Requests;
+use crate::serve::server::{Server, lock};
+use crate::socket::Socket;
+use crate::stall::Stall;
+use crate::takeover::{Start, Taken, Takeover};
+
+/// A response that is a session's.
+pub(super) struct Handoff {
+    head: Parts,
+    /// What layers made of the session's body, where a response has one.
+    body: Option<Body>,
+    start: Start,
+    pub(super) session: Option<SessionHandle>,
+}
+
+impl Handoff {
+    /// Runs the session. What layers hold in its body they hold until it is over; and where it ended in good order they see
+    /// the body's end, as they would if it had gone through them.
+    pub(super) async fn run(self, taken: Taken) {
+        let Self { body, start, .. } = self;
+        let reason = start(taken).await;
+        if let Some(mut body) = body
+            && !matches!(reason, CloseReason::Left | CloseReason::Stalled)
+        {
+            future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).now_or_never();
+        }
+    }
+}
+
+/// Serves the requests of a connection. Answers its socket once one of them is to be answered by a session.
+pub(super) async fn serve(
+    server: &Arc<Server>,
+    socket: Socket,
+    prefix: Prefix,
+    address: SocketAddr,
+    head_by: Instant,
+) -> Option<(Handoff, Taken)> {
+    let (options, caller) = (&server.options, Caller::new(address, &socket));
+    let (requests, handed) = (Requests::default(), Mutex::new(None));
+    let service = service_fn(|request| respond(server, request, caller, &requests, &handed));
+    let traffic = Traffic::default();
+    let loan = TokioIo::new(Loan::new(socket, prefix, traffic.clone()));
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        // The same deadline, and one between two requests, are minded here.
+        .header_read_timeout(None)
+        .max_buf_size(options.max_head_bytes.max(MIN_HEAD_BYTES))
+        .serve_connection(loan, service)
+        .with_upgrades();
+    let handoff = {
+        let mut draining = pin!(server.draining().fuse());
+        let mut stall = Stall::new(options.write_timeout);
+        let mut lull = Lull::new(options.idle_timeout, options.head_timeout, head_by);
+        future::poll_fn(|cx| {
+            if draining.as_mut().poll(cx).is_ready() {
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+            let is_over = Pin::new(&mut connection).poll(cx).is_ready();
+            let is_blocked = traffic.is_blocked();
+            // hyper may still hold the end of an earlier response that its client has not taken yet.
+            if !is_blocked && let Some(handoff) = lock(&handed).take() {
+                return Poll::Ready(Some(handoff));
+            }
+            if is_over {
+                return Poll::Ready(None);
+            }
+            let is_too_late = if is_blocked {
+                lull.end();
+                stall.poll(cx, traffic.written())
+            } else {
+                stall.end();
+                if requests.are_over(cx) {
+                    lull.poll(cx, traffic.read())
+                } else {
+                    lull.end();
+                    Poll::Pending
+                }
+            };
+            is_too_late.map(|()| None)
+        })
+        .await?
+    };
+    let parts = connection.into_parts()?;
+    let mut line = Line::new(parts.io.into_inner().into_socket());
+    line.begin_with(head::write(handoff.head.status, &handoff.head.headers));
+    let taken = Taken {
+        line,
+        read_ahead: parts.read_buf,
+    };
+    Some((handoff, taken))
+}
+
+/// Answers a request; or, where a session is to answer it, leaves that to whoever polls the connection, and never returns.
+async fn respond(
+    server: &Arc<Server>,
+    request: Request<Incoming>,
+    caller: Caller,
+    requests: &Requests,
+    handed: &Mutex<Option<Handoff>>,
+) -> Result<Response<Answer>, Infallible> {
+    let open = requests.open();
+    let (parts, body) = request.into_parts();
+    let (body, lateness) = request_body::within(body, server.options.body_timeout);
+    let mut request = Request::from_parts(parts, body);
+    let hands_over = request.version() == Version::HTTP_11 && request.method() != Method::HEAD;
+    let extensions = request.extensions_mut();
+    caller.introduce(extensions);
+    extensions.insert(ServerHandle::new(Arc::clone(server), hands_over));
+    let mut response = server.app.clone().oneshot(request).await?;
+    let takeover = response.extensions_mut().remove::<Takeover>();
+    let session = takeover.as_ref().and_then(Takeover::session).cloned();
+    if hands_over
+        && let Some(takeover) = takeover
+        && is_sessions(&response)
+        && let Some(start) = takeover.claim()
+    {
+        let (head, body) = response.into_parts();
+        // After a switch of protocols there is no body.
+        let body = (head.status != StatusCode::SWITCHING_PROTOCOLS).then_some(body);
+        *lock(handed) = Some(Handoff {
+            head,
+            body,
+            start,
+            session,
+        });
+        return future::pending().await;
+    }
+    let session = session.map(|session| server.list(session));
+    Ok(lateness.tell(response).map(|body| Answer {
+        body,
+        _session: session,
+        _request: Some(open),
+    }))
+}
+
+/// Whether a response is still the one that a session made, after the layers had their say. One that was refused on its way out
+/// isn't; and a layer that encodes the body has to go on doing so.
+fn is_sessions(response: &Response<Body>) -> bool {
+    match response.status() {
+        StatusCode::SWITCHING_PROTOCOLS => true,
+        StatusCode::OK => !response.headers().contains_key(header::CONTENT_ENCODING),
+        _ => false,
+    }
+}
+
+/// Less hyper doesn't take.
+const MIN_HEAD_BYTES: usize = 8 << 10;

@@ -1,0 +1,160 @@
+//! A connection of HTTP/2: hyper's to the end. A session is one of its streams.
+
+use std::convert::Infallible;
+use std::future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::http::{Request, Response};
+use futures::FutureExt;
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::time::{self, Instant, Sleep};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::cut;
+use crate::loan::{Loan, Traffic};
+use crate::options::MAX_WAIT;
+use crate::serve::answer::Answer;
+use crate::serve::caller::Caller;
+use crate::serve::handle::ServerHandle;
+use crate::serve::lull::Lull;
+use crate::serve::prefix::Prefix;
+use crate::serve::request_body;
+use crate::serve::requests::Requests;
+use crate::serve::server::Server;
+use crate::socket::Socket;
+use crate::stall::Stall;
+use crate::takeover::Takeover;
+
+/// Serves a connection until its client leaves, or takes nothing, or asks nothing for too long.
+pub(super) async fn serve(
+    server: &Arc<Server>,
+    socket: Socket,
+    prefix: Prefix,
+    address: SocketAddr,
+    head_by: Instant,
+    cut: &CancellationToken,
+) {
+    let (options, requests) = (&server.options, Requests::default());
+    let caller = Caller::new(address, &socket);
+    let streams = Streams {
+        server: Arc::clone(server),
+        requests: requests.clone(),
+        cut: cut.clone(),
+    };
+    let service = {
+        let server = Arc::clone(server);
+        service_fn(move |request| respond(Arc::clone(&server), request, caller))
+    };
+    let traffic = Traffic::default();
+    let loan = TokioIo::new(Loan::new(socket, prefix, traffic.clone()));
+    let mut connection = pin!(
+        http2::Builder::new(streams)
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(options.http2.max_streams)
+            .initial_stream_window_size(options.http2.stream_window_bytes.min(MAX_WINDOW_BYTES))
+            .initial_connection_window_size(options.http2.connection_window_bytes.min(MAX_WINDOW_BYTES))
+            .max_send_buf_size(options.http2.max_send_bytes.min(MAX_SEND_BYTES))
+            .max_header_list_size(u32::try_from(options.max_head_bytes).unwrap_or(u32::MAX))
+            .keep_alive_interval(options.http2.ping_interval.min(MAX_WAIT))
+            .keep_alive_timeout(options.http2.ping_timeout.min(MAX_WAIT))
+            .enable_connect_protocol()
+            .serve_connection(loan, service)
+    );
+    let mut draining = pin!(server.draining().fuse());
+    let mut stall = Stall::new(options.write_timeout);
+    let mut lull = Lull::new(options.idle_timeout, options.head_timeout, head_by);
+    // Set once the client was told that the connection ends.
+    let mut goodbye: Option<Pin<Box<Sleep>>> = None;
+    future::poll_fn(|cx| {
+        if draining.as_mut().poll(cx).is_ready() {
+            connection.as_mut().graceful_shutdown();
+        }
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if traffic.is_blocked() {
+            return stall.poll(cx, traffic.written());
+        }
+        stall.end();
+        if !requests.are_over(cx) {
+            lull.end();
+            goodbye = None;
+            return Poll::Pending;
+        }
+        if let Some(goodbye) = &mut goodbye {
+            return Pin::new(goodbye).poll(cx);
+        }
+        // Pings don't count: who only pings asks nothing.
+        if lull.poll(cx, 0).is_ready() {
+            connection.as_mut().graceful_shutdown();
+            goodbye = Some(Box::pin(time::sleep(GOODBYE)));
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+async fn respond(
+    server: Arc<Server>,
+    request: Request<Incoming>,
+    caller: Caller,
+) -> Result<Response<Answer>, Infallible> {
+    let (parts, body) = request.into_parts();
+    let (body, lateness) = request_body::within(body, server.options.body_timeout);
+    let mut request = Request::from_parts(parts, body);
+    let extensions = request.extensions_mut();
+    caller.introduce(extensions);
+    extensions.insert(ServerHandle::new(Arc::clone(&server), false));
+    let mut response = server.app.clone().oneshot(request).await?;
+    let takeover = response.extensions_mut().remove::<Takeover>();
+    let session = takeover.as_ref().and_then(Takeover::session).cloned();
+    let session = session.map(|session| server.list(session));
+    Ok(lateness.tell(response).map(|body| Answer {
+        body,
+        _session: session,
+        _request: None,
+    }))
+}
+
+/// Runs the streams of a connection: each can be cut alone, and the server waits for them.
+#[derive(Clone)]
+struct Streams {
+    server: Arc<Server>,
+    requests: Requests,
+    /// The connection's.
+    cut: CancellationToken,
+}
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        let open = self.requests.open();
+        // What carries an upgraded stream on is cut with the request that it began as.
+        let cut = cut::current().unwrap_or_else(|| self.cut.child_token());
+        self.server.tasks.spawn(async move {
+            let _open = open;
+            cut::until_cut(cut, stream).await;
+        });
+    }
+}
+
+/// How long a client has to answer when it was told that the connection ends.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// RFC 9113 section 6.9.1.
+const MAX_WINDOW_BYTES: u32 = (1 << 31) - 1;
+
+/// More hyper doesn't take.
+const MAX_SEND_BYTES: usize = u32::MAX as usize;

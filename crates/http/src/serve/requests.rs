@@ -1,0 +1,42 @@
+//! The requests that a connection has open.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Context;
+
+use futures::task::AtomicWaker;
+
+/// How many requests a connection has open, and whom to tell when one is over.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Requests(Arc<Count>);
+
+#[derive(Debug, Default)]
+struct Count {
+    open: AtomicUsize,
+    waker: AtomicWaker,
+}
+
+impl Requests {
+    /// Counts one more, until the guard is dropped.
+    pub(super) fn open(&self) -> Request {
+        self.0.open.fetch_add(1, Ordering::SeqCst);
+        Request(Arc::clone(&self.0))
+    }
+
+    /// Whether there is none; wakes the task when one ends later.
+    pub(super) fn are_over(&self, cx: &mut Context<'_>) -> bool {
+        self.0.waker.register(cx.waker());
+        self.0.open.load(Ordering::SeqCst) == 0
+    }
+}
+
+/// A request that is open.
+#[derive(Debug)]
+pub(super) struct Request(Arc<Count>);
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+        self.0.waker.wake();
+    }
+}

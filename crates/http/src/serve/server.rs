@@ -1,0 +1,241 @@
+//! What all connections of a server share: the application, how far the shutdown is, and the sessions that run.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use dualcast_core::{CloseReason, SessionHandle};
+use futures::future::BoxFuture;
+use slab::Slab;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::{self, Instant};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cut;
+use crate::options::MAX_WAIT;
+use crate::serve::options::ServerOptions;
+use crate::serve::places::{Place, Places};
+use crate::serve::prefix::Prefix;
+#[cfg(feature = "tls")]
+use crate::serve::tls::Tls;
+use crate::serve::{http1, http2};
+use crate::socket::Socket;
+
+/// How far a server is with its shutdown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    Serving,
+    /// Requests under way are answered, sessions say goodbye.
+    Draining,
+}
+
+pub(crate) struct Server {
+    pub(super) app: Router,
+    pub(super) options: ServerOptions,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
+    places: Arc<Places>,
+    stage: watch::Sender<Stage>,
+    /// Cuts every connection that is left.
+    cut: CancellationToken,
+    pub(super) tasks: TaskTracker,
+    running: Mutex<Slab<Running>>,
+}
+
+/// A connection whose first bytes are there.
+pub(super) struct Opened {
+    pub(super) socket: Socket,
+    pub(super) prefix: Prefix,
+    pub(super) is_http2: bool,
+}
+
+impl Server {
+    pub(super) fn new(app: Router, options: ServerOptions) -> Self {
+        Self {
+            app,
+            places: Places::new(&options),
+            options,
+            #[cfg(feature = "tls")]
+            tls: None,
+            stage: watch::channel(Stage::Serving).0,
+            cut: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            running: Mutex::default(),
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// Serves a connection, in a task of its own. One above the limits is closed without a word.
+    pub(super) fn accept(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
+        let Some(place) = self.places.take(address.ip()) else {
+            return;
+        };
+        let server = Arc::clone(self);
+        let cut = self.cut.child_token();
+        self.tasks.spawn(async move {
+            // Whatever ends the connection ends all that it brought up.
+            let _cut = cut.clone().drop_guard();
+            let handoff = cut.run_until_cancelled(server.serve(stream, address, &cut));
+            if let Some(Some((handoff, taken))) = handoff.await {
+                server.start(handoff, taken, place);
+            }
+        });
+    }
+
+    /// Serves the requests of a connection. Answers its socket once one of them is to be answered by a session.
+    async fn serve(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        address: SocketAddr,
+        cut: &CancellationToken,
+    ) -> Option<(http1::Handoff, crate::Taken)> {
+        let head_by = Instant::now() + self.options.head_timeout.min(MAX_WAIT);
+        let opened = tokio::select! {
+            biased;
+            opened = time::timeout_at(head_by, self.open(stream)) => opened.ok()?,
+            () = self.draining() => None,
+        };
+        let Opened {
+            socket,
+            prefix,
+            is_http2,
+        } = opened?;
+        // Boxed: a connection costs what its own version needs.
+        if is_http2 {
+            Box::pin(http2::serve(self, socket, prefix, address, head_by, cut)).await;
+            return None;
+        }
+        let serving = http1::serve(self, socket, prefix, address, head_by);
+        Box::pin(cut::within(cut.clone(), serving)).await
+    }
+
+    /// Learns what the client speaks. None where it is gone before.
+    async fn open(&self, stream: TcpStream) -> Option<Opened> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return tls.open(stream).await;
+        }
+        let mut socket = Socket::from(stream);
+        let prefix = Prefix::read(&mut socket).await.ok()?;
+        let is_http2 = prefix.is_preface();
+        Some(Opened {
+            socket,
+            prefix,
+            is_http2,
+        })
+    }
+
+    /// Runs a session in a task of its own, which is smaller than the one that parsed its request.
+    fn start(self: &Arc<Self>, handoff: http1::Handoff, taken: crate::Taken, place: Place) {
+        let session = handoff.session.clone();
+        self.spawn(session, async move {
+            let _place = place;
+            handoff.run(taken).await;
+        });
+    }
+
+    /// Runs a session that is told of a shutdown, waited for, and dropped at the end of the drain.
+    pub(super) fn spawn(
+        self: &Arc<Self>,
+        session: Option<SessionHandle>,
+        run: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let mut running = lock(&self.running);
+        let entry = running.vacant_entry();
+        let listed = Listed {
+            server: Arc::clone(self),
+            key: entry.key(),
+        };
+        let task = self.tasks.spawn(async move {
+            let _listed = listed;
+            run.await;
+        });
+        entry.insert(Running {
+            session: session.clone(),
+            task: Some(task.abort_handle()),
+        });
+        drop(running);
+        self.tell_if_draining(session.as_ref());
+    }
+
+    /// Lists a session that leaves as a body, so that it is told of a shutdown.
+    pub(super) fn list(self: &Arc<Self>, session: SessionHandle) -> Listed {
+        let key = lock(&self.running).insert(Running {
+            session: Some(session.clone()),
+            task: None,
+        });
+        self.tell_if_draining(Some(&session));
+        Listed {
+            server: Arc::clone(self),
+            key,
+        }
+    }
+
+    /// Asked after the session is listed: a shutdown either finds it there or is seen here.
+    fn tell_if_draining(&self, session: Option<&SessionHandle>) {
+        if let Some(session) = session
+            && *self.stage.borrow() != Stage::Serving
+        {
+            session.close(CloseReason::Shutdown);
+        }
+    }
+
+    /// Done when the server begins to shut down.
+    pub(super) fn draining(&self) -> BoxFuture<'static, ()> {
+        let mut stage = self.stage.subscribe();
+        Box::pin(async move { drop(stage.wait_for(|stage| *stage >= Stage::Draining).await) })
+    }
+
+    pub(super) async fn drain(&self) {
+        self.stage.send_replace(Stage::Draining);
+        let sessions: Vec<_> = lock(&self.running)
+            .iter()
+            .filter_map(|(_, running)| running.session.clone())
+            .collect();
+        for session in sessions {
+            session.close(CloseReason::Shutdown);
+        }
+        self.tasks.close();
+        let drain_timeout: Duration = self.options.drain_timeout;
+        if time::timeout(drain_timeout, self.tasks.wait()).await.is_err() {
+            self.cut.cancel();
+            for (_, running) in lock(&self.running).iter() {
+                if let Some(task) = &running.task {
+                    task.abort();
+                }
+            }
+            self.tasks.wait().await;
+        }
+    }
+}
+
+/// A session that runs.
+struct Running {
+    session: Option<SessionHandle>,
+    /// None where it runs as a part of its connection.
+    task: Option<AbortHandle>,
+}
+
+/// A session in the server's list, for as long as it runs, however it ends.
+pub(super) struct Listed {
+    server: Arc<Server>,
+    key: usize,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        lock(&self.server.running).remove(self.key);
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,144 @@
+//! The watch over bodies: who isn't asked can't mind a deadline by itself.
+//!
+//! One task for each runtime, which is there while there are bodies. It looks at each of them about once a second; one that waits
+//! for its channels costs it a look at a flag.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use slab::Slab;
+use tokio::runtime::{self, Handle};
+use tokio::task;
+use tokio::time::{self, Instant};
+
+use crate::body::Outgoing;
+
+/// The bodies of each runtime that has any.
+static BODIES: LazyLock<Mutex<HashMap<runtime::Id, Bodies>>> = LazyLock::new(Mutex::default);
+
+struct Bodies {
+    all: Slab<Arc<Outgoing>>,
+    /// The shortest that any of them had.
+    patience: Duration,
+}
+
+/// A body that is looked after until this is dropped.
+pub(crate) struct Watched {
+    outgoing: Arc<Outgoing>,
+    /// None outside of a runtime: there nobody looks.
+    place: Option<(runtime::Id, usize)>,
+}
+
+/// Looks after a body from now on.
+pub(crate) fn watch(outgoing: Arc<Outgoing>) -> Watched {
+    let Ok(handle) = Handle::try_current() else {
+        return Watched {
+            outgoing,
+            place: None,
+        };
+    };
+    let runtime = handle.id();
+    let mut bodies = lock();
+    let is_new = !bodies.contains_key(&runtime);
+    let patience = outgoing.patience();
+    let here = bodies.entry(runtime).or_insert(Bodies {
+        all: Slab::new(),
+        patience,
+    });
+    here.patience = here.patience.min(patience);
+    let key = here.all.insert(Arc::clone(&outgoing));
+    drop(bodies);
+    if is_new {
+        let is_over = false;
+        handle.spawn(Walk { runtime, is_over }.go());
+    }
+    Watched {
+        outgoing,
+        place: Some((runtime, key)),
+    }
+}
+
+impl Deref for Watched {
+    type Target = Outgoing;
+
+    fn deref(&self) -> &Outgoing {
+        &self.outgoing
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let Some((runtime, key)) = self.place
+            && let Some(here) = lock().get_mut(&runtime)
+        {
+            here.all.try_remove(key);
+        }
+    }
+}
+
+/// The list of a runtime goes with the task that walks it: when nothing is listed, or when the runtime ends.
+struct Walk {
+    runtime: runtime::Id,
+    is_over: bool,
+}
+
+impl Drop for Walk {
+    fn drop(&mut self) {
+        if !self.is_over {
+            lock().remove(&self.runtime);
+        }
+    }
+}
+
+impl Walk {
+    async fn go(mut self) {
+        while let Some(pause) = self.pause() {
+            time::sleep(pause).await;
+            let now = Instant::now();
+            let mut from = 0;
+            while let Some(portion) = self.portion(from) {
+                from += PORTION;
+                for body in &portion {
+                    body.look(now);
+                }
+                task::yield_now().await;
+            }
+        }
+    }
+
+    /// How long to wait before the next round. None where nothing is listed, and no list is left.
+    fn pause(&mut self) -> Option<Duration> {
+        let mut bodies = lock();
+        let here = bodies.get(&self.runtime)?;
+        if here.all.is_empty() {
+            bodies.remove(&self.runtime);
+            self.is_over = true;
+            return None;
+        }
+        Some((here.patience / 4).clamp(SHORTEST_PAUSE, PAUSE))
+    }
+
+    /// Those at the places from this on, but no more than do not lock the list for long. None past the last place.
+    fn portion(&self, from: usize) -> Option<Vec<Arc<Outgoing>>> {
+        let bodies = lock();
+        let here = &bodies.get(&self.runtime)?.all;
+        let places = from..(from + PORTION).min(here.capacity());
+        let is_past = places.is_empty();
+        (!is_past).then(|| places.filter_map(|key| here.get(key).map(Arc::clone)).collect())
+    }
+}
+
+fn lock() -> MutexGuard<'static, HashMap<runtime::Id, Bodies>> {
+    BODIES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How often each body is looked at. Its deadlines are minded to that.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// As often where a deadline is shorter.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+
+/// How many are looked at in one go.
+const PORTION: usize = 1_024;
