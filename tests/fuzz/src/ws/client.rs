@@ -10,13 +10,21 @@ use tokio::time;
 use super::server::{LONG, Server};
 use super::{FINAL, PONG, TEXT};
 
-/// How often each `ref` was sent.
-pub(super) type Refs = HashMap<String, usize>;
+/// What a client sent that is answered.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    /// How often each `ref` was sent.
+    pub(super) refs: HashMap<String, usize>,
+    /// Which `ref` asked to join a channel (true) or to leave it.
+    pub(super) asked: HashMap<String, (bool, &'static str)>,
+    /// It may have asked for channels that this doesn't tell.
+    pub(super) is_wild: bool,
+}
 
 pub(super) struct Client {
     socket: DuplexStream,
     heard: Vec<u8>,
-    refs: Refs,
+    sent: Sent,
     said: usize,
     mask: [u8; 4],
 }
@@ -29,7 +37,7 @@ impl Client {
         let mut client = Self {
             socket: near,
             heard: Vec::new(),
-            refs: Refs::new(),
+            sent: Sent::default(),
             said: 0,
             mask: [mask, mask.rotate_left(3), !mask, 0],
         };
@@ -52,6 +60,9 @@ impl Client {
 
     /// Sends a masked frame with this first byte.
     pub(super) async fn send_frame(&mut self, head: u8, payload: &[u8]) {
+        self.sent.is_wild |= ["sub", "contr"]
+            .iter()
+            .any(|part| contains(payload, part.as_bytes()));
         self.note_ref(payload);
         let mut frame = vec![head];
         match payload.len() {
@@ -79,6 +90,20 @@ impl Client {
         self.send_frame(FINAL | TEXT, message.as_bytes()).await;
     }
 
+    /// Asks to join a channel, or to leave it.
+    pub(super) async fn ask(&mut self, is_joining: bool, channel: &'static str, id: Option<String>) {
+        self.said += 1;
+        let reference = Value::from(format!("{REF}{}", self.said));
+        let was_wild = self.sent.is_wild;
+        self.sent
+            .asked
+            .insert(reference.to_string(), (is_joining, channel));
+        let control = if is_joining { "subscribe" } else { "unsubscribe" };
+        let asked = json!({ "control": control, "channel": channel, "id": id, "ref": reference });
+        self.send_frame(FINAL | TEXT, asked.to_string().as_bytes()).await;
+        self.sent.is_wild = was_wild;
+    }
+
     /// Reads so many bytes, or what comes within a moment.
     pub(super) async fn read(&mut self, count: usize) {
         let mut buffer = vec![0; count];
@@ -98,9 +123,9 @@ impl Client {
     }
 
     /// Vanishes; or leaves, or stays and answers nothing, and reads to the end.
-    pub(super) async fn finish(mut self, how: u8) -> (Vec<u8>, Refs) {
+    pub(super) async fn finish(mut self, how: u8) -> (Vec<u8>, Sent) {
         match how % 4 {
-            0 => return (self.heard, self.refs),
+            0 => return (self.heard, self.sent),
             1 => self.leave().await,
             2 => self.send_frame(FINAL | PONG, b"").await,
             _ => {}
@@ -108,7 +133,7 @@ impl Client {
         let end = time::timeout(LONG, self.socket.read_to_end(&mut self.heard)).await;
         end.expect("the server lets go of a client that says nothing")
             .expect("a pipe does not fail");
-        (self.heard, self.refs)
+        (self.heard, self.sent)
     }
 
     /// What looks like a message counts as sent, whoever wrote it.
@@ -119,11 +144,15 @@ impl Client {
                 continue;
             };
             if let Some(reference) = fields.get("ref") {
-                *self.refs.entry(reference.to_string()).or_default() += 1;
+                *self.sent.refs.entry(reference.to_string()).or_default() += 1;
                 return;
             }
         }
     }
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
 }
 
 /// How the `ref`s of whole messages begin. What else is answered may have come in fragments.

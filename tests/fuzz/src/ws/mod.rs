@@ -16,7 +16,7 @@ use crate::input::Input;
 use crate::runtime::block_on;
 
 use client::Client;
-use server::Server;
+use server::{CHANNELS, Server};
 use transcript::Transcript;
 
 /// Plays the operations that the bytes say.
@@ -41,9 +41,19 @@ async fn play(mut input: Input<'_>) {
                 let head = input.byte();
                 client.send_frame(head, input.piece()).await;
             }
-            2..=4 => {
+            2 | 3 => {
                 let event = EVENTS[usize::from(input.byte()) % EVENTS.len()];
                 client.say(event, &input.text()).await;
+            }
+            4 => {
+                let how = input.byte();
+                let channel = CHANNELS[usize::from(how) % CHANNELS.len()];
+                let id = match how >> 6 {
+                    0 | 1 => None,
+                    2 => server.old_id(),
+                    _ => Some(input.text()),
+                };
+                client.ask(how & 0x20 == 0, channel, id).await;
             }
             5 => {
                 client
@@ -75,9 +85,9 @@ async fn play(mut input: Input<'_>) {
             _ => server.end(input.byte()).await,
         }
     }
-    let (heard, refs) = client.finish(input.byte()).await;
+    let (heard, sent) = client.finish(input.byte()).await;
     server.is_free().await;
-    Transcript::read(&heard).hold_to(&server.published(), &refs);
+    Transcript::read(&heard).hold_to(&server.published(), &sent);
     assert_eq!(server.faults(), Vec::<String>::new());
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::client::{REF, Refs};
-use super::server::Published;
+use super::client::{REF, Sent};
+use super::server::{CHANNELS, Published, sequence};
 use super::{BINARY, CLOSE, FINAL, PING, PONG, TEXT};
 
 /// All that the server sent, but for a last frame that a cut left unfinished.
@@ -39,17 +39,24 @@ impl Transcript {
         Self { frames }
     }
 
-    pub(super) fn hold_to(&self, published: &Published, refs: &Refs) {
-        let mut story = Story::default();
+    pub(super) fn hold_to(&self, published: &Published, sent: &Sent) {
+        let mut story = Story {
+            published,
+            sent,
+            follows: HashMap::new(),
+            has_begun: false,
+            is_closing: false,
+            answered: HashMap::new(),
+        };
         for (at, (opcode, payload)) in self.frames.iter().enumerate() {
             match *opcode {
-                TEXT => story.hear(object(payload), published),
+                TEXT => story.hear(object(payload)),
                 BINARY => {
                     let line_end = payload
                         .iter()
                         .position(|byte| *byte == b'\n')
                         .expect("a line of JSON");
-                    story.hear(object(&payload[..line_end]), published);
+                    story.hear(object(&payload[..line_end]));
                 }
                 CLOSE => {
                     assert_eq!(at + 1, self.frames.len(), "nothing follows a close");
@@ -60,8 +67,9 @@ impl Transcript {
         }
         let known = |reference: &str| reference.starts_with(&format!("\"{REF}"));
         for (reference, count) in story.answered.iter().filter(|(reference, _)| known(reference)) {
+            let times = sent.refs.get(reference);
             assert!(
-                refs.get(reference).is_some_and(|sent| count <= sent),
+                times.is_some_and(|times| count <= times),
                 "{reference} was answered {count} times"
             );
         }
@@ -69,72 +77,105 @@ impl Transcript {
 }
 
 /// Where the client stands, by all that it was told.
-#[derive(Debug, Default)]
-struct Story {
-    /// The sequence up to which nothing is missing that no gap has named. The hub has one channel, so its numbers have no holes.
-    stands_at: Option<u64>,
+#[derive(Debug)]
+struct Story<'a> {
+    published: &'a Published,
+    sent: &'a Sent,
+    /// For each channel that it follows the sequence up to which nothing is missing that no gap has named.
+    follows: HashMap<String, u64>,
+    has_begun: bool,
     is_closing: bool,
     answered: HashMap<String, usize>,
 }
 
-impl Story {
-    fn hear(&mut self, mut object: Map<String, Value>, published: &Published) {
-        let id = object.get("id").and_then(Value::as_str).map(ToOwned::to_owned);
-        let Some(Value::String(control)) = object.remove("control") else {
-            return self.hear_message(&object, id.as_deref(), published);
+impl Story<'_> {
+    fn hear(&mut self, object: Map<String, Value>) {
+        let text = |name: &str| object.get(name).and_then(Value::as_str);
+        let channel = text("channel").unwrap_or(CHANNELS[0]);
+        let at = text("id").map(sequence);
+        let Some(control) = text("control") else {
+            assert!(self.has_begun && !self.is_closing, "between welcome and goodbye");
+            assert!(
+                self.sent.is_wild || self.follows.contains_key(channel),
+                "{channel} is not followed"
+            );
+            // A volatile message has no id.
+            let Some(at) = at else { return };
+            self.step(channel, at);
+            let logged = self.published.get(&at).and_then(|logged| logged.text.as_deref());
+            return assert!(logged.is_none_or(|logged| text("data") == Some(logged)));
         };
-        let at = id.as_deref().map(sequence);
-        match &*control {
-            "welcome" => assert_eq!(
-                self.stands_at.replace(at.expect("an id")),
-                None,
-                "one welcome, and first"
-            ),
-            "heartbeat" => assert_eq!(at, self.stands_at),
-            "gap" => {
-                let end = |name: &str| object[name].as_str().map(sequence);
+        match control {
+            "welcome" => {
                 assert!(
-                    end("from").is_none_or(|from| Some(from) == self.stands_at),
-                    "{object:?}"
+                    !std::mem::replace(&mut self.has_begun, true),
+                    "one welcome, and first"
                 );
-                assert!(
-                    at > self.stands_at && end("to").is_none_or(|to| Some(to) == at),
-                    "{object:?}"
-                );
-                self.stands_at = at;
+                self.follows.insert(channel.into(), at.expect("an id"));
             }
-            "finished" => self.step(at.expect("an id")),
+            // Without an id where nothing is followed any more.
+            "heartbeat" => {
+                let Some(at) = at else { return };
+                let channels: Vec<_> = self.follows.keys().cloned().collect();
+                for channel in channels {
+                    self.expect_nothing_before(&channel, at + 1);
+                    let stands_at = self.follows.entry(channel).or_default();
+                    *stands_at = at.max(*stands_at);
+                }
+            }
+            "gap" => {
+                if let Some(from) = text("from").map(sequence) {
+                    self.expect_nothing_before(channel, from + 1);
+                }
+                let to = text("to").map(sequence).or(at).expect("a gap leads somewhere");
+                let stands_at = self.follows.entry(channel.into()).or_default();
+                assert!(to >= *stands_at, "{object:?}");
+                *stands_at = to;
+            }
+            "finished" => self.step(channel, at.expect("an id")),
+            "unsubscribed" => drop(self.follows.remove(channel)),
             "closing" => self.is_closing = true,
             "reply" | "error" => {
                 if let Some(reference) = object.get("ref") {
                     *self.answered.entry(reference.to_string()).or_default() += 1;
+                    let asked = self.sent.asked.get(&reference.to_string());
+                    match asked.filter(|_| control == "reply") {
+                        Some((true, channel)) => {
+                            let id = object["data"]["id"].as_str().expect("an id");
+                            self.follows.insert((*channel).into(), sequence(id));
+                        }
+                        Some((false, channel)) => drop(self.follows.remove(*channel)),
+                        None => {}
+                    }
                 }
             }
             other => panic!("no such notice: {other}"),
         }
+        assert!(self.has_begun || self.is_closing, "the welcome comes first");
+    }
+
+    /// To the next record of a channel, and no further.
+    fn step(&mut self, channel: &str, to: u64) {
+        self.expect_nothing_before(channel, to);
+        let before = self.follows.insert(channel.into(), to);
         assert!(
-            self.stands_at.is_some() || self.is_closing,
-            "the welcome comes first"
+            self.sent.is_wild || before.is_some_and(|before| before < to),
+            "once, and in order"
+        );
+        assert!(
+            self.published
+                .get(&to)
+                .is_none_or(|logged| logged.channel == channel)
         );
     }
 
-    fn hear_message(&mut self, object: &Map<String, Value>, id: Option<&str>, published: &Published) {
-        assert!(
-            self.stands_at.is_some() && !self.is_closing,
-            "between welcome and goodbye"
-        );
-        // A volatile message has no id.
-        let Some(id) = id else { return };
-        self.step(sequence(id));
-        if let Some(text) = published.get(id) {
-            assert_eq!(object["data"].as_str(), Some(&**text));
-        }
-    }
-
-    /// To the next record, and no further.
-    fn step(&mut self, to: u64) {
-        assert_eq!(Some(to - 1), self.stands_at);
-        self.stands_at = Some(to);
+    fn expect_nothing_before(&self, channel: &str, end: u64) {
+        let Some(&stands_at) = self.follows.get(channel).filter(|_| !self.sent.is_wild) else {
+            return;
+        };
+        let mut between = self.published.range(stands_at + 1..end.max(stands_at + 1));
+        let missing = between.find(|(_, logged)| logged.channel == channel);
+        assert!(missing.is_none(), "{missing:?} is missing");
     }
 }
 
@@ -156,10 +197,4 @@ fn length(bytes: &[u8]) -> Option<(usize, usize)> {
 
 fn object(text: &[u8]) -> Map<String, Value> {
     serde_json::from_slice(text).expect("every frame is a JSON object")
-}
-
-/// The number in an id. Clients read nothing from it; this one knows more.
-fn sequence(id: &str) -> u64 {
-    let (_, sequence) = id.split_once('-').expect("an id");
-    sequence.parse().expect("an id ends in a number")
 }
