@@ -101,8 +101,13 @@ describe("auth", () => {
     const once = stranger(url, { query: `?ticket=${await fetchTicket(url, { Authorization: `Bearer ${alice.secret}` })}` });
     assert.equal((await listen(once, "sse", "/rooms/lobby/sse")).status, 200);
     assert.equal((await listen(once, "sse", "/rooms/lobby/sse")).status, 401);
-    const byTicket = await logIn.ticket(url, "alice");
-    for (const path of ["/tickets", "/tokens/renew"]) assert.equal((await byTicket.ask(path)).status, 403);
+    const byTicket = await logIn.ticket(url, "root");
+    for (const path of ["/tickets", "/tokens/renew", "/logout", "/users/alice/logout"]) {
+      assert.equal((await byTicket.ask(path)).status, 403, path);
+    }
+    for (const method of ["PUT", "DELETE"]) {
+      assert.equal((await byTicket.ask("/rooms/lobby/members/bob", { method })).status, 403);
+    }
   });
 
   test("refuses foreign pages whatever the browser sends along", async ({ url, listen }) => {

@@ -39,12 +39,12 @@ async fn issue_token(State(app): State<App>, Json(password): Json<Password>) -> 
 
 /// A new one before the old one runs out. Who came by a ticket has to log in: it stood in a query.
 async fn renew_token(State(app): State<App>, user: User) -> Result<Json<Value>, Error> {
-    check_not_by_ticket(&user)?;
+    user.check_not_by_ticket()?;
     Ok(token(app.access.renew(&user)?))
 }
 
 async fn issue_ticket(State(app): State<App>, user: User) -> Result<Json<Value>, Error> {
-    check_not_by_ticket(&user)?;
+    user.check_not_by_ticket()?;
     let (ticket, good_for) = app.access.issue_ticket(&user)?;
     Ok(Json(json!({ "ticket": ticket, "expires": good_for.as_millis() })))
 }
@@ -58,6 +58,7 @@ async fn me(State(app): State<App>, user: User) -> Json<Value> {
 
 /// Everywhere: every login of this user is forgotten, and every session ends, on both transports.
 async fn log_out(State(app): State<App>, user: User) -> Result<Response, Error> {
+    user.check_not_by_ticket()?;
     put_out(&app, &user.name);
     Ok((set_cookie(&app, "", 0)?, StatusCode::NO_CONTENT).into_response())
 }
@@ -81,14 +82,6 @@ fn put_out(app: &App, name: &str) {
 fn token((token, user): (String, User)) -> Json<Value> {
     let expires = user.expires_in().as_millis();
     Json(json!({ "token": token, "expires": expires }))
-}
-
-fn check_not_by_ticket(user: &User) -> Result<(), Error> {
-    if user.kind == Kind::Ticket {
-        let message = "a ticket opens a stream and says a message, no more";
-        return Err(Error::new(StatusCode::FORBIDDEN, "forbidden", message));
-    }
-    Ok(())
 }
 
 fn set_cookie(app: &App, secret: &str, seconds: u64) -> Result<HeaderMap, Error> {

@@ -32,7 +32,8 @@ struct App {
     access: Arc<Access>,
     /// How often a user may say something, over all its connections and POSTs.
     says: RateLimit,
-    /// How often somebody may try a password for a name.
+    /// How often somebody may try a password for a name. So a stranger can keep a user from logging in by password, but not end a
+    /// login; an application that knows its proxies counts by address, too.
     tries: RateLimit,
     are_cookies_secure: bool,
 }

@@ -52,8 +52,18 @@ impl User {
         left.unwrap_or_default()
     }
 
+    /// What stood in a query opens a stream and says a message, and nothing that lasts longer.
+    pub(crate) fn check_not_by_ticket(&self) -> Result<(), Error> {
+        if self.kind == Kind::Ticket {
+            let message = "a ticket is not enough for this: show a cookie or a token";
+            return Err(Error::new(StatusCode::FORBIDDEN, "forbidden", message));
+        }
+        Ok(())
+    }
+
     /// Whether it may do this to others.
     pub(crate) fn check_administrator(&self) -> Result<(), Error> {
+        self.check_not_by_ticket()?;
         if &*self.name == ADMINISTRATOR {
             return Ok(());
         }

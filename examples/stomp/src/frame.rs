@@ -6,7 +6,9 @@ use std::fmt;
 
 /// The largest frame, in bytes. 64 KiB: as much as a WebSocket message may have by default, so that only a client that cuts its
 /// frames to pieces gets to it.
-pub(crate) const MAX_FRAME_BYTES: usize = 64 << 10;
+const MAX_FRAME_BYTES: usize = 64 << 10;
+
+const TOO_LARGE: Malformed = Malformed("a frame has at most 65536 bytes");
 
 /// What is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -193,7 +195,7 @@ impl Decoder {
         self.received.drain(..beats);
         let Some((frame, end)) = self.parse()? else {
             if self.received.len() > MAX_FRAME_BYTES {
-                return Err(Malformed("a frame has at most 65536 bytes"));
+                return Err(TOO_LARGE);
             }
             return Ok(None);
         };
@@ -210,7 +212,7 @@ impl Decoder {
         let rest = &self.received[body_start..];
         let length = match frame.content_length()? {
             Some(length) if length > MAX_FRAME_BYTES => {
-                return Err(Malformed("a frame has at most 65536 bytes"));
+                return Err(TOO_LARGE);
             }
             Some(length) => length,
             None => match rest.iter().position(|byte| *byte == 0) {

@@ -8,10 +8,11 @@ mod frame;
 mod heart;
 mod session;
 
+use axum::Router;
 use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, Response};
 use axum::routing::{any, get};
-use axum::{Router, http::HeaderMap, http::header};
 use dualcast::{Channel, Error, Hub, NameError, RawSocket, Sse, Ws};
 
 /// Its subprotocols, the best first. Which version is spoken is settled by the frames CONNECT and CONNECTED.
@@ -25,12 +26,8 @@ fn channel(hub: &Hub, topic: &str) -> Result<Channel, NameError> {
 async fn stomp(State(hub): State<Hub>, headers: HeaderMap, ws: Ws) -> Result<Response, Error> {
     let ws = ws.protocols(SUBPROTOCOLS);
     if ws.protocol().is_none() && headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL) {
-        let status = axum::http::StatusCode::BAD_REQUEST;
-        return Err(Error::new(
-            status,
-            "bad-protocol",
-            "this is STOMP: offer v12.stomp",
-        ));
+        let message = "this is STOMP: offer v12.stomp";
+        return Err(Error::new(StatusCode::BAD_REQUEST, "bad-protocol", message));
     }
     let topics = hub.clone();
     Ok(ws.raw(&hub, |socket: RawSocket| session::run(topics, socket)))
