@@ -183,6 +183,15 @@ class Plain {
     this.#socket.send(text);
   }
 
+  /** Reads nothing, as a client that hangs, until `readOn()`. */
+  hang() {
+    this.#socket.pause();
+  }
+
+  readOn() {
+    this.#socket.resume();
+  }
+
   /** What came, once it is like this. */
   async says(pattern) {
     await until(() => pattern.test(this.text), () => `it says ${pattern}; it says: ${JSON.stringify(this.text)}`);

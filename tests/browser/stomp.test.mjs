@@ -287,6 +287,32 @@ describe("STOMP, by hand", () => {
     assert.match(plain.text, /ERROR\nmessage:nothing came within the time that was agreed on\n/);
   });
 
+  test("keeps a client that beats but reads nothing for longer than it may be silent, and tells it all", async () => {
+    const count = 400;
+    const plain = await connectPlainly(server.url);
+    plain.send("CONNECT\naccept-version:1.2\nheart-beat:1000,0\n\n\0SUBSCRIBE\nid:1\ndestination:/topic/a\nreceipt:r\n\n\0");
+    await plain.says(/RECEIPT/);
+    plain.hang();
+    const beating = setInterval(() => plain.send("\n"), 500);
+    // More than the kernel keeps for it.
+    const publishers = [await connectStomp(server.url), await connectStomp(server.url)];
+    const filling = "x".repeat(8_000);
+    const share = count / publishers.length;
+    const publish = async (publisher) => {
+      for (const number of numbers(1, share)) await publisher.send("/topic/a", `${number}${filling}`);
+    };
+    const longerThanItsPatience = new Promise((resolve) => setTimeout(resolve, 4_000));
+    await Promise.all([longerThanItsPatience, ...publishers.map(publish)]);
+    plain.readOn();
+    await until(() => plain.text.split("MESSAGE\n").length > count || plain.code, () => `${count} messages come`);
+    clearInterval(beating);
+    assert.equal(plain.code, undefined, plain.text.slice(-200));
+    const ids = [...plain.text.matchAll(/message-id:\w+-(\d+)\n/g)].map(([, id]) => id);
+    assert.deepEqual(ids, numbers(1, count));
+    for (const publisher of publishers) await publisher.leave();
+    await plain.leave();
+  });
+
   test("refuses foreign pages, and protocols that are not STOMP", async () => {
     const foreign = await connectPlainly(server.url, { origin: "https://elsewhere.example" });
     assert.equal(foreign.refusal, 403);
