@@ -62,11 +62,14 @@ class Curl {
     return notice();
   }
 
+  get hasEnded() {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
   /** Its exit code, once it has ended by itself. */
   async ended() {
-    const hasEnded = () => this.#child.exitCode !== null || this.#child.signalCode !== null;
     try {
-      await until(hasEnded, () => `curl ends; it wrote: ${this.output}`);
+      await until(() => this.hasEnded, () => `curl ends; it wrote: ${this.output}`);
     } catch (error) {
       await this.kill();
       throw error;
