@@ -161,12 +161,14 @@ impl Client {
             reason,
             code,
             reconnect,
+            retry,
             message,
         } = told
         else {
             panic!("expected a closing, not {told:?}");
         };
         assert!(!message.is_empty());
+        assert_eq!(retry.is_some(), reconnect, "who should come back is told when");
         let expected = match self.transport() {
             Transport::Sse => End::Complete(None),
             Transport::WebSocket => End::Complete(Some(code)),

@@ -102,6 +102,8 @@ pub enum Told {
         code: u16,
         /// Whether to come back.
         reconnect: bool,
+        /// After how many milliseconds.
+        retry: Option<u64>,
         /// For people.
         message: String,
     },
@@ -307,12 +309,14 @@ impl Told {
                     reason,
                     code,
                     reconnect,
+                    retry,
                     message,
                 } = read(notice);
                 Self::Closing {
                     reason,
                     code,
                     reconnect,
+                    retry,
                     message,
                 }
             }
@@ -394,5 +398,6 @@ struct ClosingNotice {
     reason: String,
     code: u16,
     reconnect: bool,
+    retry: Option<u64>,
     message: String,
 }

@@ -5,6 +5,7 @@
 mod abuse;
 mod connections;
 mod cors;
+mod drain;
 mod ending_by_order;
 mod finish;
 mod gaps;

@@ -16,7 +16,7 @@ use crate::message::Identity;
 use crate::name::{ChannelName, IntoChannelName, NameError};
 use crate::position::Position;
 use crate::record::RECORD_OVERHEAD_BYTES;
-use crate::session::{Session, Sessions, Transport};
+use crate::session::{Session, SessionHandle, Sessions, Transport};
 use crate::subscribe::Subscribe;
 use crate::sync::{AtomicBool, Ordering};
 
@@ -105,8 +105,19 @@ impl Hub {
     }
 
     /// Tells every session to end with [`CloseReason::Shutdown`], and those that still come.
+    ///
+    /// All at once. An adapter can [tell them one after another](Hub::shut), so that they don't all come back at once.
     pub fn shutdown(&self) {
-        self.0.sessions.shut();
+        for session in self.shut() {
+            session.close(CloseReason::Shutdown);
+        }
+    }
+
+    /// Begins a shutdown: sessions that still come are told [`CloseReason::Shutdown`]. Answers those that are there, whom the caller has
+    /// to tell.
+    #[must_use = "these sessions are still to be told"]
+    pub fn shut(&self) -> Vec<SessionHandle> {
+        self.0.sessions.shut()
     }
 
     /// Ends a user's sessions, with [`CloseReason::Disconnected`]: their clients are told to stay away. Answers how many were told.

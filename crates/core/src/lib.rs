@@ -64,7 +64,7 @@ pub use meters::{METRICS, Metric, MetricKind, TransportMeters, count_posted, cou
 pub use name::{ChannelName, IntoChannelName, MAX_CHANNEL_NAME_BYTES, NameError};
 pub use position::{Epoch, Position, PositionError};
 pub use record::{RECORD_OVERHEAD_BYTES, Record, Volatile};
-pub use session::{Order, Session, SessionHandle, SessionId, SessionInfo, Transport};
+pub use session::{Session, SessionHandle, SessionId, SessionInfo, Transport};
 pub use subscribe::Subscribe;
 pub use subscription::Subscription;
 pub use wire::{Entry, Form, Wire};

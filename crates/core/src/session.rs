@@ -56,15 +56,6 @@ pub struct SessionInfo {
     pub identity: Option<Identity>,
 }
 
-/// What a session is told to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Order {
-    /// To close.
-    Close(CloseReason),
-    /// To follow this channel no longer.
-    Leave(ChannelName),
-}
-
 /// A handle by which a session can be told to close, or to follow a channel no longer.
 #[derive(Debug, Clone)]
 pub struct SessionHandle(Arc<Control>);
@@ -84,9 +75,15 @@ struct Orders {
 }
 
 impl SessionHandle {
-    /// Tells the session to close. The first reason stands.
+    /// Tells the session to close. The first reason stands, but for a shutdown: from that a session may have leave to finish, and
+    /// then it can still be told something else.
     pub fn close(&self, reason: CloseReason) {
-        self.0.orders.lock().close.get_or_insert(reason);
+        {
+            let close = &mut self.0.orders.lock().close;
+            if matches!(close, None | Some(CloseReason::Shutdown)) {
+                *close = Some(reason);
+            }
+        }
         self.0.waker.wake();
     }
 
@@ -130,7 +127,7 @@ impl Session {
         &self.control.info
     }
 
-    /// Ready once somebody told it to close; wakes the task when that happens later.
+    /// Ready once somebody told it to close; wakes the task when it is told anything later.
     pub fn poll_close(&self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         self.control.waker.register(cx.waker());
         match self.control.orders.lock().close {
@@ -139,15 +136,11 @@ impl Session {
         }
     }
 
-    /// Ready with what it was told, each order once but for that to close; wakes the task when that happens later.
-    pub fn poll_order(&self, cx: &mut Context<'_>) -> Poll<Order> {
-        if let Poll::Ready(reason) = self.poll_close(cx) {
-            return Poll::Ready(Order::Close(reason));
-        }
-        match self.control.orders.lock().leave.pop() {
-            Some(channel) => Poll::Ready(Order::Leave(channel)),
-            None => Poll::Pending,
-        }
+    /// The next channel that it was told to follow no longer. What comes later wakes the task that last asked
+    /// [`Session::poll_close`].
+    #[must_use]
+    pub fn next_to_leave(&self) -> Option<ChannelName> {
+        self.control.orders.lock().leave.pop()
     }
 
     /// How long ago it was opened.
@@ -233,12 +226,10 @@ impl Sessions {
         Ok(session)
     }
 
-    /// Tells every session to close, and those still to come.
-    pub(crate) fn shut(&self) {
+    /// From now on a session that is opened is told to close at once. Answers those that are open, who are still to be told.
+    pub(crate) fn shut(&self) -> Vec<SessionHandle> {
         self.is_shut.store(true, Ordering::SeqCst);
-        for session in self.handles(|_| true) {
-            session.close(CloseReason::Shutdown);
-        }
+        self.handles(|_| true)
     }
 
     /// The open sessions of one user.

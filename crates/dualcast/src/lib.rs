@@ -35,7 +35,7 @@ pub use dualcast_http::rustls;
 pub use dualcast_http::{
     ClientAddress, Cors, CorsService, Error, Http2Options, Inbound, InboundHandler, NetworkError,
     OriginError, OriginPolicy, OriginRefused, Rate, RateLimit, Reply, Serve, ServerOptions, SessionOptions,
-    TrustedProxies, client_address, maintain, serve,
+    TrustedProxies, client_address, maintain, serve, shutdown,
 };
 #[cfg(feature = "sse")]
 pub use dualcast_sse::{CHANNEL_HEADER, HeartbeatAs, Sse, SseOptions};

@@ -254,7 +254,7 @@ mod tests {
     use tokio::time;
 
     use super::*;
-    use crate::feed::{Dialect, Heartbeat, Opening, Source};
+    use crate::feed::{Closing, Dialect, Heartbeat, Opening, Source};
     use crate::options::SessionOptions;
 
     /// One letter for whatever is said.
@@ -279,7 +279,7 @@ mod tests {
             out.push(b'h');
         }
 
-        fn write_closing(&self, _: CloseReason, out: &mut Vec<u8>) {
+        fn write_closing(&self, _: &Closing, out: &mut Vec<u8>) {
             out.push(b'c');
         }
 

@@ -12,9 +12,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use dualcast_core::{
-    ChannelName, CloseReason, Message, Order, Position, Session, Subscribe, Subscription, Wire,
+    ChannelName, CloseReason, Message, Position, Reconnect, Session, Subscribe, Subscription, Wire,
 };
-use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
@@ -35,7 +34,7 @@ pub trait Dialect: Wire {
     fn write_heartbeat(&self, heartbeat: &Heartbeat, out: &mut Vec<u8>);
 
     /// How a stream ends.
-    fn write_closing(&self, reason: CloseReason, out: &mut Vec<u8>);
+    fn write_closing(&self, closing: &Closing, out: &mut Vec<u8>);
 
     /// A message of a stream that has no channel.
     fn write_message(&self, message: &Message, out: &mut Vec<u8>);
@@ -63,6 +62,15 @@ pub struct Opening {
     pub retry: Duration,
     /// How many bytes that mean nothing go with it, where the wire has such.
     pub padding_bytes: usize,
+}
+
+/// How a stream ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Closing {
+    /// Why.
+    pub reason: CloseReason,
+    /// After how long the client should come back, if it should.
+    pub retry: Option<Duration>,
 }
 
 /// A sign of life.
@@ -131,8 +139,8 @@ pub struct Feed {
     ended: Option<CloseReason>,
     heartbeat_at: Instant,
     timer: Pin<Box<Sleep>>,
-    /// Tells of a shutdown where there is no session to be told.
-    shutdown: Option<BoxFuture<'static, ()>>,
+    /// Since the server shuts down: until when the session may finish.
+    grace: Option<Pin<Box<Sleep>>>,
 }
 
 impl Feed {
@@ -146,6 +154,8 @@ impl Feed {
     ) -> Self {
         options.heartbeat = options.heartbeat.min(MAX_WAIT);
         options.retry = options.retry.min(MAX_WAIT);
+        options.restart_window = options.restart_window.min(MAX_WAIT);
+        options.shutdown_grace = options.shutdown_grace.min(MAX_WAIT);
         let observed = Observed::new(session.as_ref());
         let heartbeat_at = Instant::now() + options.heartbeat;
         let timer = Box::pin(time::sleep_until(heartbeat_at));
@@ -164,15 +174,8 @@ impl Feed {
             ended: None,
             heartbeat_at,
             timer,
-            shutdown: None,
+            grace: None,
         }
-    }
-
-    /// Ends it with the server, where it has no session that will be told to.
-    #[must_use]
-    pub fn until(mut self, shutdown: Option<BoxFuture<'static, ()>>) -> Self {
-        self.shutdown = shutdown;
-        self
     }
 
     /// Goes on when its own channels are finished: the client may still join others.
@@ -339,9 +342,20 @@ impl Feed {
         if let Some(first) = self.ended {
             return first;
         }
-        self.stage(out, |dialect, out| dialect.write_closing(reason, out));
+        let retry = (reason.reconnect() == Reconnect::Yes).then(|| self.retry(reason));
+        let closing = Closing { reason, retry };
+        self.stage(out, |dialect, out| dialect.write_closing(&closing, out));
         self.end(reason);
         reason
+    }
+
+    /// After how long this client should come back, at a moment of its own. After a shutdown all clients of the server do.
+    fn retry(&self, reason: CloseReason) -> Duration {
+        let usual = self.options.retry.mul_f64(0.5 + fastrand::f64());
+        match reason {
+            CloseReason::Shutdown => usual.max(self.options.restart_window.mul_f64(fastrand::f64())),
+            _ => usual,
+        }
     }
 
     /// Notes why the session ended, without a word. The first reason stands.
@@ -361,37 +375,38 @@ impl Feed {
         cx: &mut Context<'_>,
         out: &mut VecDeque<Bytes>,
     ) -> Poll<Result<(), CloseReason>> {
-        while let Some(session) = &self.session
-            && let Poll::Ready(order) = session.poll_order(cx)
-        {
-            match order {
-                Order::Close(reason) => return Poll::Ready(Err(reason)),
-                Order::Leave(channel) if self.joined.leave(&channel) => {
-                    self.stage(out, |dialect, out| dialect.write_unsubscribed(&channel, out));
-                    return Poll::Ready(Ok(()));
-                }
-                Order::Leave(channel) if self.follows(&channel) => {
-                    return Poll::Ready(Err(CloseReason::Revoked));
-                }
-                Order::Leave(_) => {}
+        // First, since it registers the waker for the other orders, too.
+        let close = self.poll_ordered_to_close(cx);
+        while let Some(channel) = self.session.as_ref().and_then(Session::next_to_leave) {
+            if self.joined.leave(&channel) {
+                self.stage(out, |dialect, out| dialect.write_unsubscribed(&channel, out));
+                return Poll::Ready(Ok(()));
+            }
+            if self.follows(&channel) {
+                return Poll::Ready(Err(CloseReason::Revoked));
             }
         }
-        self.poll_ordered_to_close(cx).map(Err)
+        close.map(Err)
     }
 
     fn poll_ordered_to_close(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         if let Some(session) = &self.session
             && let Poll::Ready(reason) = session.poll_close(cx)
+            && (reason != CloseReason::Shutdown || self.poll_grace(cx).is_ready())
         {
             return Poll::Ready(reason);
         }
-        if self.expiry.poll(cx).is_ready() {
-            return Poll::Ready(CloseReason::Expired);
+        self.expiry.poll(cx).map(|()| CloseReason::Expired)
+    }
+
+    /// The server shuts down: ready once the session has no leave any more to finish.
+    fn poll_grace(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let grace = self.options.shutdown_grace;
+        if grace.is_zero() {
+            return Poll::Ready(());
         }
-        match &mut self.shutdown {
-            Some(shutdown) => shutdown.as_mut().poll(cx).map(|()| CloseReason::Shutdown),
-            None => Poll::Pending,
-        }
+        let timer = self.grace.get_or_insert_with(|| Box::pin(time::sleep(grace)));
+        timer.as_mut().poll(cx)
     }
 
     fn follows(&self, channel: &ChannelName) -> bool {

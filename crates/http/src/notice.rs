@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use dualcast_core::{ChannelName, CloseReason, Reconnect};
+use dualcast_core::{ChannelName, Reconnect};
 use serde::Serialize;
 
-use crate::feed::Heartbeat;
+use crate::feed::{Closing, Heartbeat};
 
 /// With each sign of life: the next one comes within so many milliseconds, and the session expires after so many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -44,15 +44,19 @@ pub struct ClosingNotice {
     reason: &'static str,
     code: u16,
     reconnect: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry: Option<u64>,
     message: &'static str,
 }
 
-impl From<CloseReason> for ClosingNotice {
-    fn from(reason: CloseReason) -> Self {
+impl From<&Closing> for ClosingNotice {
+    fn from(closing: &Closing) -> Self {
+        let Closing { reason, retry } = *closing;
         Self {
             reason: reason.name(),
             code: reason.code(),
             reconnect: reason.reconnect() == Reconnect::Yes,
+            retry: retry.map(millis),
             message: reason.text(),
         }
     }

@@ -20,6 +20,12 @@ pub struct SessionOptions {
     /// For how long a session that was told to close waits for what is staged to leave, and for the other side's goodbye.
     /// Default half a second.
     pub close_timeout: Duration,
+    /// Over how long clients come back after a shutdown: each is told a moment of its own, between the usual one and the end of
+    /// this. Default 10 seconds. Without it all clients of a server would fall upon the others at the same moment.
+    pub restart_window: Duration,
+    /// For how long a session may go on after a shutdown began, to come to its own end: for streams that nobody can resume. Default
+    /// zero. Other limits of a shutdown stand, such as [`ServerOptions::drain_timeout`](crate::ServerOptions::drain_timeout).
+    pub shutdown_grace: Duration,
 }
 
 /// The longest wait that an option can mean: a year. `Duration::MAX`, for "never", is later than a clock can say.
@@ -33,6 +39,8 @@ impl Default for SessionOptions {
             max_batch_bytes: 64 << 10,
             write_timeout: Duration::from_secs(30),
             close_timeout: Duration::from_millis(500),
+            restart_window: Duration::from_secs(10),
+            shutdown_grace: Duration::ZERO,
         }
     }
 }

@@ -6,7 +6,9 @@ use bytes::{Buf, Bytes};
 use dualcast_core::{
     BASE64_EVENT_SUFFIX, ChannelName, CloseReason, Entry, Form, Gap, Message, Payload, Wire,
 };
-use dualcast_http::{ClosingNotice, Dialect, FinishedNotice, Heartbeat, HeartbeatNotice, Opening, millis};
+use dualcast_http::{
+    Closing, ClosingNotice, Dialect, FinishedNotice, Heartbeat, HeartbeatNotice, Opening, millis,
+};
 use serde::Serialize;
 
 use crate::field;
@@ -184,11 +186,15 @@ impl Dialect for SseWire {
         }
     }
 
-    fn write_closing(&self, reason: CloseReason, out: &mut Vec<u8>) {
-        match (self.own, reason) {
+    fn write_closing(&self, closing: &Closing, out: &mut Vec<u8>) {
+        // In front of what ends the block: an `EventSource` goes by it, and some read a block of `retry:` alone as an event.
+        if let Some(retry) = closing.retry {
+            field::retry(out, millis(retry));
+        }
+        match (self.own, closing.reason) {
             (Own::Plain, CloseReason::Finished) => field::put(out, &["data: [DONE]\n\n"]),
-            (Own::Plain, _) => field::json(out, &ErrorObject::from(reason)),
-            _ => field::notice(out, "closing", &ClosingNotice::from(reason)),
+            (Own::Plain, reason) => field::json(out, &ErrorObject::from(reason)),
+            _ => field::notice(out, "closing", &ClosingNotice::from(closing)),
         }
     }
 

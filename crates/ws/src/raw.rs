@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dualcast_core::{CloseReason, Entry, Form, Message, Wire};
-use dualcast_http::{Dialect, Feed, Heartbeat, MAX_WAIT, Opening, Piece, Source};
+use dualcast_http::{Closing, Dialect, Feed, Heartbeat, MAX_WAIT, Opening, Piece, Source};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
@@ -279,7 +279,8 @@ impl Dialect for RawWire {
 
     fn write_heartbeat(&self, _heartbeat: &Heartbeat, _out: &mut Vec<u8>) {}
 
-    fn write_closing(&self, reason: CloseReason, out: &mut Vec<u8>) {
+    fn write_closing(&self, closing: &Closing, out: &mut Vec<u8>) {
+        let reason = closing.reason;
         frame::write_close(reason.code(), reason.text(), out);
     }
 

@@ -1,8 +1,9 @@
 //! What stands in the frames: one JSON object in a text frame; for binary payloads a line of JSON and the bytes.
 
-use dualcast_core::{ChannelName, CloseReason, Entry, Form, Message, Payload, Position, Wire};
+use dualcast_core::{ChannelName, Entry, Form, Message, Payload, Position, Wire};
 use dualcast_http::{
-    ClosingNotice, Dialect, FinishedNotice, Heartbeat, HeartbeatNotice, Opening, UnsubscribedNotice, millis,
+    Closing, ClosingNotice, Dialect, FinishedNotice, Heartbeat, HeartbeatNotice, Opening, UnsubscribedNotice,
+    millis,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -142,8 +143,9 @@ impl Dialect for WsWire {
         control("heartbeat", heartbeat.id, &notice, out);
     }
 
-    fn write_closing(&self, reason: CloseReason, out: &mut Vec<u8>) {
-        control("closing", None, &ClosingNotice::from(reason), out);
+    fn write_closing(&self, closing: &Closing, out: &mut Vec<u8>) {
+        let reason = closing.reason;
+        control("closing", None, &ClosingNotice::from(closing), out);
         frame::write_close(reason.code(), reason.text(), out);
     }
 

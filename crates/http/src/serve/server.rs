@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use axum::Router;
 use dualcast_core::{CloseReason, SessionHandle};
@@ -23,6 +22,7 @@ use crate::serve::prefix::Prefix;
 #[cfg(feature = "tls")]
 use crate::serve::tls::Tls;
 use crate::serve::{http1, http2};
+use crate::shutdown;
 use crate::socket::Socket;
 
 /// How far a server is with its shutdown.
@@ -200,12 +200,12 @@ impl Server {
             .iter()
             .filter_map(|(_, running)| running.session.clone())
             .collect();
-        for session in sessions {
-            session.close(CloseReason::Shutdown);
-        }
         self.tasks.close();
-        let drain_timeout: Duration = self.options.drain_timeout;
-        if time::timeout(drain_timeout, self.tasks.wait()).await.is_err() {
+        let drained = async {
+            shutdown::tell(sessions, self.options.drain_window).await;
+            self.tasks.wait().await;
+        };
+        if time::timeout(self.options.drain_timeout, drained).await.is_err() {
             self.cut.cancel();
             for (_, running) in lock(&self.running).iter() {
                 if let Some(task) = &running.task {
