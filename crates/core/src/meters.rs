@@ -70,6 +70,10 @@ pub const METRICS: &[Metric] = &[
         Some(Unit::Bytes),
         "bytes that were written to clients",
     ),
+    gauge(
+        "dualcast_unsent_bytes",
+        "what waits in this process for clients that don't read",
+    ),
     counter(
         "dualcast_replayed_total",
         None,
@@ -168,6 +172,7 @@ pub struct TransportMeters {
     opening_seconds: Histogram,
     sent: Counter,
     sent_bytes: Counter,
+    unsent_bytes: Gauge,
     replayed: Counter,
     received: Counter,
     received_bytes: Counter,
@@ -197,6 +202,7 @@ impl TransportMeters {
             opening_seconds: metrics::histogram!("dualcast_opening_seconds", &[label]),
             sent: metrics::counter!("dualcast_sent_total", &[label]),
             sent_bytes: metrics::counter!("dualcast_sent_bytes_total", &[label]),
+            unsent_bytes: metrics::gauge!("dualcast_unsent_bytes", &[label]),
             replayed: metrics::counter!("dualcast_replayed_total", &[label]),
             received: metrics::counter!("dualcast_received_total", &[label]),
             received_bytes: metrics::counter!("dualcast_received_bytes_total", &[label]),
@@ -243,6 +249,11 @@ impl TransportMeters {
         if batch.is_replay {
             self.replayed.increment(messages);
         }
+    }
+
+    /// For one client waits this much in place of that.
+    pub fn unsent(&self, before: usize, now: usize) {
+        self.unsent_bytes.increment(now as f64 - before as f64);
     }
 
     /// A batch has left.

@@ -213,6 +213,10 @@ impl State {
         };
         self.unasked = Some((self.asked, since));
         let waited = now.saturating_duration_since(since);
+        let unsent = self.staged.iter().map(Bytes::len).sum();
+        if let Some(feed) = &mut self.feed {
+            feed.observed().blocked(unsent);
+        }
         if let Some(feed) = &mut self.feed {
             // Whoever would be woken isn't asking, and asks anew before it sleeps.
             if let Poll::Ready(reason) = feed.poll_interrupt(&mut Context::from_waker(Waker::noop())) {

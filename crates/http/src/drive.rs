@@ -99,6 +99,8 @@ impl<P: Peer> Drive<P> {
         if let Poll::Ready(reason) = self.feed.poll_interrupt(cx) {
             return self.begin_closing(reason, cx);
         }
+        let unsent = self.peer.line().unsent();
+        self.feed.observed().blocked(unsent);
         let written = self.peer.line().written();
         ready!(self.stall.poll(cx, written));
         self.end(CloseReason::Stalled)

@@ -57,6 +57,11 @@ impl<IO> Line<IO> {
         self.is_sealed = true;
     }
 
+    /// How many bytes wait.
+    pub fn unsent(&self) -> usize {
+        self.control.len() + self.staged.iter().map(Bytes::len).sum::<usize>()
+    }
+
     /// How many bytes have left so far.
     pub fn written(&self) -> u64 {
         self.written

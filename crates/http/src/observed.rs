@@ -6,6 +6,9 @@ use tracing::Span;
 use tracing::field::Empty;
 
 /// The measure of one session.
+///
+/// What waits unsent is looked at when the client takes nothing, and not with each byte: a client that reads costs nothing
+/// of it.
 pub struct Observed {
     meters: Option<&'static TransportMeters>,
     span: Span,
@@ -13,6 +16,8 @@ pub struct Observed {
     has_opened: bool,
     /// When the oldest message was logged of what is staged, if that is live.
     logged_at: Option<std::time::Instant>,
+    /// What waits for a client that takes nothing now.
+    unsent: usize,
 }
 
 impl Observed {
@@ -37,6 +42,7 @@ impl Observed {
             begun_at: Instant::now(),
             has_opened: false,
             logged_at: None,
+            unsent: 0,
         }
     }
 
@@ -58,8 +64,19 @@ impl Observed {
         }
     }
 
+    /// The client takes nothing now of so many bytes.
+    pub fn blocked(&mut self, unsent: usize) {
+        if let Some(meters) = self.meters
+            && unsent != self.unsent
+        {
+            meters.unsent(self.unsent, unsent);
+            self.unsent = unsent;
+        }
+    }
+
     /// All that was staged has left.
     pub fn written(&mut self) {
+        self.blocked(0);
         let Some(meters) = self.meters else { return };
         if !self.has_opened {
             self.has_opened = true;
@@ -84,5 +101,11 @@ impl Observed {
         self.span.record("seconds", self.begun_at.elapsed().as_secs_f64());
         self.span
             .in_scope(|| tracing::debug!(reason = reason.name(), "a session ends"));
+    }
+}
+
+impl Drop for Observed {
+    fn drop(&mut self) {
+        self.blocked(0);
     }
 }
