@@ -6,10 +6,11 @@
 //! It listens on `ADDR`, else on 127.0.0.1:3000, and ends on SIGTERM and Ctrl-C. Pages of the origins in `ORIGINS` (with commas
 //! between them) may connect, and those in `CORS` may read what they are answered, too. A channel whose name begins with
 //! `short.` keeps three records, for tests of what was trimmed. `LIMITS`, such as `max_sessions=1`, changes limits of the hub, and
-//! `MAX_CONNECTIONS` is how many connections the server lets in.
+//! `MAX_CONNECTIONS` is how many connections the server lets in. With `SHARE_PORT` another process may listen on the port, too.
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
+use std::net::SocketAddr;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,7 +28,7 @@ use dualcast::{
 };
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A client that was cut off comes back soon: a test waits for it.
@@ -44,7 +45,11 @@ async fn main() -> Result<(), Box<dyn StdError>> {
         .limits(|limits| set_limits(limits, &std::env::var("LIMITS").unwrap_or_default()))
         .build()?;
     let address = std::env::var("ADDR").unwrap_or("127.0.0.1:3000".into());
-    let listener = TcpListener::bind(address).await?;
+    let listener = if std::env::var_os("SHARE_PORT").is_some() {
+        share(address.parse()?)?
+    } else {
+        TcpListener::bind(address).await?
+    };
     let mut terminated = signal(SignalKind::terminate())?;
     eprintln!("listening on http://{}", listener.local_addr()?);
     let app = Fixture::new(hub).router()?;
@@ -62,6 +67,14 @@ async fn main() -> Result<(), Box<dyn StdError>> {
         })
         .await?;
     Ok(())
+}
+
+/// Listens where another process may listen, too: the system spreads what comes over both.
+fn share(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    socket.listen(4_096)
 }
 
 fn set_limits(limits: &mut Limits, changes: &str) {

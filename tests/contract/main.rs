@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod abuse;
+mod closing;
 mod connections;
 mod cors;
 mod drain;

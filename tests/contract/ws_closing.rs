@@ -17,6 +17,7 @@ contract!(
     a_closing_waits_for_no_client,
     a_silent_client_is_pinged_and_given_up,
     a_client_that_answers_pings_stays,
+    a_client_that_shows_life_and_reads_nothing_is_cut,
     a_client_that_takes_long_over_a_large_message_is_not_given_up,
 );
 
@@ -250,6 +251,28 @@ async fn a_client_that_answers_pings_stays(under: Under) {
             .unwrap();
     }
     assert_eq!(server.hub.session_count(), 1);
+}
+
+/// It is alive, by all that it says; but what waits for it waits for ever.
+async fn a_client_that_shows_life_and_reads_nothing_is_cut(under: Under) {
+    let setup = with_pulse(under, 20, 20_000)
+        .small_buffers()
+        .session(|options| options.write_timeout = Duration::from_millis(300));
+    let server = setup.start().await;
+    let http = Http::over(Socket::connect(server.address, true).await.unwrap());
+    let mut frames = server.frames_over(http, "room").await;
+    for _ in 0..120 {
+        server.publish("room", "x".repeat(12 << 10)).await;
+    }
+    while server.hub.session_count() > 0 {
+        // As if it answered pings that it never read.
+        let pong = frames.send(&Frame::new(Frame::PONG, b"")).await;
+        if pong.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    server.is_free_of(&["room"]).await;
 }
 
 async fn a_client_whose_message_is_handled_for_long_is_not_given_up(under: Under) {
