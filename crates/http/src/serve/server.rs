@@ -136,9 +136,11 @@ impl Server {
     /// Runs a session in a task of its own, which is smaller than the one that parsed its request.
     fn start(self: &Arc<Self>, handoff: http1::Handoff, taken: crate::Taken, place: Place) {
         let session = handoff.session.clone();
+        // Begun here, so that the task holds nothing of the response.
+        let run = handoff.run(taken);
         self.spawn(session, async move {
             let _place = place;
-            handoff.run(taken).await;
+            run.await;
         });
     }
 
