@@ -14,7 +14,11 @@ contract!(
     own_server: a_connection_above_max_connections_is_closed_without_a_word,
     a_connection_above_max_connections_per_address_is_closed_without_a_word,
 );
-contract!(http1 own_server: a_body_that_stops_coming_is_answered_408);
+contract!(
+    http1 own_server: a_body_that_stops_coming_is_answered_408,
+    a_connection_that_is_used_again_and_again_outlives_the_deadline_of_a_head,
+    a_client_that_talks_on_a_stream_is_read_no_faster_than_it_may,
+);
 
 /// Nothing comes but the end, or a reset: what was sent is never read.
 async fn expect_closed(server: &dualcast_tests::Server) {
@@ -23,6 +27,41 @@ async fn expect_closed(server: &dualcast_tests::Server) {
         .send("GET /sse?channels=room HTTP/1.1\r\nhost: a\r\n\r\n")
         .await;
     assert_eq!(http.drain().await.unwrap_or(0), 0);
+}
+
+/// As a proxy uses those that it keeps.
+async fn a_connection_that_is_used_again_and_again_outlives_the_deadline_of_a_head(under: Under) {
+    let setup = Setup::new(under)
+        .options(|options| {
+            options.head_timeout = Duration::from_millis(500);
+            options.idle_timeout = Duration::from_secs(3_600);
+        })
+        .app(|app, _| app.route("/ordinary", axum::routing::get(async || "ordinary")));
+    let server = setup.start().await;
+    let mut http = server.http().await;
+    for _ in 0..10 {
+        http.send("GET /ordinary HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await
+            .unwrap();
+        assert_eq!(http.answer().await.unwrap().text(), "ordinary");
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+}
+
+/// It means nothing there, and must cost next to nothing.
+async fn a_client_that_talks_on_a_stream_is_read_no_faster_than_it_may(under: Under) {
+    let server = Setup::new(under).start().await;
+    let mut http = Http::over(Socket::connect(server.address, true).await.unwrap());
+    http.send("GET /sse?channels=room HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
+    http.head().await.unwrap();
+    // A minute's worth of it is not taken at once.
+    let sent = tokio::time::timeout(Duration::from_millis(500), http.send(vec![b'x'; 60 << 20])).await;
+    assert!(sent.is_err(), "60 MB were taken");
+    assert_eq!(server.hub.session_count(), 1);
+    drop(http);
+    server.is_free_of(&["room"]).await;
 }
 
 async fn is_full_with_two(setup: Setup) {

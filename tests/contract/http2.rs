@@ -282,7 +282,11 @@ async fn a_connection_that_never_asks_is_closed(under: Under) {
 
 async fn a_connection_that_asks_nothing_more_is_closed(under: Under) {
     let setup = Setup::new(under)
-        .options(|options| options.idle_timeout = Duration::from_millis(50))
+        .options(|options| {
+            options.idle_timeout = Duration::from_millis(50);
+            // Not by this one.
+            options.head_timeout = Duration::from_secs(3_600);
+        })
         .app(|app, _| app.route("/ordinary", any(async || "ordinary")));
     let server = setup.start().await;
     let mut http = server.http().await;

@@ -21,6 +21,7 @@ contract!(
     a_stream_of_no_channel_is_told_of_the_hubs_shutdown,
     a_stream_of_no_channel_that_panics_ends_its_own_session_alone,
     a_head_request_starts_no_stream,
+    an_event_name_of_a_stream_breaks_out_of_nothing,
 );
 
 /// One more route, `/stream`, of messages that the test makes.
@@ -248,4 +249,24 @@ async fn a_head_request_starts_no_stream(under: Under) {
         .unwrap();
     assert_eq!(http.head().await.unwrap().status, 200);
     assert_eq!((server.hub.session_count(), ask.len()), (0, 0));
+}
+
+async fn an_event_name_of_a_stream_breaks_out_of_nothing(under: Under) {
+    for event in [
+        "x\nid: 0\ndata: forged\n\nevent: y",
+        "dualcast:closing",
+        "",
+        "a;base64",
+    ] {
+        let setup = streaming(under, move || {
+            stream::iter([Message::text("fine", "1"), Message::text(event, "2")]).boxed()
+        });
+        let server = setup.start().await;
+        let (told, _) = server.dial_path("/stream").connect().await.until_end().await;
+        assert_eq!(told[0].text(), "1");
+        assert!(
+            matches!(&told[1..], [Told::Closing { reason, .. }] if reason == "internal"),
+            "{event:?}: {told:?}"
+        );
+    }
 }

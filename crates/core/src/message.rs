@@ -207,8 +207,12 @@ impl Message {
         self.sender.as_ref()
     }
 
-    /// Holds the message to the rules that no configuration changes.
-    pub(crate) fn check(&self) -> Result<(), MessageError> {
+    /// Holds the message to the rules that no configuration changes: those of its event name and its keys. Publishing does.
+    ///
+    /// # Errors
+    ///
+    /// [`MessageError`] says which rule was broken.
+    pub fn check(&self) -> Result<(), MessageError> {
         check_event(&self.event)?;
         let keys = [
             ("conflation key", self.conflation_key.as_deref()),

@@ -163,7 +163,7 @@ impl IntoResponse for Error {
 
 /// Whole seconds, as `Retry-After` has them (RFC 9110 section 10.2.3): rounded up, so that nobody comes too early.
 pub(crate) fn put_retry_after(response: &mut Response, wait: Duration) {
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
     response
         .headers_mut()
         .insert(header::RETRY_AFTER, HeaderValue::from(seconds));

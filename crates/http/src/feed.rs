@@ -103,10 +103,16 @@ impl Source {
     pub fn stream(messages: impl Stream<Item = Message> + Send + 'static) -> Self {
         // Nobody sees what a stream leaves behind in the middle of a panic: it is dropped.
         let messages = AssertUnwindSafe(messages).catch_unwind().map(|message| {
-            message.map_err(|_| {
+            let message = message.map_err(|_| {
                 tracing::error!("a stream of messages panicked: its session ends");
                 CloseReason::Internal
-            })
+            })?;
+            // Nobody published it, where that is checked: an event name must not break out of its field.
+            message.check().map_err(|error| {
+                tracing::error!(%error, "a stream has a message that can't be sent: its session ends");
+                CloseReason::Internal
+            })?;
+            Ok(message)
         });
         Self::Stream(messages.boxed())
     }

@@ -14,8 +14,14 @@ pub(crate) fn write(status: StatusCode, headers: &HeaderMap) -> Bytes {
     head.extend_from_slice(status.canonical_reason().unwrap_or("").as_bytes());
     head.extend_from_slice(b"\r\n");
     for (name, value) in headers {
-        // A layer, or axum for a body that it takes for empty, may have said how long that is.
-        if name != header::CONTENT_LENGTH && name != header::TRANSFER_ENCODING {
+        // A layer, or axum for a body that it takes for empty, may have said how long that is; how the connection goes on is for
+        // us to say, but for a switch of protocols.
+        let is_ours = match name.as_str() {
+            "content-length" | "transfer-encoding" => true,
+            "connection" | "keep-alive" => status != StatusCode::SWITCHING_PROTOCOLS,
+            _ => false,
+        };
+        if !is_ours {
             line(&mut head, name.as_str(), value.as_bytes());
         }
     }
@@ -55,6 +61,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         headers.insert(header::DATE, HeaderValue::from_static("now"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         headers.append(header::SET_COOKIE, HeaderValue::from_static("a=1"));
         headers.append(header::SET_COOKIE, HeaderValue::from_static("b=2"));
         let expected = "HTTP/1.1 200 OK\r\ndate: now\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n\

@@ -30,6 +30,7 @@ mod shutdown;
 mod socket;
 mod stall;
 mod takeover;
+mod throttle;
 mod watch;
 
 pub use admit::{Admitted, admit};
@@ -47,10 +48,11 @@ pub use observed::Observed;
 pub use options::{MAX_WAIT, SessionOptions};
 pub use origin::{OriginError, OriginPolicy, OriginRefused};
 pub use proxies::{ClientAddress, NetworkError, TrustedProxies, client_address};
-pub use rate::{Bucket, Rate, RateLimit};
+pub use rate::{Rate, RateLimit};
 pub use serve::{Http2Options, Serve, ServerHandle, ServerOptions, serve};
 pub use shutdown::shutdown;
 pub use socket::Socket;
 pub use takeover::{Slot, Taken, Takeover};
+pub use throttle::Throttle;
 #[cfg(feature = "tls")]
 pub use tokio_rustls::rustls;

@@ -90,7 +90,7 @@ impl Observed {
     /// The client sent a message, with all that is around it.
     pub fn received(&self, messages: u64, bytes: u64) {
         if let Some(meters) = self.meters
-            && bytes > 0
+            && (messages > 0 || bytes > 0)
         {
             meters.received(messages, bytes);
         }

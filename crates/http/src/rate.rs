@@ -51,14 +51,14 @@ impl Rate {
 
 /// What one client has used up of its rate.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Bucket {
+pub(crate) struct Bucket {
     /// When it is full again. None: it is full.
     full_at: Option<Instant>,
 }
 
 impl Bucket {
     /// Takes what was sent already, if need be on credit. Answers for how long nothing more may come, if that is so.
-    pub fn charge(&mut self, rate: Rate, count: u64, now: Instant) -> Option<Duration> {
+    pub(crate) fn charge(&mut self, rate: Rate, count: u64, now: Instant) -> Option<Duration> {
         let full_at = self.full_at.map_or(now, |full_at| full_at.max(now)) + rate.time_for(count);
         self.full_at = Some(full_at);
         let owed = full_at - now;
@@ -71,7 +71,7 @@ impl Bucket {
     /// # Errors
     ///
     /// After how long there will be.
-    pub fn take(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn take(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
         let mut after = *self;
         match after.charge(rate, 1, now) {
             Some(wait) => Err(wait),

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -72,8 +73,12 @@ impl Drop for Watched {
     fn drop(&mut self) {
         if let Some((runtime, key)) = self.place
             && let Some(here) = lock().get_mut(&runtime)
+            && here
+                .all
+                .get(key)
+                .is_some_and(|found| Arc::ptr_eq(found, &self.outgoing))
         {
-            here.all.try_remove(key);
+            here.all.remove(key);
         }
     }
 }
@@ -100,8 +105,15 @@ impl Walk {
             let mut from = 0;
             while let Some(portion) = self.portion(from) {
                 from += PORTION;
-                for body in &portion {
-                    body.look(now);
+                for body in portion {
+                    // What ends there is the application's, too: its hooks, its streams. None of them ends the watch over all others.
+                    let looked = panic::catch_unwind(AssertUnwindSafe(|| {
+                        body.look(now);
+                        drop(body);
+                    }));
+                    if looked.is_err() {
+                        tracing::error!("a hook or a stream panicked as its session ended");
+                    }
                 }
                 task::yield_now().await;
             }

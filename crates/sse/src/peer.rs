@@ -6,8 +6,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use dualcast_core::CloseReason;
-use dualcast_http::{Feed, Line, MAX_ROUNDS, Peer, Socket};
+use dualcast_http::{Feed, Line, MAX_ROUNDS, Peer, Rate, Socket, Throttle};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// How much of what means nothing is read, the rest of a request's body that nobody wanted, say: 1 MiB a second, 2 MiB at once, as from a
+/// WebSocket. Whoever sends more has to wait.
+const BYTE_RATE: Rate = Rate::per_second(1 << 20).burst(2 << 20);
 
 /// Ends a chunked body (RFC 9112 section 7.1).
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -15,6 +19,7 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// The client's side of the socket.
 pub(crate) struct SsePeer {
     line: Line<Socket>,
+    throttle: Throttle,
     has_ended: bool,
 }
 
@@ -22,6 +27,7 @@ impl SsePeer {
     pub(crate) fn new(line: Line<Socket>) -> Self {
         Self {
             line,
+            throttle: Throttle::new(Rate::per_second(u32::MAX), BYTE_RATE),
             has_ended: false,
         }
     }
@@ -29,12 +35,14 @@ impl SsePeer {
     /// Reads and forgets what the client sends, until it sends no more for good.
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..MAX_ROUNDS {
-            let mut buffer = [0; 256];
+            ready!(self.throttle.poll_passed(cx));
+            let mut buffer = [0; 4_096];
             let mut buffer = ReadBuf::new(&mut buffer);
             let read: io::Result<()> = ready!(Pin::new(self.line.io()).poll_read(cx, &mut buffer));
             if read.is_err() || buffer.filled().is_empty() {
                 return Poll::Ready(());
             }
+            self.throttle.charge(0, buffer.filled().len() as u64);
         }
         cx.waker().wake_by_ref();
         Poll::Pending

@@ -213,7 +213,12 @@ impl Ws {
         if self.protocol.is_none() {
             self = self.protocols([SUBPROTOCOL]);
         }
-        let receiver = Inbox::new(std::mem::take(&mut self.handlers), &self.options);
+        // Who is sent away is told so, and nothing of what it says is handled.
+        let handlers = match admitted.session {
+            Some(_) => std::mem::take(&mut self.handlers),
+            None => Handlers::default(),
+        };
+        let receiver = Inbox::new(handlers, &self.options);
         self.respond(admitted, WsWire::get(is_multi), receiver)
     }
 

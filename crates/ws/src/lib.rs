@@ -13,7 +13,6 @@ mod peer;
 mod pulse;
 mod raw;
 mod receiver;
-mod throttle;
 mod wire;
 
 pub use control::SubscribeRequest;

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use dualcast_core::CloseReason;
-use dualcast_http::{Feed, Line, MAX_ROUNDS, MAX_WAIT, Peer};
+use dualcast_http::{Feed, Line, MAX_ROUNDS, MAX_WAIT, Peer, Throttle};
 use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
@@ -16,7 +16,6 @@ use crate::frame::{self, Opcode};
 use crate::options::WsOptions;
 use crate::pulse::{Beat, Pulse};
 use crate::receiver::{Letter, Receiver};
-use crate::throttle::Throttle;
 
 /// How much is read at a time. Every connection has a buffer of this size; a larger message still is read whole.
 const READ_BUFFER_BYTES: usize = 1_024;

@@ -103,6 +103,9 @@ pub(super) async fn serve(
                 stall.poll(cx, traffic.written())
             } else {
                 stall.end();
+                if requests.have_begun() {
+                    lull.end();
+                }
                 if requests.are_over(cx) {
                     lull.poll(cx, traffic.read())
                 } else {

@@ -85,6 +85,10 @@ pub(super) async fn serve(
             return stall.poll(cx, traffic.written());
         }
         stall.end();
+        if requests.have_begun() {
+            lull.end();
+            goodbye = None;
+        }
         if !requests.are_over(cx) {
             lull.end();
             goodbye = None;

@@ -75,7 +75,8 @@ pub struct Http2Options {
     /// How much a client may send of one request, or on one WebSocket, before the application has read it, in bytes. Default 64 KiB: a slow
     /// handler pushes back on its client.
     pub stream_window_bytes: u32,
-    /// The same for all requests of a connection together. Default 1 MiB.
+    /// The same for all requests of a connection together. Default 16 MiB, which holds the windows of all streams: a proxy may bring many
+    /// users over one connection, and none of them may shut the others out.
     pub connection_window_bytes: u32,
     /// How much is taken ahead for a client that doesn't read, for each stream, in bytes. Default 64 KiB, as the kernel's
     /// send buffer for a connection of HTTP/1.1. One piece of what a session stages may come on top.
@@ -91,7 +92,7 @@ impl Default for Http2Options {
         Self {
             max_streams: 250,
             stream_window_bytes: 64 << 10,
-            connection_window_bytes: 1 << 20,
+            connection_window_bytes: 16 << 20,
             max_send_bytes: 64 << 10,
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),

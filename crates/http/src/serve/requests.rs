@@ -1,7 +1,7 @@
 //! The requests that a connection has open.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Context;
 
 use futures::task::AtomicWaker;
@@ -13,6 +13,8 @@ pub(super) struct Requests(Arc<Count>);
 #[derive(Debug, Default)]
 struct Count {
     open: AtomicUsize,
+    /// Whether one has begun since somebody looked.
+    has_news: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -20,7 +22,13 @@ impl Requests {
     /// Counts one more, until the guard is dropped.
     pub(super) fn open(&self) -> Request {
         self.0.open.fetch_add(1, Ordering::SeqCst);
+        self.0.has_news.store(true, Ordering::SeqCst);
         Request(Arc::clone(&self.0))
+    }
+
+    /// Whether any has begun since this was last asked: most are over before anybody could have seen them open.
+    pub(super) fn have_begun(&self) -> bool {
+        self.0.has_news.swap(false, Ordering::SeqCst)
     }
 
     /// Whether there is none; wakes the task when one ends later.

@@ -9,7 +9,6 @@ use futures::future::BoxFuture;
 use slab::Slab;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -43,7 +42,8 @@ pub(crate) struct Server {
     /// Cuts every connection that is left.
     cut: CancellationToken,
     pub(super) tasks: TaskTracker,
-    running: Mutex<Slab<Running>>,
+    /// The sessions that run. None for one that was refused, which is told so and gone.
+    running: Mutex<Slab<Option<SessionHandle>>>,
 }
 
 /// A connection whose first bytes are there.
@@ -150,31 +150,25 @@ impl Server {
         session: Option<SessionHandle>,
         run: impl Future<Output = ()> + Send + 'static,
     ) {
-        let mut running = lock(&self.running);
-        let entry = running.vacant_entry();
-        let listed = Listed {
-            server: Arc::clone(self),
-            key: entry.key(),
-        };
-        let task = self.tasks.spawn(async move {
+        let listed = self.list_quietly(session.clone());
+        // Outside of the list's lock: a runtime that ends drops the task at once, and with it its place in the list.
+        let cut = self.cut.clone();
+        self.tasks.spawn(async move {
             let _listed = listed;
-            run.await;
+            cut.run_until_cancelled(run).await;
         });
-        entry.insert(Running {
-            session: session.clone(),
-            task: Some(task.abort_handle()),
-        });
-        drop(running);
         self.tell_if_draining(session.as_ref());
     }
 
     /// Lists a session that leaves as a body, so that it is told of a shutdown.
     pub(super) fn list(self: &Arc<Self>, session: SessionHandle) -> Listed {
-        let key = lock(&self.running).insert(Running {
-            session: Some(session.clone()),
-            task: None,
-        });
+        let listed = self.list_quietly(Some(session.clone()));
         self.tell_if_draining(Some(&session));
+        listed
+    }
+
+    fn list_quietly(self: &Arc<Self>, session: Option<SessionHandle>) -> Listed {
+        let key = lock(&self.running).insert(session);
         Listed {
             server: Arc::clone(self),
             key,
@@ -200,7 +194,7 @@ impl Server {
         self.stage.send_replace(Stage::Draining);
         let sessions: Vec<_> = lock(&self.running)
             .iter()
-            .filter_map(|(_, running)| running.session.clone())
+            .filter_map(|(_, session)| session.clone())
             .collect();
         self.tasks.close();
         let drained = async {
@@ -209,21 +203,9 @@ impl Server {
         };
         if time::timeout(self.options.drain_timeout, drained).await.is_err() {
             self.cut.cancel();
-            for (_, running) in lock(&self.running).iter() {
-                if let Some(task) = &running.task {
-                    task.abort();
-                }
-            }
             self.tasks.wait().await;
         }
     }
-}
-
-/// A session that runs.
-struct Running {
-    session: Option<SessionHandle>,
-    /// None where it runs as a part of its connection.
-    task: Option<AbortHandle>,
 }
 
 /// A session in the server's list, for as long as it runs, however it ends.

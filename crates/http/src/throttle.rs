@@ -7,11 +7,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use dualcast_http::{Bucket, Rate};
 use tokio::time::{self, Instant, Sleep};
 
+use crate::rate::{Bucket, Rate};
+
 /// What one client may send.
-pub(crate) struct Throttle {
+pub struct Throttle {
     message_rate: Rate,
     byte_rate: Rate,
     messages: Bucket,
@@ -20,7 +21,9 @@ pub(crate) struct Throttle {
 }
 
 impl Throttle {
-    pub(crate) fn new(message_rate: Rate, byte_rate: Rate) -> Self {
+    /// With nothing used up.
+    #[must_use]
+    pub fn new(message_rate: Rate, byte_rate: Rate) -> Self {
         Self {
             message_rate,
             byte_rate,
@@ -31,7 +34,7 @@ impl Throttle {
     }
 
     /// Counts what was read.
-    pub(crate) fn charge(&mut self, messages: u64, bytes: u64) {
+    pub fn charge(&mut self, messages: u64, bytes: u64) {
         if messages == 0 && bytes == 0 {
             return;
         }
@@ -45,7 +48,7 @@ impl Throttle {
     }
 
     /// Ready while more may be read.
-    pub(crate) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(pause) = &mut self.pause {
             ready!(pause.as_mut().poll(cx));
             self.pause = None;
