@@ -69,6 +69,10 @@ impl<P: Peer> Drive<P> {
     fn poll_running(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         loop {
             let drained = self.peer.line().poll_drain(cx);
+            if let Poll::Ready(Ok(())) = drained {
+                self.stall.end();
+                self.feed.observed().written();
+            }
             // Between the drain and the stage, where the line is free: an answer finds room however busy the channels are.
             // And also when the line is blocked: pings and goodbyes don't wait for that.
             match self.peer.poll_hear(cx, &mut self.feed) {
@@ -77,10 +81,7 @@ impl<P: Peer> Drive<P> {
                 Poll::Pending => {}
             }
             match drained {
-                Poll::Ready(Ok(())) => {
-                    self.stall.end();
-                    self.feed.observed().written();
-                }
+                Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return self.end(CloseReason::Left),
                 Poll::Pending => return self.poll_blocked(cx),
             }
