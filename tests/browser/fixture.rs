@@ -185,6 +185,7 @@ impl Wish {
 
     fn change(&self, options: &mut SessionOptions) {
         options.retry = RETRY;
+        options.restart_window = RETRY;
         if let Some(heartbeat) = self.heartbeat {
             options.heartbeat = Duration::from_millis(heartbeat);
         }
@@ -205,8 +206,11 @@ async fn sse(State(fixture): State<Fixture>, Query(wish): Query<Wish>, sse: Sse)
 async fn panics(State(fixture): State<Fixture>, sse: Sse) -> Response {
     let first = stream::iter([Message::text("message", "first")]);
     let messages = first.chain(stream::once(async { resume_unwind(Box::new("on purpose")) }));
-    sse.options(|options| options.session.retry = RETRY)
-        .stream(&fixture.hub, messages)
+    sse.options(|options| {
+        options.session.retry = RETRY;
+        options.session.restart_window = RETRY;
+    })
+    .stream(&fixture.hub, messages)
 }
 
 /// What the client sends is published to the first of its channels.
