@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::task::AtomicWaker;
 
@@ -141,12 +141,6 @@ impl Session {
     #[must_use]
     pub fn next_to_leave(&self) -> Option<ChannelName> {
         self.control.orders.lock().leave.pop()
-    }
-
-    /// How long ago it was opened.
-    #[must_use]
-    pub fn age(&self) -> Duration {
-        self.opened_at.elapsed()
     }
 
     /// Says why it ended, for the hooks. Without this it ended because the client left.

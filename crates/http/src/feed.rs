@@ -246,7 +246,7 @@ impl Feed {
         self.is_open = true;
         let opening = Opening {
             heartbeat: self.heartbeat(),
-            retry: self.options.retry.mul_f64(0.5 + fastrand::f64()),
+            retry: self.usual_retry(),
             padding_bytes: self.padding_bytes,
         };
         self.stage(out, |dialect, out| dialect.write_opening(&opening, out));
@@ -357,11 +357,15 @@ impl Feed {
 
     /// After how long this client should come back, at a moment of its own. After a shutdown all clients of the server do.
     fn retry(&self, reason: CloseReason) -> Duration {
-        let usual = self.options.retry.mul_f64(0.5 + fastrand::f64());
+        let usual = self.usual_retry();
         match reason {
             CloseReason::Shutdown => usual.max(self.options.restart_window.mul_f64(fastrand::f64())),
             _ => usual,
         }
+    }
+
+    fn usual_retry(&self) -> Duration {
+        self.options.retry.mul_f64(0.5 + fastrand::f64())
     }
 
     /// Notes why the session ended, without a word. The first reason stands.

@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::Extension;
 use axum::body;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use dualcast_core::{Message, Payload, Position, count_posted};
@@ -161,13 +160,9 @@ fn bad(message: impl Into<Cow<'static, str>>) -> Error {
 impl<S: Send + Sync> FromRequest<S> for Inbound {
     type Rejection = Error;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
-        let (mut parts, body) = request.into_parts();
-        let policy = Extension::<OriginPolicy>::from_request_parts(&mut parts, state).await;
-        policy
-            .map(|Extension(policy)| policy)
-            .unwrap_or_default()
-            .check(&parts)?;
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Error> {
+        let (parts, body) = request.into_parts();
+        OriginPolicy::check_route(&parts)?;
         let content_type = parts
             .headers
             .get(header::CONTENT_TYPE)

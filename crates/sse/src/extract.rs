@@ -2,7 +2,6 @@
 
 use std::time::SystemTime;
 
-use axum::Extension;
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -153,12 +152,8 @@ impl Sse {
 impl<S: Send + Sync> FromRequestParts<S> for Sse {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let policy: Result<Extension<OriginPolicy>, _> = Extension::from_request_parts(parts, state).await;
-        policy
-            .map(|Extension(policy)| policy)
-            .unwrap_or_default()
-            .check(parts)?;
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
+        OriginPolicy::check_route(parts)?;
         Ok(Self {
             cursor: last_event_id(parts),
             method: parts.method.clone(),

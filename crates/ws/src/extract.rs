@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use axum::Extension;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
@@ -309,13 +308,8 @@ where
 impl<S: Send + Sync> FromRequestParts<S> for Ws {
     type Rejection = NoUpgrade;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, NoUpgrade> {
-        let policy: Result<Extension<OriginPolicy>, _> = Extension::from_request_parts(parts, state).await;
-        policy
-            .map(|Extension(policy)| policy)
-            .unwrap_or_default()
-            .check(parts)
-            .map_err(dualcast_http::Error::from)?;
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, NoUpgrade> {
+        OriginPolicy::check_route(parts).map_err(Error::from)?;
         let response = handshake::accept(parts)?;
         let server = parts.extensions.get::<ServerHandle>().cloned();
         let on_upgrade = match &server {

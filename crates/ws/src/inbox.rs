@@ -4,7 +4,6 @@
 //! What a message came to takes effect when its answer finds room on the line: so the answer to a subscription stands before
 //! the channel's first message, and behind the answer to its end none follows.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
@@ -14,13 +13,14 @@ use bytes::Bytes;
 use dualcast_core::{ChannelName, CloseReason, Subscribe};
 use dualcast_http::{Error, Feed, Inbound, InboundHandler, Reply, millis};
 use futures::FutureExt;
-use futures::future::{self, BoxFuture};
+use futures::future;
 use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 
 use crate::control::{Asked, Control, SubscribeHandler, SubscribeRequest, TokenHandler};
 use crate::frame::{self, Opcode};
+use crate::guard::{Handling, guarded};
 use crate::options::WsOptions;
 use crate::receiver::{Letter, Receiver};
 
@@ -39,7 +39,7 @@ pub(crate) struct Inbox {
     max_bad_messages: u32,
     bad_in_a_row: u32,
     next: Option<Letter>,
-    handling: Option<BoxFuture<'static, Result<Outcome, CloseReason>>>,
+    handling: Option<Handling<Outcome>>,
     /// The `ref` of the message that is handled.
     reference: Option<Box<RawValue>>,
     done: Option<Outcome>,
@@ -67,11 +67,7 @@ impl Inbox {
         }
     }
 
-    fn open(
-        &mut self,
-        letter: &Letter,
-        feed: &mut Feed,
-    ) -> Result<BoxFuture<'static, Result<Outcome, CloseReason>>, Error> {
+    fn open(&mut self, letter: &Letter, feed: &mut Feed) -> Result<Handling<Outcome>, Error> {
         let text = match letter {
             Letter::Text(text) => text,
             Letter::Binary(frame) => {
@@ -109,7 +105,7 @@ impl Inbox {
         }
     }
 
-    fn handle(&self, message: Inbound) -> Result<BoxFuture<'static, Result<Outcome, CloseReason>>, Error> {
+    fn handle(&self, message: Inbound) -> Result<Handling<Outcome>, Error> {
         let handler = self
             .handlers
             .message
@@ -120,11 +116,7 @@ impl Inbox {
         ))
     }
 
-    fn subscribe(
-        &self,
-        request: SubscribeRequest,
-        feed: &mut Feed,
-    ) -> Result<BoxFuture<'static, Result<Outcome, CloseReason>>, Error> {
+    fn subscribe(&self, request: SubscribeRequest, feed: &mut Feed) -> Result<Handling<Outcome>, Error> {
         let handler = self.handlers.subscribe.clone();
         let handler = handler.ok_or_else(|| none("no-subscribe", "subscriptions"))?;
         let channel = request.channel.clone();
@@ -242,22 +234,7 @@ impl Drop for Inbox {
     }
 }
 
-/// A handler that panics ends its own session and no other.
-fn guarded(
-    handling: impl Future<Output = Outcome> + Send + 'static,
-) -> BoxFuture<'static, Result<Outcome, CloseReason>> {
-    let handling = AssertUnwindSafe(handling).catch_unwind();
-    handling
-        .map(|outcome| {
-            outcome.map_err(|_| {
-                tracing::error!("a handler panicked: its session ends");
-                CloseReason::Internal
-            })
-        })
-        .boxed()
-}
-
-fn done(outcome: Outcome) -> BoxFuture<'static, Result<Outcome, CloseReason>> {
+fn done(outcome: Outcome) -> Handling<Outcome> {
     future::ready(Ok(outcome)).boxed()
 }
 

@@ -6,6 +6,7 @@
 mod control;
 mod extract;
 mod frame;
+mod guard;
 mod handshake;
 mod inbox;
 mod options;

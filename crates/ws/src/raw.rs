@@ -3,7 +3,6 @@
 //! Its handler runs within the session's task. It reads and writes through two short queues, so that it is held up by a
 //! client that doesn't read, and the client by a handler that doesn't.
 
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -11,14 +10,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use dualcast_core::{CloseReason, Entry, Form, Message, Wire};
 use dualcast_http::{Closing, Dialect, Feed, Heartbeat, MAX_WAIT, Opening, Piece, Source};
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{self, Sleep};
 use tokio_util::sync::PollSender;
 
 use crate::frame::{self, Opcode};
+use crate::guard::{Handling, guarded};
 use crate::receiver::{Letter, Receiver};
 
 /// How many messages wait for a client's turn to be written, beside those that are staged.
@@ -131,22 +129,15 @@ where
         sender: RawSender(sender),
     };
     let sender = socket.sender();
-    let handling = async move {
+    let handling = guarded(async move {
         handler(socket).await;
         // Behind what it sent. Where it said goodbye itself nobody hears this any more.
         let _ = sender.close(1000, "").await;
-    };
-    let handling = AssertUnwindSafe(handling).catch_unwind();
-    let handling = handling.map(|outcome| {
-        outcome.map_err(|_| {
-            tracing::error!("a handler panicked: its session ends");
-            CloseReason::Internal
-        })
     });
     let receiver = RawReceiver {
         inbound: PollSender::new(inbound),
         next: None,
-        handling: Some(handling.boxed()),
+        handling: Some(handling),
         close_timeout: close_timeout.min(MAX_WAIT),
         close_by: None,
     };
@@ -157,7 +148,7 @@ where
 pub(crate) struct RawReceiver {
     inbound: PollSender<RawMessage>,
     next: Option<RawMessage>,
-    handling: Option<BoxFuture<'static, Result<(), CloseReason>>>,
+    handling: Option<Handling<()>>,
     close_timeout: Duration,
     /// Until when it may answer a client that has said goodbye.
     close_by: Option<Pin<Box<Sleep>>>,

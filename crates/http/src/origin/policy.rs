@@ -112,6 +112,18 @@ impl OriginPolicy {
         self
     }
 
+    /// Holds a request to the policy of its route: the one that a layer put into its extensions, else the default.
+    ///
+    /// # Errors
+    ///
+    /// [`OriginRefused`] says which origin it was.
+    pub fn check_route(parts: &Parts) -> Result<(), OriginRefused> {
+        match parts.extensions.get::<Self>() {
+            Some(policy) => policy.check(parts),
+            None => Self::default().check(parts),
+        }
+    }
+
     /// Holds a request to the policy.
     ///
     /// # Errors

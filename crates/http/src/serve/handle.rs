@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use dualcast_core::SessionHandle;
-use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use crate::cut;
@@ -26,12 +25,6 @@ impl ServerHandle {
     #[must_use]
     pub fn hands_over(&self) -> bool {
         self.hands_over
-    }
-
-    /// Done when the server begins to shut down.
-    #[must_use]
-    pub fn draining(&self) -> BoxFuture<'static, ()> {
-        self.server.draining()
     }
 
     /// Runs a session on a connection that hyper keeps: the server tells it of a shutdown, and is not over before it is. What the
