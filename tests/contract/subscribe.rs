@@ -438,7 +438,8 @@ async fn a_right_that_is_taken_back_ends_a_joined_channel_alone(under: Under) {
     join(&mut clients[0], "room").await;
 }
 
-async fn a_right_that_is_taken_back_while_it_is_asked_for_is_not_given(under: Under) {
+/// A server that lets clients join when it may: with the gate to open, and what says that one has asked.
+async fn thoughtful(under: Under) -> (Server, Arc<Semaphore>, Arc<Semaphore>) {
     let (gate, asked) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let setup = Setup::new(under).on_subscribe({
         let (gate, asked) = (Arc::clone(&gate), Arc::clone(&asked));
@@ -451,7 +452,11 @@ async fn a_right_that_is_taken_back_while_it_is_asked_for_is_not_given(under: Un
             }
         }
     });
-    let server = setup.start().await;
+    (setup.start().await, gate, asked)
+}
+
+async fn a_right_that_is_taken_back_while_it_is_asked_for_is_not_given(under: Under) {
+    let (server, gate, asked) = thoughtful(under).await;
     let mut client = server.dial("own").query("who=anna").open().await;
     let anna = Identity::new("anna");
     for _ in 0..20 {
@@ -472,19 +477,7 @@ async fn a_right_that_is_taken_back_while_it_is_asked_for_is_not_given(under: Un
 }
 
 async fn a_client_that_leaves_while_it_asks_follows_nothing(under: Under) {
-    let (gate, asked) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let setup = Setup::new(under).on_subscribe({
-        let (gate, asked) = (Arc::clone(&gate), Arc::clone(&asked));
-        move |hub, request| {
-            let (gate, asked) = (Arc::clone(&gate), Arc::clone(&asked));
-            async move {
-                asked.add_permits(1);
-                gate.acquire().await.unwrap().forget();
-                Ok(hub.channel(&request.channel)?.subscribe())
-            }
-        }
-    });
-    let server = setup.start().await;
+    let (server, gate, asked) = thoughtful(under).await;
     let mut client = server.dial("own").open().await;
     client.send(&subscribe("room", 1)).await;
     asked.acquire().await.unwrap().forget();

@@ -6,6 +6,7 @@
 
 mod answer;
 mod caller;
+mod exchange;
 mod handle;
 mod http1;
 mod http2;

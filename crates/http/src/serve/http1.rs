@@ -18,22 +18,20 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::Instant;
-use tower::ServiceExt;
 
 use crate::head;
 use crate::line::Line;
 use crate::loan::{Loan, Traffic};
 use crate::serve::answer::Answer;
 use crate::serve::caller::Caller;
-use crate::serve::handle::ServerHandle;
+use crate::serve::exchange::Exchange;
 use crate::serve::lull::Lull;
 use crate::serve::prefix::Prefix;
-use crate::serve::request_body;
 use crate::serve::requests::Requests;
 use crate::serve::server::{Server, lock};
 use crate::socket::Socket;
 use crate::stall::Stall;
-use crate::takeover::{Start, Taken, Takeover};
+use crate::takeover::{Start, Taken};
 
 /// A response that is a session's.
 pub(super) struct Handoff {
@@ -103,15 +101,7 @@ pub(super) async fn serve(
                 stall.poll(cx, traffic.written())
             } else {
                 stall.end();
-                if requests.have_begun() {
-                    lull.end();
-                }
-                if requests.are_over(cx) {
-                    lull.poll(cx, traffic.read())
-                } else {
-                    lull.end();
-                    Poll::Pending
-                }
+                lull.poll(cx, &requests, traffic.read())
             };
             is_too_late.map(|()| None)
         })
@@ -136,22 +126,15 @@ async fn respond(
     handed: &Mutex<Option<Handoff>>,
 ) -> Result<Response<Answer>, Infallible> {
     let open = requests.open();
-    let (parts, body) = request.into_parts();
-    let (body, lateness) = request_body::within(body, server.options.body_timeout);
-    let mut request = Request::from_parts(parts, body);
     let hands_over = request.version() == Version::HTTP_11 && request.method() != Method::HEAD;
-    let extensions = request.extensions_mut();
-    caller.introduce(extensions);
-    extensions.insert(ServerHandle::new(Arc::clone(server), hands_over));
-    let mut response = server.app.clone().oneshot(request).await?;
-    let takeover = response.extensions_mut().remove::<Takeover>();
-    let session = takeover.as_ref().and_then(Takeover::session).cloned();
+    let exchange = Exchange::begin(server, request, caller, hands_over).await?;
     if hands_over
-        && let Some(takeover) = takeover
-        && is_sessions(&response)
+        && is_sessions(&exchange.response)
+        && let Some(takeover) = &exchange.takeover
         && let Some(start) = takeover.claim()
     {
-        let (head, body) = response.into_parts();
+        let session = takeover.session().cloned();
+        let (head, body) = exchange.response.into_parts();
         // After a switch of protocols there is no body.
         let body = (head.status != StatusCode::SWITCHING_PROTOCOLS).then_some(body);
         *lock(handed) = Some(Handoff {
@@ -162,12 +145,7 @@ async fn respond(
         });
         return future::pending().await;
     }
-    let session = session.map(|session| server.list(session));
-    Ok(lateness.tell(response).map(|body| Answer {
-        body,
-        _session: session,
-        _request: Some(open),
-    }))
+    Ok(exchange.into_answer(server, Some(open)))
 }
 
 /// Whether a response is still the one that a session made, after the layers had their say. One that was refused on its way out

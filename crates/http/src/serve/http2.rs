@@ -17,22 +17,19 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{self, Instant, Sleep};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
 use crate::cut;
 use crate::loan::{Loan, Traffic};
 use crate::options::MAX_WAIT;
 use crate::serve::answer::Answer;
 use crate::serve::caller::Caller;
-use crate::serve::handle::ServerHandle;
+use crate::serve::exchange::Exchange;
 use crate::serve::lull::Lull;
 use crate::serve::prefix::Prefix;
-use crate::serve::request_body;
 use crate::serve::requests::Requests;
 use crate::serve::server::Server;
 use crate::socket::Socket;
 use crate::stall::Stall;
-use crate::takeover::Takeover;
 
 /// Serves a connection until its client leaves, or takes nothing, or asks nothing for too long.
 pub(super) async fn serve(
@@ -85,25 +82,17 @@ pub(super) async fn serve(
             return stall.poll(cx, traffic.written());
         }
         stall.end();
-        if requests.have_begun() {
-            lull.end();
-            goodbye = None;
-        }
-        if !requests.are_over(cx) {
-            lull.end();
+        // Pings don't count: who only pings asks nothing.
+        if lull.poll(cx, &requests, 0).is_pending() {
             goodbye = None;
             return Poll::Pending;
         }
-        if let Some(goodbye) = &mut goodbye {
-            return Pin::new(goodbye).poll(cx);
-        }
-        // Pings don't count: who only pings asks nothing.
-        if lull.poll(cx, 0).is_ready() {
+        let goodbye = goodbye.get_or_insert_with(|| {
             connection.as_mut().graceful_shutdown();
-            goodbye = Some(Box::pin(time::sleep(GOODBYE)));
             cx.waker().wake_by_ref();
-        }
-        Poll::Pending
+            Box::pin(time::sleep(GOODBYE))
+        });
+        goodbye.as_mut().poll(cx)
     })
     .await;
 }
@@ -113,21 +102,8 @@ async fn respond(
     request: Request<Incoming>,
     caller: Caller,
 ) -> Result<Response<Answer>, Infallible> {
-    let (parts, body) = request.into_parts();
-    let (body, lateness) = request_body::within(body, server.options.body_timeout);
-    let mut request = Request::from_parts(parts, body);
-    let extensions = request.extensions_mut();
-    caller.introduce(extensions);
-    extensions.insert(ServerHandle::new(Arc::clone(&server), false));
-    let mut response = server.app.clone().oneshot(request).await?;
-    let takeover = response.extensions_mut().remove::<Takeover>();
-    let session = takeover.as_ref().and_then(Takeover::session).cloned();
-    let session = session.map(|session| server.list(session));
-    Ok(lateness.tell(response).map(|body| Answer {
-        body,
-        _session: session,
-        _request: None,
-    }))
+    let exchange = Exchange::begin(&server, request, caller, false).await?;
+    Ok(exchange.into_answer(&server, None))
 }
 
 /// Runs the streams of a connection: each can be cut alone, and the server waits for them.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::{self, Instant, Sleep};
 
 use crate::options::MAX_WAIT;
+use crate::serve::requests::Requests;
 
 /// The deadlines of a connection that has no request: for the next one to begin, and for its head to be whole.
 pub(super) struct Lull {
@@ -42,8 +43,16 @@ impl Lull {
         self.phase = Phase::Busy;
     }
 
-    /// There is nothing to do, and so many bytes have come until now. Ready once that is too long.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, heard: u64) -> Poll<()> {
+    /// So many bytes have come until now. Ready once there has been no request for too long.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, requests: &Requests, heard: u64) -> Poll<()> {
+        let are_over = requests.are_over(cx);
+        // Most are over before anybody could have seen them open.
+        if requests.have_begun() || !are_over {
+            self.end();
+        }
+        if !are_over {
+            return Poll::Pending;
+        }
         let until = match self.phase {
             Phase::Busy => {
                 let until = Instant::now() + self.idle_timeout;
@@ -75,29 +84,29 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_trickles_in_is_given_no_more_time_than_another() {
-        let begun = Instant::now();
+        let (begun, requests) = (Instant::now(), Requests::default());
         let mut lull = Lull::new(IDLE, HEAD, begun + HEAD);
         for heard in 0..3 {
-            let over = poll_fn(|cx| lull.poll(cx, heard));
+            let over = poll_fn(|cx| lull.poll(cx, &requests, heard));
             assert!(time::timeout(Duration::from_secs(9), over).await.is_err());
         }
-        poll_fn(|cx| lull.poll(cx, 4)).await;
+        poll_fn(|cx| lull.poll(cx, &requests, 4)).await;
         assert_eq!(begun.elapsed(), HEAD);
     }
 
     #[tokio::test(start_paused = true)]
     async fn between_two_requests_there_is_more_time() {
-        let begun = Instant::now();
+        let (begun, requests) = (Instant::now(), Requests::default());
         let mut lull = Lull::new(IDLE, HEAD, begun + HEAD);
-        lull.end();
-        poll_fn(|cx| lull.poll(cx, 100)).await;
+        drop(requests.open());
+        poll_fn(|cx| lull.poll(cx, &requests, 100)).await;
         assert_eq!(begun.elapsed(), IDLE);
 
         let begun = Instant::now();
-        lull.end();
-        let over = poll_fn(|cx| lull.poll(cx, 100));
+        drop(requests.open());
+        let over = poll_fn(|cx| lull.poll(cx, &requests, 100));
         assert!(time::timeout(Duration::from_secs(70), over).await.is_err());
-        poll_fn(|cx| lull.poll(cx, 101)).await;
+        poll_fn(|cx| lull.poll(cx, &requests, 101)).await;
         assert_eq!(begun.elapsed(), Duration::from_secs(70) + HEAD);
     }
 }

@@ -26,7 +26,7 @@ impl Requests {
         Request(Arc::clone(&self.0))
     }
 
-    /// Whether any has begun since this was last asked: most are over before anybody could have seen them open.
+    /// Whether any has begun since this was last asked.
     pub(super) fn have_begun(&self) -> bool {
         self.0.has_news.swap(false, Ordering::SeqCst)
     }
