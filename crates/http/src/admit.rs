@@ -4,10 +4,12 @@ use dualcast_core::{
     CloseReason, Hub, Identity, Session, Subscribe, SubscribeError, Transport, TransportMeters,
 };
 
+use crate::dialect::Dialect;
 use crate::error::Error;
-use crate::feed::{Dialect, Feed, Source};
+use crate::feed::Feed;
 use crate::maintenance::maintain;
 use crate::options::SessionOptions;
+use crate::source::Source;
 
 /// A client that may come in, or that is told at the door why not.
 pub struct Admitted {

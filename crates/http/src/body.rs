@@ -258,8 +258,9 @@ mod tests {
     use tokio::time;
 
     use super::*;
-    use crate::feed::{Closing, Dialect, Heartbeat, Opening, Source};
+    use crate::dialect::{Closing, Dialect, Heartbeat, Opening};
     use crate::options::SessionOptions;
+    use crate::source::Source;
 
     /// One letter for whatever is said.
     struct Letters;

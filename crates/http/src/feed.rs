@@ -5,127 +5,21 @@
 //! its cursor.
 
 use std::collections::VecDeque;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use dualcast_core::{
-    ChannelName, CloseReason, Message, Position, Reconnect, Session, Subscribe, Subscription, Wire,
-};
-use futures::stream::BoxStream;
-use futures::{Stream, StreamExt};
-use tokio::sync::mpsc;
+use dualcast_core::{ChannelName, CloseReason, Position, Reconnect, Session, Subscribe};
 use tokio::time::{self, Instant, Sleep};
 
+use crate::dialect::{Closing, Dialect, Heartbeat, Opening};
 use crate::error::Error;
 use crate::expiry::Expiry;
 use crate::joined::Joined;
 use crate::observed::Observed;
 use crate::options::{MAX_WAIT, SessionOptions};
-
-/// A wire that can also open a stream, keep it alive and close it.
-pub trait Dialect: Wire {
-    /// How a stream begins.
-    fn write_opening(&self, opening: &Opening, out: &mut Vec<u8>);
-
-    /// A sign of life.
-    fn write_heartbeat(&self, heartbeat: &Heartbeat, out: &mut Vec<u8>);
-
-    /// How a stream ends.
-    fn write_closing(&self, closing: &Closing, out: &mut Vec<u8>);
-
-    /// A message of a stream that has no channel.
-    fn write_message(&self, message: &Message, out: &mut Vec<u8>);
-
-    /// Whether nothing follows a gap: where its clients know no notices, what came after one would pass for whole.
-    fn ends_at_gap(&self) -> bool {
-        false
-    }
-
-    /// That the client follows a channel no longer, though it did not ask for that. Only where it can subscribe.
-    fn write_unsubscribed(&self, channel: &ChannelName, out: &mut Vec<u8>) {
-        let _ = (channel, out);
-    }
-
-    /// The same wire for channels that are told apart: each message names its own.
-    fn naming_channels(&self) -> &'static dyn Dialect;
-}
-
-/// What a client is told at the beginning.
-#[derive(Debug, Clone, Copy)]
-pub struct Opening {
-    /// The first sign of life: its id is the position from which the stream follows.
-    pub heartbeat: Heartbeat,
-    /// After how long to come back when the connection is lost.
-    pub retry: Duration,
-    /// How many bytes that mean nothing go with it, where the wire has such.
-    pub padding_bytes: usize,
-}
-
-/// How a stream ends.
-#[derive(Debug, Clone, Copy)]
-pub struct Closing {
-    /// Why.
-    pub reason: CloseReason,
-    /// After how long the client should come back, if it should.
-    pub retry: Option<Duration>,
-}
-
-/// A sign of life.
-#[derive(Debug, Clone, Copy)]
-pub struct Heartbeat {
-    /// The position up to which there is nothing to tell. None on a stream without positions.
-    pub id: Option<Position>,
-    /// After how long the next one comes at the latest.
-    pub interval: Duration,
-    /// After how long the session ends unless it is renewed. None where it doesn't expire.
-    pub expires: Option<Duration>,
-}
-
-/// Where a session's messages come from.
-pub enum Source {
-    /// Channels.
-    Subscription(Box<Subscription>),
-    /// A stream of the application's own, for one client. It may fail, with a reason.
-    Stream(BoxStream<'static, Result<Message, CloseReason>>),
-    /// Nothing but what the client joins.
-    Nothing,
-    /// What the application writes itself, framed already.
-    Pieces(mpsc::Receiver<Piece>),
-    /// Nowhere: the client is sent away.
-    Refused(CloseReason),
-}
-
-impl Source {
-    /// A stream of the application's own. If it panics, that ends its session with [`CloseReason::Internal`], and no other.
-    pub fn stream(messages: impl Stream<Item = Message> + Send + 'static) -> Self {
-        // Nobody sees what a stream leaves behind in the middle of a panic: it is dropped.
-        let messages = AssertUnwindSafe(messages).catch_unwind().map(|message| {
-            let message = message.map_err(|_| {
-                tracing::error!("a stream of messages panicked: its session ends");
-                CloseReason::Internal
-            })?;
-            // Nobody published it, where that is checked: an event name must not break out of its field.
-            message.check().map_err(|error| {
-                tracing::error!(%error, "a stream has a message that can't be sent: its session ends");
-                CloseReason::Internal
-            })?;
-            Ok(message)
-        });
-        Self::Stream(messages.boxed())
-    }
-}
-
-/// What an application writes that speaks a protocol of its own.
-#[derive(Debug)]
-pub enum Piece {
-    /// A whole message.
-    Message(Bytes),
-    /// Its last word: a goodbye of its own, behind which nothing follows.
-    Goodbye(Bytes),
-}
+use crate::source::{Piece, Source};
 
 /// Everything that a session has to say.
 pub struct Feed {

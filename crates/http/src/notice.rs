@@ -5,7 +5,7 @@ use std::time::Duration;
 use dualcast_core::{ChannelName, Reconnect};
 use serde::Serialize;
 
-use crate::feed::{Closing, Heartbeat};
+use crate::dialect::{Closing, Heartbeat};
 
 /// With each sign of life: the next one comes within so many milliseconds, and the session expires after so many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
