@@ -7,8 +7,10 @@ use std::collections::HashMap;
 use std::fs;
 use std::time::Duration;
 
-use dualcast::{Inbound, METRICS, MetricKind, Transport};
-use dualcast_tests::{HttpServer, HttpVersion, Setup, Told, Under, eventually, run};
+use axum::routing::{any, get};
+use dualcast::{Inbound, METRICS, Message, MetricKind, RawMessage, RawSocket, Sse, Transport, Ws};
+use dualcast_tests::{Frame, Frames, HttpServer, HttpVersion, Setup, Told, Under, eventually, run};
+use futures::stream;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 
@@ -36,6 +38,12 @@ impl Scrape {
             .0
             .get(series)
             .unwrap_or_else(|| panic!("no {series} in {:#?}", self.0))
+    }
+
+    /// By how much a series has grown. One that is not there yet is zero.
+    fn grown(&self, before: &Self, series: &str) -> f64 {
+        let at = |scrape: &Self| scrape.0.get(series).copied().unwrap_or(0.0);
+        at(self) - at(before)
     }
 
     fn names(&self) -> Vec<&str> {
@@ -111,12 +119,12 @@ async fn each_is_counted(under: Under, handle: PrometheusHandle) {
     server.say("room", &message).await;
     server
         .channel("room")
-        .publish(dualcast::Message::text("e", "gone").volatile())
+        .publish(Message::text("e", "gone").volatile())
         .await
         .unwrap();
     server
         .channel("nobody")
-        .publish(dualcast::Message::text("e", "gone").volatile())
+        .publish(Message::text("e", "gone").volatile())
         .await
         .unwrap();
     client.next().await;
@@ -173,11 +181,13 @@ async fn each_is_counted(under: Under, handle: PrometheusHandle) {
     let seconds = of("dualcast_session_seconds_count");
     assert_eq!(closed.get(&seconds) - before(&seconds), 4.0);
     merged(under, &handle).await;
+    turned_away(under, &handle).await;
+    of_no_channel(under, &handle).await;
 }
 
 /// A conflating client that reads too late.
 async fn merged(under: Under, handle: &PrometheusHandle) {
-    use dualcast::{LagRule, MaxLag, Message};
+    use dualcast::{LagRule, MaxLag};
     let before = Scrape::of(handle).get("dualcast_merged_total");
     let setup = Setup::new(under).subscribe(|subscribe| subscribe.lag(LagRule::Conflate(MaxLag::records(1))));
     let server = setup.start().await;
@@ -193,6 +203,130 @@ async fn merged(under: Under, handle: &PrometheusHandle) {
     tokio::time::timeout(Duration::from_secs(20), server.is_free_of(&["room"]))
         .await
         .unwrap();
+}
+
+/// Those who are told at the door, each for a reason and a limit of its own.
+async fn turned_away(under: Under, handle: &PrometheusHandle) {
+    let transport = under.transport;
+    let closed = |reason: &str| {
+        let name = "dualcast_sessions_closed_total";
+        format!("{name}{{transport=\"{}\",reason=\"{reason}\"}}", transport.name())
+    };
+    let refused = |limit: &str| format!("dualcast_refused_total{{limit=\"{limit}\"}}");
+    let before = Scrape::of(handle);
+    let setup = Setup::new(under)
+        .joinable()
+        .hub(|hub| hub.limits(|limits| limits.max_subscriptions = 1))
+        .ws(|options| options.max_subscriptions = 0)
+        .options(|options| options.max_connections = 2);
+    let server = setup.start().await;
+    let mut client = server.dial("run").open().await;
+    let mut second = server.dial("run").connect().await;
+    second.until_end().await;
+    eventually("its place is free", || server.hub.session_count() == 1).await;
+    if transport == Transport::WebSocket {
+        client
+            .ask(&json!({ "control": "subscribe", "channel": "other", "ref": 1 }))
+            .await;
+    }
+    // A third connection is one too many. That it is closed is all that its client sees.
+    drop(second);
+    let held = server.http().await;
+    let mut third = server.http().await;
+    drop(third.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await);
+    assert!(third.head().await.is_err());
+    drop(held);
+    let sent = Scrape::of(handle).grown(&before, &with_transport("dualcast_sent_total", transport));
+    server.publish("run", "all of it").await;
+    let end = server.channel("run").finish().await.unwrap();
+    client.next().await;
+    client.next().await;
+    drop(client);
+    server.is_free_of(&["run"]).await;
+    let now = Scrape::of(handle);
+    let sent = now.grown(&before, &with_transport("dualcast_sent_total", transport)) - sent;
+    assert_eq!(sent, 1.0, "the end of a channel is no message");
+    assert_eq!(now.grown(&before, &closed("busy")), 1.0);
+    assert_eq!(now.grown(&before, &refused("max_connections")), 1.0);
+    // The hub's own limit; and that of the session, which bears the same name.
+    let limited = now.grown(&before, &refused("max_subscriptions"));
+    assert_eq!(
+        limited,
+        if transport == Transport::WebSocket {
+            2.0
+        } else {
+            1.0
+        }
+    );
+
+    // Whoever has seen all of it is finished, not gone.
+    if transport == Transport::Sse {
+        let before = now;
+        let seen = server.dial("run").cursor(&end.to_string()).attempt().await;
+        assert_eq!(seen.err().map(|answer| answer.status()), Some(204));
+        eventually("it is over", || server.hub.session_count() == 0).await;
+        assert_eq!(Scrape::of(handle).grown(&before, &closed("finished")), 1.0);
+    }
+
+    // What is in memory is that of all hubs.
+    server.hub.maintain();
+    let before = Scrape::of(handle);
+    let other = dualcast::Hub::new();
+    other
+        .channel("another")
+        .unwrap()
+        .publish(Message::text("e", "x"))
+        .await
+        .unwrap();
+    other.maintain();
+    let both = Scrape::of(handle);
+    assert_eq!(both.grown(&before, "dualcast_channels"), 1.0);
+    assert!(both.grown(&before, "dualcast_log_bytes") > 0.0);
+    drop(other);
+    let one = Scrape::of(handle);
+    for gauge in ["dualcast_channels", "dualcast_log_bytes"] {
+        assert_eq!(one.grown(&before, gauge), 0.0, "{gauge}");
+    }
+}
+
+/// Messages of an application's own stream, or protocol.
+async fn of_no_channel(under: Under, handle: &PrometheusHandle) {
+    let setup = Setup::new(under).app(|app, hub| {
+        let (streams, sockets) = (hub.clone(), hub.clone());
+        let stream = get(async move |sse: Sse| {
+            let messages = (0..3).map(|number| Message::text("e", number.to_string()));
+            sse.stream(&streams, stream::iter(messages))
+        });
+        let socket = any(async move |ws: Ws| {
+            ws.raw(&sockets, async |socket: RawSocket| {
+                for number in 0..3 {
+                    let message = RawMessage::Text(number.to_string());
+                    socket.send(message).await.unwrap();
+                }
+            })
+        });
+        app.route("/own-sse", stream).route("/own-ws", socket)
+    });
+    let server = setup.start().await;
+    let before = Scrape::of(handle);
+    match under.transport {
+        Transport::Sse => {
+            let mut client = server.dial_path("/own-sse").connect().await;
+            client.until_end().await;
+        }
+        Transport::WebSocket => {
+            let mut http = server.http().await;
+            http.send(server.ws_request("/own-ws")).await.unwrap();
+            assert_eq!(http.head().await.unwrap().status, 101);
+            let mut frames = Frames::new(http);
+            while frames.next().await.unwrap().opcode == Frame::TEXT {}
+        }
+    }
+    server.is_free_of(&[]).await;
+    let now = Scrape::of(handle);
+    let grown = |name: &str| now.grown(&before, &with_transport(name, under.transport));
+    assert_eq!(grown("dualcast_sent_total"), 3.0);
+    assert!(grown("dualcast_sent_bytes_total") > 6.0);
 }
 
 #[test]

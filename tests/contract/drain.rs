@@ -5,13 +5,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dualcast::{CloseReason, Identity, Message, SessionOptions, Transport};
-use dualcast_tests::{Client, End, Setup, Told, Under, contract, eventually};
+use dualcast_tests::{Client, End, Server, Setup, Told, Under, contract, eventually};
+use serde_json::json;
+use tokio::sync::Semaphore;
 
 contract!(
     a_crowd_is_told_to_come_back_over_the_whole_window,
     a_stream_with_leave_to_finish_comes_to_its_own_end,
     a_stream_that_takes_longer_than_its_leave_is_told,
     a_user_is_sent_away_also_while_the_server_waits_for_her,
+);
+contract!(
+    own_server: a_handler_whose_client_has_vanished_is_waited_for,
+    a_handler_that_comes_to_no_end_is_dropped_after_its_grace,
 );
 contract!(http1 own_server: two_thousand_clients_are_told_in_the_middle_of_everything);
 
@@ -184,5 +190,55 @@ async fn two_thousand_clients_are_told_in_the_middle_of_everything(under: Under)
     server.is_free_of(&["room"]).await;
     eprintln!(
         "{CLIENTS} clients were told and gone after {took:?}, with {published} messages published around it"
+    );
+}
+
+/// A server with a handler that has begun, and whose client has vanished.
+async fn with_orphan(setup: Setup, gate: &Arc<Semaphore>, done: &Arc<AtomicBool>) -> Server {
+    let begun = Arc::new(Semaphore::new(0));
+    let setup = setup.on_message({
+        let (begun, gate, done) = (Arc::clone(&begun), Arc::clone(gate), Arc::clone(done));
+        move |_, _| {
+            let (begun, gate, done) = (Arc::clone(&begun), Arc::clone(&gate), Arc::clone(&done));
+            async move {
+                begun.add_permits(1);
+                gate.acquire().await.unwrap().forget();
+                done.store(true, Ordering::SeqCst);
+            }
+        }
+    });
+    let server = setup.start().await;
+    let mut client = server.dial_by(Transport::WebSocket, "room").open().await;
+    client.send(&json!({ "event": "e" })).await;
+    begun.acquire().await.unwrap().forget();
+    client.cut();
+    server.is_free_of(&["room"]).await;
+    server
+}
+
+async fn a_handler_whose_client_has_vanished_is_waited_for(under: Under) {
+    let (gate, done) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicBool::new(false)));
+    let mut server = with_orphan(Setup::new(under), &gate, &done).await;
+    server.begin_shutdown();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(server.is_running());
+    gate.add_permits(1);
+    server.is_over().await;
+    assert!(done.load(Ordering::SeqCst));
+}
+
+async fn a_handler_that_comes_to_no_end_is_dropped_after_its_grace(under: Under) {
+    let (gate, done) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicBool::new(false)));
+    let setup = Setup::new(under).options(|options| {
+        options.drain_timeout = Duration::from_millis(50);
+        options.handler_grace = Duration::from_millis(50);
+    });
+    let mut server = with_orphan(setup, &gate, &done).await;
+    server.begin_shutdown();
+    server.is_over().await;
+    assert_eq!(
+        Arc::strong_count(&done),
+        1,
+        "the handler is gone, as the route is"
     );
 }

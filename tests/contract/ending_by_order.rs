@@ -1,5 +1,6 @@
 //! Sessions that the application ends: a user is sent away, a right is taken back, a session expires.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -7,17 +8,21 @@ use axum::http::StatusCode;
 use dualcast::{CloseReason, Error, Hooks, Identity, SessionInfo};
 use dualcast_tests::{Setup, Told, Under, contract, eventually};
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 contract!(
     a_user_is_sent_away_and_nobody_else,
     a_user_who_does_not_read_is_sent_away_too,
     a_right_to_a_channel_of_the_route_ends_the_session,
+    a_right_to_a_channel_of_the_route_ends_a_session_that_does_not_read,
     a_right_that_nobody_used_ends_nothing,
     a_session_expires_and_is_told_to_come_back,
     a_session_that_does_not_read_expires_too,
 );
 contract!(
-    ws: a_new_token_lets_a_session_live_on,
+    ws: nothing_more_is_heard_of_a_user_who_was_sent_away,
+    a_right_that_is_taken_back_frees_a_joined_channel_of_a_client_that_does_not_read,
+    a_new_token_lets_a_session_live_on,
     a_token_that_is_refused_changes_nothing,
     a_session_that_takes_no_tokens_says_so,
 );
@@ -89,6 +94,74 @@ async fn a_right_to_a_channel_of_the_route_ends_the_session(under: Under) {
         assert_eq!(client.closing().await, ("revoked".into(), true));
     }
     server.is_free_of(&["room", "other"]).await;
+}
+
+async fn a_right_to_a_channel_of_the_route_ends_a_session_that_does_not_read(under: Under) {
+    let server = Setup::new(under).small_buffers().start().await;
+    let mut client = server.dial("room").query("who=anna").slow().open().await;
+    for _ in 0..100 {
+        server.publish("room", "x".repeat(12 << 10)).await;
+    }
+    let room = server.channel("room");
+    assert_eq!(server.hub.unsubscribe(&Identity::new("anna"), room.name()), 1);
+    if under.owns_sockets() {
+        eventually("she is gone", || server.hub.session_count() == 0).await;
+    }
+    let (told, _) = client.until_end().await;
+    assert!(told.len() < 100, "she was not sent all of it first");
+    server.is_free_of(&["room"]).await;
+}
+
+async fn a_right_that_is_taken_back_frees_a_joined_channel_of_a_client_that_does_not_read(under: Under) {
+    let setup = Setup::new(under).small_buffers().joinable();
+    let server = setup.start().await;
+    let mut client = server.dial("own").query("who=anna").slow().open().await;
+    let joined = client
+        .ask(&json!({ "control": "subscribe", "channel": "room", "ref": 1 }))
+        .await;
+    assert!(matches!(joined, Told::Reply { .. }));
+    for _ in 0..100 {
+        server.publish("room", "x".repeat(12 << 10)).await;
+    }
+    let room = server.channel("room");
+    assert_eq!(server.hub.unsubscribe(&Identity::new("anna"), room.name()), 1);
+    eventually("nobody follows it", || room.followers() == 0).await;
+    server.publish("own", "still here").await;
+    let mut heard = 0;
+    loop {
+        match client.next().await {
+            Told::Message { channel: Some(_), .. } => heard += 1,
+            Told::Unsubscribed { channel } => break assert_eq!(channel, "room"),
+            told => panic!("{told:?}"),
+        }
+    }
+    assert!(heard < 100, "she was not sent all of it first");
+    assert_eq!(client.next().await.text(), "still here");
+}
+
+async fn nothing_more_is_heard_of_a_user_who_was_sent_away(under: Under) {
+    let (begun, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+    let setup = Setup::new(under).on_message({
+        let (begun, gate) = (Arc::clone(&begun), Arc::clone(&gate));
+        move |_, _| {
+            let (begun, gate) = (Arc::clone(&begun), Arc::clone(&gate));
+            async move {
+                begun.fetch_add(1, Ordering::SeqCst);
+                gate.acquire().await.unwrap().forget();
+            }
+        }
+    });
+    let server = setup.start().await;
+    let mut client = server.dial("room").query("who=anna").open().await;
+    for _ in 0..20 {
+        client.send(&json!({ "event": "e" })).await;
+    }
+    eventually("the first is handled", || begun.load(Ordering::SeqCst) == 1).await;
+    server.hub.disconnect(&Identity::new("anna"));
+    gate.add_permits(20);
+    assert_eq!(client.closing().await, ("disconnected".into(), false));
+    server.is_free_of(&["room"]).await;
+    assert_eq!(begun.load(Ordering::SeqCst), 1);
 }
 
 async fn a_right_that_nobody_used_ends_nothing(under: Under) {

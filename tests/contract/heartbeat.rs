@@ -14,6 +14,7 @@ contract!(
     a_client_resumes_from_a_heartbeat_and_misses_nothing,
     no_heartbeat_passes_over_a_record_that_is_still_to_come,
     heartbeats_come_again_and_again_and_never_go_back,
+    an_interval_of_zero_means_never,
 );
 
 fn setup(under: Under, heartbeat: Duration) -> Setup {
@@ -154,4 +155,14 @@ async fn heartbeats_come_again_and_again_and_never_go_back(under: Under) {
     server.publish("a", "then").await;
     assert_eq!(client.next_but_heartbeats().await.text(), "then");
     assert!(client.position() > last);
+}
+
+async fn an_interval_of_zero_means_never(under: Under) {
+    let setup = setup(under, Duration::ZERO).ws(|options| options.ping_interval = Duration::ZERO);
+    let server = setup.start().await;
+    let mut client = server.dial("room").open().await;
+    time::sleep(Duration::from_millis(100)).await;
+    server.publish("room", "after a while").await;
+    let told = client.next().await;
+    assert_eq!(told.text(), "after a while", "and nothing before it");
 }

@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::extract::Query;
+use axum::http::StatusCode;
+use axum::middleware::map_response;
+use axum::response::Response;
 use axum::routing::any;
 use dualcast::{Hub, Identity, RawMessage, RawSocket, Ws, WsOptions};
 use dualcast_tests::{Frame, Frames, Http, Server, Setup, Socket, Under, contract, eventually};
@@ -27,6 +30,8 @@ contract!(
     the_subprotocol_is_the_first_of_the_servers_that_the_client_offers,
     a_raw_handler_finishes_though_its_client_vanished,
     several_tasks_speak_on_one_raw_socket,
+    after_its_clients_goodbye_nobody_keeps_a_raw_session_alive,
+    a_raw_handler_whose_client_a_layer_refuses_never_runs,
 );
 
 #[derive(Deserialize)]
@@ -446,4 +451,51 @@ async fn several_tasks_speak_on_one_raw_socket(under: Under) {
     }
     frames.send(&Frame::text("enough")).await.unwrap();
     expect_close(&mut frames, 1000).await;
+}
+
+async fn after_its_clients_goodbye_nobody_keeps_a_raw_session_alive(under: Under) {
+    let is_over = Arc::new(Semaphore::new(0));
+    let server = with_raw(under, |_| {}, {
+        let is_over = Arc::clone(&is_over);
+        move |mut socket: RawSocket| {
+            let (sender, is_over) = (socket.sender(), Arc::clone(&is_over));
+            tokio::spawn(async move {
+                while sender.send(text("on and on")).await.is_ok() {}
+                is_over.add_permits(1);
+            });
+            async move { while socket.recv().await.is_some() {} }
+        }
+    });
+    let server = server.start().await;
+    let mut frames = raw(&server).await;
+    frames.next().await.unwrap();
+    frames.send(&Frame::new(Frame::CLOSE, b"\x03\xe8")).await.unwrap();
+    assert_eq!(frames.until(Frame::CLOSE).await.close_code(), 1000);
+    assert_eq!(frames.http().drain().await.unwrap(), 0, "nothing follows");
+    server.is_free_of(&[]).await;
+    is_over.acquire().await.unwrap().forget();
+}
+
+async fn a_raw_handler_whose_client_a_layer_refuses_never_runs(under: Under) {
+    let begun = Arc::new(AtomicUsize::new(0));
+    let setup = Setup::new(under).app({
+        let begun = Arc::clone(&begun);
+        move |app, hub| {
+            let hub = hub.clone();
+            let route = any(move |ws: Ws| async move {
+                ws.raw(&hub, move |socket| {
+                    begun.fetch_add(1, Ordering::SeqCst);
+                    echo(socket)
+                })
+            });
+            let refuse = map_response(|_: Response| async { StatusCode::FORBIDDEN });
+            app.route("/raw", route).layer(refuse)
+        }
+    });
+    let server = setup.start().await;
+    let mut http = server.http().await;
+    http.send(server.ws_request("/raw")).await.unwrap();
+    assert_eq!(http.head().await.unwrap().status, 403);
+    server.is_free_of(&[]).await;
+    assert_eq!(begun.load(Ordering::SeqCst), 0);
 }

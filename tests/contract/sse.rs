@@ -59,6 +59,12 @@ async fn the_head_names_the_channels_where_the_route_wants_it(under: Under) {
         (answer.status(), answer.head.get(CHANNEL_HEADER)),
         (204, Some("run"))
     );
+    let mut http = server.http().await;
+    http.send("HEAD /sse?channels=room HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let head = http.head().await.unwrap();
+    assert_eq!((head.status, head.get(CHANNEL_HEADER)), (200, Some("room")));
 }
 
 async fn the_first_bytes_say_when_to_come_back_and_where_it_began(under: Under) {
@@ -190,8 +196,13 @@ async fn what_a_client_sends_on_the_stream_means_nothing(under: Under) {
 }
 
 async fn padding_goes_first_and_at_once(under: Under) {
+    padded(under, 2_048, 2_048).await;
+    padded(under, usize::MAX, 64 << 10).await;
+}
+
+async fn padded(under: Under, asked: usize, bytes: usize) {
     let server = Setup::new(under)
-        .sse(|options| options.padding_bytes = 2_048)
+        .sse(move |options| options.padding_bytes = asked)
         .start()
         .await;
     let mut http = server.http().await;
@@ -200,12 +211,12 @@ async fn padding_goes_first_and_at_once(under: Under) {
         .unwrap();
     let mut body = http.head().await.unwrap().body();
     let mut first = Vec::new();
-    while first.len() <= 2_048 {
+    while first.len() <= bytes {
         first.extend(http.body(&mut body).await.unwrap().unwrap());
     }
     let first = String::from_utf8(first).unwrap();
-    let (padding, rest) = first.split_at(2_048);
-    assert_eq!(padding, format!(":{}\n", " ".repeat(2_046)), "a comment");
+    let (padding, rest) = first.split_at(bytes);
+    assert_eq!(padding, format!(":{}\n", " ".repeat(bytes - 2)), "a comment");
     assert!(rest.starts_with("retry: "), "{rest}");
 }
 

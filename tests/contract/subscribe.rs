@@ -20,6 +20,7 @@ contract!(
     what_can_not_be_joined_is_answered_with_an_error,
     joined_channels_are_bounded_and_their_places_are_freed,
     a_finished_channel_is_told_and_the_session_goes_on,
+    the_end_of_a_channel_that_a_client_has_seen_is_told_again,
     a_busy_channel_starves_no_other,
     a_channel_is_let_in_with_the_lag_rule_of_its_handler,
     a_right_that_is_taken_back_ends_a_joined_channel_alone,
@@ -357,6 +358,26 @@ async fn a_finished_channel_is_told_and_the_session_goes_on(under: Under) {
     assert_eq!(client.next().await.text(), "last");
     assert!(matches!(client.next().await, Told::Finished { channel, .. } if channel == "run"));
     assert_eq!(server.hub.session_count(), 1);
+}
+
+/// Or it would wait for ever for what can't come.
+async fn the_end_of_a_channel_that_a_client_has_seen_is_told_again(under: Under) {
+    let server = Setup::new(under).joinable().start().await;
+    server.publish("run", "last").await;
+    let end = server.channel("run").finish().await.unwrap().to_string();
+    let mut client = listener(&server).await;
+    for _ in 0..2 {
+        assert_eq!(join_after(&mut client, "run", &end).await, end);
+        let told = client.next().await;
+        assert!(matches!(&told, Told::Finished { channel, .. } if channel == "run"));
+        assert_eq!(told.id(), Some(&*end));
+    }
+    // And of the route's own.
+    let mut client = server.dial("run").cursor(&end).open().await;
+    assert!(matches!(client.next().await, Told::Finished { channel, .. } if channel == "run"));
+    join(&mut client, "next").await;
+    server.publish("next", "on").await;
+    assert_eq!(client.next().await.text(), "on");
 }
 
 async fn a_busy_channel_starves_no_other(under: Under) {

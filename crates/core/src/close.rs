@@ -99,6 +99,12 @@ impl CloseReason {
         self.row().reconnect
     }
 
+    /// Whether the client has no right any more to what it would still do.
+    #[must_use]
+    pub fn ends_access(self) -> bool {
+        matches!(self, Self::Expired | Self::Disconnected | Self::Revoked)
+    }
+
     fn row(self) -> Row {
         use Reconnect::{No, Yes};
         let (code, name, text, reconnect) = match self {

@@ -99,6 +99,12 @@ impl Followed {
         state.log.is_finished() && state.log.end() - self.next <= 1
     }
 
+    /// Whether it has read the channel's end.
+    pub(crate) fn has_ended(&self) -> bool {
+        let state = self.cell.lock();
+        state.log.is_finished() && state.log.end() == self.next
+    }
+
     /// Stands after a sequence. Answers up to where records are missing behind it, if they are.
     pub(crate) fn place_after(&mut self, sequence: u64) -> Option<u64> {
         let state = self.cell.lock();

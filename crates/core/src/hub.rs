@@ -182,10 +182,16 @@ impl Hub {
         self.fan_out().maintain(self.ingest());
     }
 
-    /// Answers `true` to the first who asks: it is to call [`Hub::maintain`] from then on.
+    /// Answers `true` to the first who asks: it is to call [`Hub::maintain`] from then on, until it
+    /// [says](Hub::release_maintenance) that it doesn't any more.
     #[must_use]
     pub fn claim_maintenance(&self) -> bool {
         !self.0.is_maintained.swap(true, Ordering::SeqCst)
+    }
+
+    /// Whoever claimed it stops: it is for the next who asks.
+    pub fn release_maintenance(&self) {
+        self.0.is_maintained.store(false, Ordering::SeqCst);
     }
 
     /// A handle that doesn't keep the hub alive.

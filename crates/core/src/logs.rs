@@ -52,6 +52,14 @@ pub(crate) struct Logs {
     shedding: Mutex<()>,
     volatile_dropped: AtomicU64,
     subscription_count: AtomicUsize,
+    told: Mutex<Told>,
+}
+
+/// What the meters were told last: they hold the sum of all hubs.
+#[derive(Default)]
+struct Told {
+    channels: usize,
+    log_bytes: usize,
 }
 
 impl Logs {
@@ -75,6 +83,7 @@ impl Logs {
             shedding: Mutex::default(),
             volatile_dropped: AtomicU64::new(0),
             subscription_count: AtomicUsize::new(0),
+            told: Mutex::default(),
             limits,
         }
     }
@@ -261,8 +270,17 @@ impl Logs {
             self.trim(&cell, |state| state.log.trim_aged(now, &cell.log_limits));
         }
         self.upkeep.cool(now, &self.limits);
-        hub_meters().channels.set(self.channel_count() as f64);
-        hub_meters().log_bytes.set(self.log_bytes() as f64);
+        self.tell_meters(self.channel_count(), self.log_bytes());
+    }
+
+    fn tell_meters(&self, channels: usize, log_bytes: usize) {
+        let mut told = self.told.lock();
+        let meters = hub_meters();
+        meters.channels.increment(channels as f64 - told.channels as f64);
+        meters
+            .log_bytes
+            .increment(log_bytes as f64 - told.log_bytes as f64);
+        *told = Told { channels, log_bytes };
     }
 
     /// Trims the records nearest to their age limit until the hub is within its byte limit.
@@ -333,6 +351,12 @@ impl Logs {
         if evicted.is_some() {
             self.cell_count.fetch_sub(1, Ordering::SeqCst);
         }
+    }
+}
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        self.tell_meters(0, 0);
     }
 }
 

@@ -251,6 +251,12 @@ impl TransportMeters {
         }
     }
 
+    /// Messages of no channel were staged: an application's own stream or protocol.
+    pub fn sent_unlogged(&self, messages: u64, bytes: u64) {
+        self.sent.increment(messages);
+        self.sent_bytes.increment(bytes);
+    }
+
     /// For one client waits this much in place of that.
     pub fn unsent(&self, before: usize, now: usize) {
         self.unsent_bytes.increment(now as f64 - before as f64);

@@ -124,6 +124,12 @@ impl Subscription {
         self.followed.iter().any(|followed| followed.name() == channel)
     }
 
+    /// Those of its channels that have ended at or before its cursor: it will not read that they did.
+    pub fn ended_channels(&self) -> impl Iterator<Item = &ChannelName> {
+        let ended = self.followed.iter().filter(|followed| followed.has_ended());
+        ended.map(Followed::name)
+    }
+
     /// Whether it begins by telling that something is missing.
     #[must_use]
     pub fn begins_with_a_gap(&self) -> bool {
@@ -142,7 +148,12 @@ impl Subscription {
     ///
     /// The reason why nothing will follow: [`CloseReason::Finished`], or [`CloseReason::Slow`] by its lag rule.
     pub fn read(&mut self, max_bytes: usize) -> Result<Vec<Item>, CloseReason> {
-        self.gather(max_bytes, |record| record.size(), |volatile| volatile.size())
+        self.gather(
+            max_bytes,
+            false,
+            |record| record.size(),
+            |volatile| volatile.size(),
+        )
     }
 
     /// Waits until something stands after the cursor.
@@ -191,6 +202,7 @@ impl Subscription {
         let items = ready!(self.poll_gather(cx, |subscription| {
             subscription.gather(
                 max_bytes,
+                wire.ends_at_gap(),
                 |record| record.bytes(wire).len(),
                 |volatile| volatile.bytes(wire).len(),
             )
@@ -295,6 +307,7 @@ impl Subscription {
             self.is_live = true;
             return Shortcut::Asleep;
         }
+        let is_last = state.log.is_finished();
         let kept = state.stretches.find(wire.form(), limit, from, end).cloned();
         let stretch = kept.unwrap_or_else(|| {
             let records = state.log.run(from, limit);
@@ -311,11 +324,13 @@ impl Subscription {
         });
         (followed.next, followed.next_bytes) = (stretch.to, stretch.end_bytes);
         self.advance(stretch.sequence);
+        // The end of a channel is no message, and stands last.
+        let finishes = u64::from(is_last && stretch.to == end);
         let batch = Batch {
             has_id: true,
             has_gap: false,
             bytes: stretch.bytes.len(),
-            messages: (stretch.to - from) as usize,
+            messages: (stretch.to - from - finishes) as usize,
             lag: end - from,
             is_replay: !self.is_live,
             logged_at: Some(stretch.logged_at),

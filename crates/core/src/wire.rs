@@ -19,6 +19,12 @@ pub trait Wire: Send + Sync {
     /// Appends one entry.
     fn write(&self, entry: Entry<'_>, out: &mut Vec<u8>);
 
+    /// Whether nothing of the channel may follow a gap: where clients know no notices, what came behind one would pass for whole.
+    /// Of several channels the rest of a batch still does.
+    fn ends_at_gap(&self) -> bool {
+        false
+    }
+
     /// How many bytes [`Wire::seal`] wants free in front of what it seals.
     fn headroom(&self) -> usize {
         0

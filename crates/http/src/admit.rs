@@ -40,7 +40,7 @@ pub fn admit(
     let hub: Hub = subscribe.hub().clone();
     maintain(&hub);
     let (channels, is_resumed) = (subscribe.channels().len(), cursor.is_some());
-    let session = match hub.open_session(transport, identity) {
+    let mut session = match hub.open_session(transport, identity) {
         Ok(session) => session,
         Err(reason) => return Ok(Admitted::refused(reason)),
     };
@@ -52,6 +52,7 @@ pub fn admit(
         Ok(subscription) => subscription,
         Err(SubscribeError::Limit(limit)) => {
             tracing::warn!(%limit, "a client is sent away");
+            session.ended(CloseReason::Busy);
             return Ok(Admitted::refused(CloseReason::Busy));
         }
         Err(error) => return Err(error.into()),
@@ -60,6 +61,9 @@ pub fn admit(
         TransportMeters::of(transport).resumed(!subscription.begins_with_a_gap());
     }
     let is_over = is_resumed && subscription.is_exhausted();
+    if is_over {
+        session.ended(CloseReason::Finished);
+    }
     Ok(Admitted {
         session: Some(session),
         source: Source::Subscription(Box::new(subscription)),

@@ -19,14 +19,14 @@ pub trait Dialect: Wire {
     /// A message of a stream that has no channel.
     fn write_message(&self, message: &Message, out: &mut Vec<u8>);
 
-    /// Whether nothing follows a gap: where its clients know no notices, what came after one would pass for whole.
-    fn ends_at_gap(&self) -> bool {
-        false
-    }
-
     /// That the client follows a channel no longer, though it did not ask for that. Only where it can subscribe.
     fn write_unsubscribed(&self, channel: &ChannelName, out: &mut Vec<u8>) {
         let _ = (channel, out);
+    }
+
+    /// That a channel has ended, to a client that joined it behind its end. Only where it can subscribe.
+    fn write_finished(&self, channel: &ChannelName, id: Position, out: &mut Vec<u8>) {
+        let _ = (channel, id, out);
     }
 
     /// The same wire for channels that are told apart: each message names its own.

@@ -29,6 +29,9 @@ pub trait Peer: Unpin + Send {
     /// Hears what the client says until it pauses, and does to the feed what it asks for. Ready when that ends the session.
     fn poll_hear(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<CloseReason>;
 
+    /// Forgets what the client sent and nobody has looked at: it has no right to that any more.
+    fn forget_unheard(&mut self) {}
+
     /// Parts in good order, after the closing was sent: says the last word and waits for the client's.
     fn poll_part(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<()>;
 }
@@ -114,17 +117,26 @@ impl<P: Peer> Drive<P> {
 
     fn begin_closing(&mut self, reason: CloseReason, cx: &mut Context<'_>) -> Poll<CloseReason> {
         let reason = self.feed.close(reason, &mut self.peer.line().staged);
+        if reason.ends_access() {
+            self.peer.forget_unheard();
+        }
         self.phase = Phase::Closing(reason);
         self.close_by = Some(Box::pin(time::sleep(self.feed.options().close_timeout)));
         self.poll_closing(cx).map(|()| reason)
     }
 
     fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(close_by) = &mut self.close_by
-            && close_by.as_mut().poll(cx).is_ready()
-        {
+        // However short the deadline is: what the socket takes at once leaves.
+        if self.poll_parting(cx).is_ready() {
             return Poll::Ready(());
         }
+        match &mut self.close_by {
+            Some(close_by) => close_by.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+
+    fn poll_parting(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Phase::Closing(reason) = self.phase {
             if ready!(self.peer.line().poll_drain(cx)).is_err() {
                 return Poll::Ready(());

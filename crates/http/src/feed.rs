@@ -10,7 +10,9 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use dualcast_core::{ChannelName, CloseReason, Position, Reconnect, Session, Subscribe};
+use dualcast_core::{
+    ChannelName, CloseReason, Position, Reconnect, Session, Subscribe, Subscription, count_refused,
+};
 use tokio::time::{self, Instant, Sleep};
 
 use crate::dialect::{Closing, Dialect, Heartbeat, Opening};
@@ -18,7 +20,7 @@ use crate::error::Error;
 use crate::expiry::Expiry;
 use crate::joined::Joined;
 use crate::observed::Observed;
-use crate::options::{MAX_WAIT, SessionOptions};
+use crate::options::{MAX_WAIT, MIN_RETRY, SessionOptions, or_never};
 use crate::source::{Piece, Source};
 
 /// Everything that a session has to say.
@@ -34,6 +36,8 @@ pub struct Feed {
     expiry: Expiry,
     observed: Observed,
     is_open: bool,
+    /// What it has to tell of channels that came and went.
+    untold: VecDeque<Untold>,
     /// Whether it has told a gap that it has to end at.
     is_torn: bool,
     ended: Option<CloseReason>,
@@ -41,6 +45,13 @@ pub struct Feed {
     timer: Pin<Box<Sleep>>,
     /// Since the server shuts down: until when the session may finish.
     grace: Option<Pin<Box<Sleep>>>,
+}
+
+/// What became of a channel, though no record says so.
+enum Untold {
+    Unsubscribed(ChannelName),
+    /// It had ended before its client joined it there.
+    Finished(ChannelName, Position),
 }
 
 impl Feed {
@@ -52,8 +63,8 @@ impl Feed {
         source: Source,
         mut options: SessionOptions,
     ) -> Self {
-        options.heartbeat = options.heartbeat.min(MAX_WAIT);
-        options.retry = options.retry.min(MAX_WAIT);
+        options.heartbeat = or_never(options.heartbeat);
+        options.retry = options.retry.clamp(MIN_RETRY, MAX_WAIT);
         options.restart_window = options.restart_window.min(MAX_WAIT);
         options.shutdown_grace = options.shutdown_grace.min(MAX_WAIT);
         let observed = Observed::new(session.as_ref());
@@ -70,6 +81,7 @@ impl Feed {
             expiry: Expiry::default(),
             observed,
             is_open: false,
+            untold: VecDeque::new(),
             is_torn: false,
             ended: None,
             heartbeat_at,
@@ -82,6 +94,9 @@ impl Feed {
     #[must_use]
     pub fn joinable(mut self, is_joinable: bool) -> Self {
         self.is_joinable = is_joinable;
+        if let (true, Source::Subscription(subscription)) = (is_joinable, &self.source) {
+            self.untold = ended(subscription);
+        }
         self
     }
 
@@ -174,7 +189,7 @@ impl Feed {
     /// Ready when the session has to end although its client takes nothing: it was told to, it expired, or it is overdue
     /// by its lag rule. Asked while something is staged, when [`Feed::poll_stage`] isn't.
     pub fn poll_interrupt(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        if let Poll::Ready(reason) = self.poll_ordered_to_close(cx) {
+        if let Poll::Ready(reason) = self.poll_ordered(cx) {
             return Poll::Ready(reason);
         }
         if let Source::Subscription(subscription) = &mut self.source
@@ -185,10 +200,28 @@ impl Feed {
         self.joined.poll_overdue(cx).map(|()| CloseReason::Slow)
     }
 
-    /// Stages what the application wrote before it was done: its client has said goodbye and is to get that still.
+    /// Takes what it was ordered from elsewhere. Ready where that, or its time, ends the session; wakes the task when there is
+    /// more later.
+    pub fn poll_ordered(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        // First, since it registers the waker for the other orders, too.
+        let close = self.poll_ordered_to_close(cx);
+        while let Some(channel) = self.session.as_ref().and_then(Session::next_to_leave) {
+            if self.joined.leave(&channel) {
+                self.untold.push_back(Untold::Unsubscribed(channel));
+            } else if self.follows(&channel) {
+                return Poll::Ready(CloseReason::Revoked);
+            }
+        }
+        close
+    }
+
+    /// Stages what the application wrote before it was done, and takes no more: its client has said goodbye and is to get that
+    /// still.
     pub fn stage_last_pieces(&mut self, out: &mut VecDeque<Bytes>) {
         if let Source::Pieces(pieces) = &mut self.source {
+            pieces.close();
             while let Ok(Piece::Message(bytes)) = pieces.try_recv() {
+                self.observed.sent(1, bytes.len());
                 out.push_back(bytes);
             }
         }
@@ -204,6 +237,7 @@ impl Feed {
             return Err(Error::already_subscribed(channel));
         }
         if self.joined.len() >= max_subscriptions {
+            count_refused("max_subscriptions");
             return Err(Error::limit("max_subscriptions", max_subscriptions));
         }
         self.joined.begin(channel.clone());
@@ -216,7 +250,9 @@ impl Feed {
     ///
     /// Where the right to it was taken back since [`Feed::begin_join`], or at a limit of the hub.
     pub fn join(&mut self, channel: &ChannelName, subscribe: Subscribe) -> Result<Position, Error> {
-        self.joined.join(channel, subscribe)
+        let subscription = self.joined.join(channel, subscribe)?;
+        self.untold.extend(ended(subscription));
+        Ok(subscription.cursor())
     }
 
     /// The client follows a channel no longer that it joined.
@@ -273,24 +309,23 @@ impl Feed {
         }
     }
 
-    /// Does what it was told. Ready when that is to be said, or ends the session.
+    /// Does what it was ordered. Ready when that is to be said, or ends the session.
     fn poll_told(
         &mut self,
         cx: &mut Context<'_>,
         out: &mut VecDeque<Bytes>,
     ) -> Poll<Result<(), CloseReason>> {
-        // First, since it registers the waker for the other orders, too.
-        let close = self.poll_ordered_to_close(cx);
-        while let Some(channel) = self.session.as_ref().and_then(Session::next_to_leave) {
-            if self.joined.leave(&channel) {
-                self.stage(out, |dialect, out| dialect.write_unsubscribed(&channel, out));
-                return Poll::Ready(Ok(()));
-            }
-            if self.follows(&channel) {
-                return Poll::Ready(Err(CloseReason::Revoked));
-            }
+        if let Poll::Ready(reason) = self.poll_ordered(cx) {
+            return Poll::Ready(Err(reason));
         }
-        close.map(Err)
+        let Some(untold) = self.untold.pop_front() else {
+            return Poll::Pending;
+        };
+        self.stage(out, |dialect, out| match untold {
+            Untold::Unsubscribed(channel) => dialect.write_unsubscribed(&channel, out),
+            Untold::Finished(channel, id) => dialect.write_finished(&channel, id, out),
+        });
+        Poll::Ready(Ok(()))
     }
 
     fn poll_ordered_to_close(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
@@ -399,7 +434,8 @@ impl Feed {
                 Poll::Ready(Some(Err(reason))) => Poll::Ready(Err(reason)),
                 Poll::Ready(Some(Ok(message))) => {
                     self.heartbeat_at = Instant::now() + self.options.heartbeat;
-                    self.stage(out, |dialect, out| dialect.write_message(&message, out));
+                    let bytes = self.stage(out, |dialect, out| dialect.write_message(&message, out));
+                    self.observed.sent(1, bytes);
                     Poll::Ready(Ok(()))
                 }
                 Poll::Ready(None) => Poll::Ready(Err(CloseReason::Finished)),
@@ -416,6 +452,7 @@ impl Feed {
             match piece {
                 Piece::Message(bytes) => {
                     room = room.saturating_sub(bytes.len());
+                    self.observed.sent(1, bytes.len());
                     out.push_back(bytes);
                 }
                 Piece::Goodbye(bytes) => {
@@ -466,13 +503,31 @@ impl Feed {
         }
     }
 
-    fn stage(&self, out: &mut VecDeque<Bytes>, write: impl FnOnce(&'static dyn Dialect, &mut Vec<u8>)) {
+    /// Stages what is written. Answers how many bytes that is.
+    fn stage(
+        &self,
+        out: &mut VecDeque<Bytes>,
+        write: impl FnOnce(&'static dyn Dialect, &mut Vec<u8>),
+    ) -> usize {
         let headroom = self.dialect.headroom();
         let mut bytes = vec![0; headroom];
         write(self.dialect, &mut bytes);
         // A protocol of the application's own has no opening and no sign of life.
-        if bytes.len() > headroom {
-            out.push_back(self.dialect.seal(bytes));
+        if bytes.len() == headroom {
+            return 0;
         }
+        let sealed = self.dialect.seal(bytes);
+        let count = sealed.len();
+        out.push_back(sealed);
+        count
     }
+}
+
+/// What is to be told of those channels that had ended where a subscription begins.
+fn ended(subscription: &Subscription) -> VecDeque<Untold> {
+    let cursor = subscription.cursor();
+    let ended = subscription.ended_channels();
+    ended
+        .map(|channel| Untold::Finished(channel.clone(), cursor))
+        .collect()
 }

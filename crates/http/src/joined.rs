@@ -39,15 +39,17 @@ impl Joined {
         self.joining = Some(channel);
     }
 
-    /// It is let in. Answers from where the subscription follows.
-    pub(crate) fn join(&mut self, channel: &ChannelName, subscribe: Subscribe) -> Result<Position, Error> {
+    /// It is let in.
+    pub(crate) fn join(
+        &mut self,
+        channel: &ChannelName,
+        subscribe: Subscribe,
+    ) -> Result<&Subscription, Error> {
         if self.joining.take().as_ref() != Some(channel) {
             return Err(Error::revoked(channel));
         }
-        let subscription = subscribe.open()?;
-        let cursor = subscription.cursor();
-        self.subscriptions.push(subscription);
-        Ok(cursor)
+        self.subscriptions.push(subscribe.open()?);
+        Ok(&self.subscriptions[self.subscriptions.len() - 1])
     }
 
     /// It leaves. Answers whether it was there; not being let in any more is leaving, too.

@@ -48,7 +48,7 @@ pub use line::Line;
 pub use maintenance::maintain;
 pub use notice::{ClosingNotice, FinishedNotice, HeartbeatNotice, UnsubscribedNotice, millis};
 pub use observed::Observed;
-pub use options::{MAX_WAIT, SessionOptions};
+pub use options::{MAX_WAIT, MIN_RETRY, SessionOptions, or_never};
 pub use origin::{OriginError, OriginPolicy, OriginRefused};
 pub use proxies::{ClientAddress, NetworkError, TrustedProxies, client_address};
 pub use rate::{Rate, RateLimit};

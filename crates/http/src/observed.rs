@@ -64,6 +64,13 @@ impl Observed {
         }
     }
 
+    /// Messages that are in no log were staged.
+    pub(crate) fn sent(&self, messages: u64, bytes: usize) {
+        if let Some(meters) = self.meters {
+            meters.sent_unlogged(messages, bytes as u64);
+        }
+    }
+
     /// The client takes nothing now of so many bytes.
     pub fn blocked(&mut self, unsent: usize) {
         if let Some(meters) = self.meters

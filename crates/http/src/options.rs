@@ -7,15 +7,19 @@ use std::time::Duration;
 #[non_exhaustive]
 pub struct SessionOptions {
     /// After how long without an id a heartbeat goes out: it tells the client that the stream lives, and gives it a cursor that
-    /// keeps up with a quiet hour. Default 15 seconds; proxies cut a silent stream after 50 to 60.
+    /// keeps up with a quiet hour. Default 15 seconds; proxies cut a silent stream after 50 to 60. Zero means never.
     pub heartbeat: Duration,
-    /// After how long a client that was cut off should come back. Default 3 seconds. Each connection is told its own, between
+    /// After how long a client that was cut off should come back. Default 3 seconds, no less than [`MIN_RETRY`]. Each connection is told its own, between
     /// half and one and a half of this, so that a crowd does not come back at once.
     pub retry: Duration,
     /// How many bytes of entries are staged for a connection before the last of them. Default 64 KiB. What a client can
     /// hold of the server's memory is this, one message, and the kernel's send buffer.
     pub max_batch_bytes: usize,
     /// For how long a connection may take nothing of what is staged. Default 30 seconds. Then it is cut.
+    ///
+    /// What it takes shows in steps: over TCP when a third of the send buffer is free again, under TLS when a record of 16 KiB has
+    /// left, over HTTP/2 with every 16 KiB. A client slower than a step within this time counts as one that takes nothing; by default
+    /// that is one slower than about 1.5 KB a second.
     pub write_timeout: Duration,
     /// For how long a session that was told to close waits for what is staged to leave, and for the other side's goodbye.
     /// Default half a second.
@@ -28,8 +32,22 @@ pub struct SessionOptions {
     pub shutdown_grace: Duration,
 }
 
+/// The shortest time after which clients are told to come back: a tenth of a second. With zero those that a limit turns away would
+/// come back without a pause.
+pub const MIN_RETRY: Duration = Duration::from_millis(100);
+
 /// The longest wait that an option can mean: a year. `Duration::MAX`, for "never", is later than a clock can say.
 pub const MAX_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// How long an interval is of which zero means "never".
+#[must_use]
+pub fn or_never(interval: Duration) -> Duration {
+    if interval.is_zero() {
+        MAX_WAIT
+    } else {
+        interval.min(MAX_WAIT)
+    }
+}
 
 impl Default for SessionOptions {
     fn default() -> Self {

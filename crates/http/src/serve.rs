@@ -39,6 +39,8 @@ pub(crate) use prefix::Prefix;
 
 use server::Server;
 
+use crate::socket;
+
 /// Serves an application, over HTTP/1.1 and HTTP/2.
 ///
 /// ```no_run
@@ -135,6 +137,7 @@ impl IntoFuture for Serve {
 
 fn prepare(stream: &TcpStream, options: &ServerOptions) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    socket::give_up_after(stream, options.write_timeout);
     SockRef::from(stream).set_send_buffer_size(options.send_buffer_bytes)
 }
 
@@ -147,5 +150,29 @@ async fn rest_after(error: &io::Error) {
     if !is_connections_own {
         tracing::error!(%error, "can't accept connections");
         time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_is_prepared_before_it_is_served() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let connecting = TcpStream::connect(listener.local_addr().unwrap());
+        let (_client, accepted) = tokio::join!(connecting, listener.accept());
+        let (stream, _) = accepted.unwrap();
+        let options = ServerOptions::default();
+        prepare(&stream, &options).unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(stream.nodelay().unwrap());
+        assert!(socket.send_buffer_size().unwrap() >= options.send_buffer_bytes);
+        assert!(socket.send_buffer_size().unwrap() <= 2 * options.send_buffer_bytes);
+        #[cfg(target_os = "linux")]
+        assert_eq!(
+            socket.tcp_user_timeout().unwrap(),
+            Some(2 * options.write_timeout)
+        );
     }
 }

@@ -3,7 +3,10 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(feature = "tls")]
@@ -35,11 +38,42 @@ impl From<TlsStream<TcpStream>> for Socket {
 }
 
 impl Socket {
+    /// Lets the kernel give up a client that acknowledges nothing for twice a session's write deadline: one whose network is gone,
+    /// without a goodbye. What is sent to it fits into the send buffer for long, so that to us it seems to have left.
+    ///
+    /// Twice, since the kernel also counts a client that doesn't read. Us it tells nothing of why a connection ends; so the deadline
+    /// comes first.
+    pub(crate) fn give_up_after(&self, write_timeout: Duration) {
+        let stream = match &self.0 {
+            Kind::Plain(stream) => stream,
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => stream.get_ref().0,
+        };
+        give_up_after(stream, write_timeout);
+    }
+
     /// Whether nobody on the way can read it.
     pub(crate) fn is_encrypted(&self) -> bool {
         !matches!(self.0, Kind::Plain(_))
     }
 }
+
+/// As [`Socket::give_up_after`].
+#[cfg(target_os = "linux")]
+pub(crate) fn give_up_after(stream: &TcpStream, write_timeout: Duration) {
+    // The kernel counts milliseconds in 32 bits; none of them would mean its own default.
+    let timeout = (write_timeout * 2).clamp(
+        Duration::from_millis(1),
+        Duration::from_secs(u32::MAX as u64 / 1_000),
+    );
+    if let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(timeout)) {
+        tracing::debug!(%error, "a connection is gone, or its kernel knows no such deadline");
+    }
+}
+
+/// Other systems have no such deadline.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn give_up_after(_stream: &TcpStream, _write_timeout: Duration) {}
 
 /// Does the same with whichever it is.
 macro_rules! with {

@@ -13,6 +13,7 @@ use dualcast_core::{CloseReason, SessionHandle};
 use futures::future::BoxFuture;
 
 use crate::line::Line;
+use crate::options::SessionOptions;
 use crate::socket::Socket;
 
 /// A value that one of several takes. Boxed, so that the slot is small when it is empty.
@@ -44,6 +45,15 @@ pub struct Taken {
     pub line: Line<Socket>,
     /// What the client sent behind its request.
     pub read_ahead: Bytes,
+}
+
+impl Taken {
+    /// Lets the kernel know the session's bounds, too.
+    #[must_use]
+    pub fn bounded(mut self, options: &SessionOptions) -> Self {
+        self.line.io().give_up_after(options.write_timeout);
+        self
+    }
 }
 
 /// A session that waits for its socket. It answers why it ended.

@@ -76,22 +76,15 @@ impl Sse {
     ///
     /// A client that comes back to finished channels of which it has seen everything is answered 204, at which an
     /// `EventSource` stays away.
-    pub fn subscribe(mut self, to: impl Into<Subscribe>) -> Response {
+    pub fn subscribe(self, to: impl Into<Subscribe>) -> Response {
         let subscribe = to.into();
-        let is_multi = subscribe.is_multi();
-        if let Some(answer) = answer_without_stream(&self.method) {
-            return answer;
-        }
         let names = self.options.names_channels.then(|| names(subscribe.channels()));
-        let mut response = match admit(
-            Transport::Sse,
-            subscribe,
-            self.cursor.as_deref(),
-            self.identity.take(),
-        ) {
-            Ok(Admitted { is_over: true, .. }) => StatusCode::NO_CONTENT.into_response(),
-            Ok(admitted) => self.respond(admitted, is_multi),
-            Err(error) => return error.into_response(),
+        let mut response = match answer_without_stream(&self.method) {
+            Some(answer) => answer,
+            None => match self.admit(subscribe) {
+                Ok(response) => response,
+                Err(error) => return error.into_response(),
+            },
         };
         if let Some(names) = names {
             response.headers_mut().insert(CHANNEL_HEADER, names);
@@ -126,6 +119,16 @@ impl Sse {
         let identity = self.identity.take();
         let admitted = Admitted::without_channel(hub, Transport::Sse, identity, source);
         self.respond(admitted, false)
+    }
+
+    fn admit(mut self, subscribe: Subscribe) -> Result<Response, Error> {
+        let is_multi = subscribe.is_multi();
+        let (cursor, identity) = (self.cursor.take(), self.identity.take());
+        let admitted = admit(Transport::Sse, subscribe, cursor.as_deref(), identity)?;
+        if admitted.is_over {
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
+        Ok(self.respond(admitted, is_multi))
     }
 
     fn respond(self, admitted: Admitted, is_multi: bool) -> Response {
@@ -189,6 +192,7 @@ const STARTS: [fn(Feed, Taken) -> Drive<SsePeer>; WAYS] = [
 
 fn start<const WAY: usize>(feed: Feed, taken: Taken) -> Drive<SsePeer> {
     let feed = feed.speaking(SseWire::chunked(WAY));
+    let taken = taken.bounded(feed.options());
     Drive::new(feed, SsePeer::new(taken.line))
 }
 

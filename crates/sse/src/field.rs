@@ -8,6 +8,8 @@ use std::io::Write;
 use dualcast_core::{Position, RESERVED_EVENT_PREFIX};
 use serde::Serialize;
 
+use crate::options::MAX_PADDING_BYTES;
+
 pub(crate) fn put(out: &mut Vec<u8>, texts: &[&str]) {
     for text in texts {
         out.extend_from_slice(text.as_bytes());
@@ -30,13 +32,13 @@ pub(crate) fn comment(out: &mut Vec<u8>, text: &str) {
     put(out, &[": ", text, "\n"]);
 }
 
-/// A comment of so many bytes, its line's beginning and end among them.
+/// A comment of so many bytes, its line's beginning and end among them, up to [`MAX_PADDING_BYTES`].
 pub(crate) fn padding(out: &mut Vec<u8>, bytes: usize) {
     if bytes == 0 {
         return;
     }
     out.push(b':');
-    out.resize(out.len() + bytes.saturating_sub(2), b' ');
+    out.resize(out.len() + bytes.min(MAX_PADDING_BYTES).saturating_sub(2), b' ');
     out.push(b'\n');
 }
 

@@ -12,6 +12,7 @@ pub struct SseOptions {
     pub heartbeat_as: HeartbeatAs,
     /// How many bytes of a comment follow the head at once, for a proxy that holds back a response until it has so many.
     /// Default 0: none of those that are known to buffer does it by a count of bytes, and a page pays for them at each reconnect.
+    /// No more than 64 KiB.
     pub padding_bytes: usize,
     /// Whether the stream is plain: for clients that take all data for JSON of one kind, as those of AI completions do.
     /// Default no.
@@ -24,6 +25,9 @@ pub struct SseOptions {
     /// it again, such as an AI completion. Default no. Pages of another origin read it only where CORS exposes it.
     pub names_channels: bool,
 }
+
+/// The most that [`SseOptions::padding_bytes`] comes to: more than any buffer on the way that counts bytes.
+pub(crate) const MAX_PADDING_BYTES: usize = 64 << 10;
 
 /// The header of a response that names the stream's channels, with commas between them, where
 /// [`SseOptions::names_channels`] says so.

@@ -150,6 +150,10 @@ impl Wire for SseWire {
         }
     }
 
+    fn ends_at_gap(&self) -> bool {
+        self.own == Own::Plain
+    }
+
     fn headroom(&self) -> usize {
         if self.is_chunked { CHUNK_HEAD_BYTES } else { 0 }
     }
@@ -205,10 +209,6 @@ impl Dialect for SseWire {
     fn naming_channels(&self) -> &'static dyn Dialect {
         let all = if self.is_chunked { &CHUNKED } else { &IN_BODY };
         &all[self.own as usize * 2 + 1]
-    }
-
-    fn ends_at_gap(&self) -> bool {
-        self.own == Own::Plain
     }
 }
 

@@ -199,7 +199,8 @@ impl Ws {
         F: FnOnce(RawSocket) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let (source, mut receiver) = raw::open(handler, self.options.session.close_timeout);
+        let (source, mut receiver) =
+            raw::open(handler, self.options.session.close_timeout, self.server.clone());
         let identity = self.identity.take();
         let admitted = Admitted::without_channel(hub, Transport::WebSocket, identity, source);
         if admitted.session.is_none() {
@@ -217,7 +218,7 @@ impl Ws {
             Some(_) => std::mem::take(&mut self.handlers),
             None => Handlers::default(),
         };
-        let receiver = Inbox::new(handlers, &self.options);
+        let receiver = Inbox::new(handlers, &self.options, self.server.clone());
         self.respond(admitted, WsWire::get(is_multi), receiver)
     }
 
@@ -278,7 +279,8 @@ struct Waiting<R> {
 }
 
 fn start<R: Receiver>(waiting: Waiting<R>, taken: Taken) -> impl Future<Output = CloseReason> {
-    run(waiting, taken.line, taken.read_ahead)
+    let Taken { line, read_ahead } = taken.bounded(waiting.feed.options());
+    run(waiting, line, read_ahead)
 }
 
 /// What opens a session is boxed, and gone once it runs: a connection that idles for hours keeps its loop alone.

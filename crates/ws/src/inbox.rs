@@ -11,16 +11,15 @@ use std::time::SystemTime;
 use axum::http::StatusCode;
 use bytes::Bytes;
 use dualcast_core::{ChannelName, CloseReason, Subscribe};
-use dualcast_http::{Error, Feed, Inbound, InboundHandler, Reply, millis};
+use dualcast_http::{Error, Feed, Inbound, InboundHandler, Reply, ServerHandle, millis};
 use futures::FutureExt;
 use futures::future;
 use serde_json::json;
 use serde_json::value::RawValue;
-use tokio::runtime::Handle;
 
 use crate::control::{Asked, Control, SubscribeHandler, SubscribeRequest, TokenHandler};
 use crate::frame::{self, Opcode};
-use crate::guard::{Handling, guarded};
+use crate::guard::{Handling, guarded, let_finish};
 use crate::options::WsOptions;
 use crate::receiver::{Letter, Receiver};
 
@@ -35,6 +34,7 @@ pub(crate) struct Handlers {
 /// What a client sent and still waits for.
 pub(crate) struct Inbox {
     handlers: Handlers,
+    server: Option<ServerHandle>,
     max_subscriptions: usize,
     max_bad_messages: u32,
     bad_in_a_row: u32,
@@ -54,9 +54,10 @@ enum Outcome {
 }
 
 impl Inbox {
-    pub(crate) fn new(handlers: Handlers, options: &WsOptions) -> Self {
+    pub(crate) fn new(handlers: Handlers, options: &WsOptions, server: Option<ServerHandle>) -> Self {
         Self {
             handlers,
+            server,
             max_subscriptions: options.max_subscriptions,
             max_bad_messages: options.max_bad_messages,
             bad_in_a_row: 0,
@@ -161,7 +162,12 @@ impl Receiver for Inbox {
             if let Some(handling) = &mut self.handling {
                 let outcome = ready!(handling.as_mut().poll(cx));
                 self.handling = None;
-                self.done = Some(outcome?);
+                let outcome = outcome?;
+                // At once: a token that is good keeps its session alive also while the answer has to wait for a slow client.
+                if let Outcome::Renew(at) = outcome {
+                    feed.renew(at);
+                }
+                self.done = Some(outcome);
             } else if self.bad_in_a_row > self.max_bad_messages {
                 return Poll::Ready(Err(CloseReason::BadMessages));
             } else if let Some(letter) = self.next.take() {
@@ -195,6 +201,10 @@ impl Receiver for Inbox {
         is_said.then(|| reply_frame(&reply, reference.as_deref()))
     }
 
+    fn forget_unread(&mut self) {
+        self.next = None;
+    }
+
     fn poll_idle(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<()> {
         while self.next.is_some() || self.handling.is_some() || self.done.is_some() {
             if ready!(self.poll_done(cx, feed)).is_err() {
@@ -214,11 +224,8 @@ impl Drop for Inbox {
         if handling.is_none() && letter.is_none() {
             return;
         }
-        let Ok(runtime) = Handle::try_current() else {
-            return;
-        };
         let handler = self.handlers.message.take();
-        runtime.spawn(async move {
+        let_finish(self.server.as_ref(), async move {
             if let Some(handling) = handling {
                 drop(handling.await);
             }
@@ -259,4 +266,40 @@ fn reply_frame(reply: &Reply, reference: Option<&RawValue>) -> Bytes {
     let mut out = Vec::new();
     frame::write(Opcode::Text, &[reply.to_json(reference).as_bytes()], &mut out);
     out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+    use std::time::Duration;
+
+    use dualcast_http::{SessionOptions, Source};
+    use tokio::time;
+
+    use super::*;
+    use crate::control::token_handler;
+    use crate::wire::WsWire;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_counts_though_its_answer_has_to_wait_for_room() {
+        let in_a_minute = || SystemTime::now() + Duration::from_secs(60);
+        let handlers = Handlers {
+            token: Some(token_handler(
+                move |_| async move { Ok::<_, Error>(in_a_minute()) },
+            )),
+            ..Handlers::default()
+        };
+        let mut inbox = Inbox::new(handlers, &WsOptions::default(), None);
+        let soon = SystemTime::now() + Duration::from_secs(1);
+        let options = SessionOptions::default();
+        let mut feed = Feed::new(WsWire::get(false), None, Source::Nothing, options).expiring(Some(soon));
+        inbox.put(Letter::Text(r#"{"control":"token","token":"t","ref":1}"#.into()));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(matches!(inbox.poll_done(&mut cx, &mut feed), Poll::Ready(Ok(()))));
+        time::advance(Duration::from_secs(30)).await;
+        assert!(feed.poll_ordered(&mut cx).is_pending());
+        assert!(inbox.take_answer(&mut feed).is_some());
+        time::advance(Duration::from_secs(70)).await;
+        assert_eq!(feed.poll_ordered(&mut cx), Poll::Ready(CloseReason::Expired));
+    }
 }

@@ -11,6 +11,7 @@ pub struct WsOptions {
     /// Those that both transports have.
     pub session: SessionOptions,
     /// After how long a silence the client is pinged. Default 25 seconds, drawn anew between 0.8 and 1.2 of it each time.
+    /// Zero means never.
     pub ping_interval: Duration,
     /// For how long after a ping a client may stay silent. Default 20 seconds, in which a slow client gets through what the
     /// kernel holds for it before the ping. Then it is closed.

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use dualcast_core::CloseReason;
-use dualcast_http::{Feed, Line, MAX_ROUNDS, MAX_WAIT, Peer, Throttle};
+use dualcast_http::{Feed, Line, MAX_ROUNDS, MAX_WAIT, Peer, Throttle, or_never};
 use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
@@ -62,7 +62,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Receiver> WsPeer<IO, R> {
         let read_ahead = read_ahead.to_vec();
         let stream = WebSocketStream::from_partially_read(line, read_ahead, Role::Server, Some(config)).await;
         let pulse = Pulse::new(
-            options.ping_interval.min(MAX_WAIT),
+            or_never(options.ping_interval),
             options.pong_timeout.min(MAX_WAIT),
         );
         Self {
@@ -182,6 +182,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send, R: Receiver> Peer for WsPeer<IO,
             if let Some(reason) = self.leaving {
                 return self.poll_leave(cx, feed, reason);
             }
+            // Before each message: whoever was sent away by one is not heard with the next.
+            if let Poll::Ready(reason) = feed.poll_ordered(cx) {
+                return Poll::Ready(reason);
+            }
             let has_answered = match self.poll_answer(cx, feed) {
                 Poll::Ready(Err(reason)) => return Poll::Ready(reason),
                 answered => answered.is_ready(),
@@ -199,6 +203,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send, R: Receiver> Peer for WsPeer<IO,
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    fn forget_unheard(&mut self) {
+        self.receiver.forget_unread();
     }
 
     fn poll_part(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<()> {
@@ -252,20 +260,35 @@ fn reason(error: &tungstenite::Error) -> CloseReason {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
+    use std::future::{pending, poll_fn};
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    use dualcast_http::{SessionOptions, Source};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use dualcast_core::Hub;
+    use dualcast_http::{Drive, Source};
+    use futures::{FutureExt, stream};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio::time;
 
     use super::*;
     use crate::inbox::{Handlers, Inbox};
     use crate::wire::WsWire;
 
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+
+    fn feed(source: Source, options: &WsOptions) -> Feed {
+        Feed::new(WsWire::get(false), None, source, options.session.clone())
+    }
+
     fn quiet_feed() -> Feed {
-        let options = SessionOptions::default();
-        Feed::new(WsWire::get(false), None, Source::Nothing, options)
+        feed(Source::Nothing, &WsOptions::default())
+    }
+
+    async fn peer(near: DuplexStream, options: &WsOptions) -> WsPeer<DuplexStream, Inbox> {
+        let inbox = Inbox::new(Handlers::default(), options, None);
+        WsPeer::new(Line::new(near), Bytes::new(), inbox, options).await
     }
 
     /// An empty ping from a client, masked with zeros, and the pong that answers it.
@@ -276,15 +299,9 @@ mod tests {
     async fn a_client_that_pings_without_reading_costs_no_more_than_a_few_pongs() {
         const PINGS: usize = 5_000;
         let (near, mut far) = duplex(64);
-        let mut peer = WsPeer::new(
-            Line::new(near),
-            Bytes::new(),
-            Inbox::new(Handlers::default(), &WsOptions::default()),
-            &WsOptions::default(),
-        )
-        .await;
+        let mut peer = peer(near, &WsOptions::default()).await;
         let mut feed = quiet_feed();
-        let mut session = std::pin::pin!(poll_fn(move |cx| {
+        let mut session = pin!(poll_fn(move |cx| {
             let _ = peer.line().poll_drain(cx);
             peer.poll_hear(cx, &mut feed)
         }));
@@ -302,5 +319,109 @@ mod tests {
         }
         let pongs = arrived.len() / PONG_BYTES;
         assert!(pongs > 0 && pongs < PINGS / 2, "{pongs} pongs were kept");
+    }
+
+    /// A ping with a payload, masked with zeros.
+    fn ping(payload: u8) -> [u8; 7] {
+        [0x89, 0x81, 0, 0, 0, 0, payload]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pong_that_found_no_room_leaves_by_itself_once_there_is_some() {
+        const LAST: u8 = 200;
+        let (near, mut far) = duplex(64);
+        let mut session = peer(near, &WsOptions::default()).await;
+        // The line is full, and nothing else will ever be written.
+        session.line().staged.push_back(Bytes::from(vec![b'd'; 1_000]));
+        let mut session = pin!(Drive::new(quiet_feed(), session));
+        for payload in 0..=LAST {
+            far.write_all(&ping(payload)).await.unwrap();
+            assert!((&mut session).now_or_never().is_none());
+        }
+        let mut arrived = Vec::new();
+        let client = async {
+            let mut buffer = [0; 64];
+            while let Ok(read) = time::timeout(Duration::from_secs(1), far.read(&mut buffer)).await {
+                arrived.extend_from_slice(&buffer[..read.unwrap()]);
+            }
+        };
+        tokio::select! {
+            reason = &mut session => panic!("{reason}"),
+            () = client => {}
+        }
+        let is_answered = arrived.windows(3).any(|bytes| bytes == [0x8a, 1, LAST]);
+        assert!(is_answered, "the newest ping is, whichever of the others are");
+    }
+
+    fn sleepy(change: impl FnOnce(&mut WsOptions)) -> WsOptions {
+        let mut options = WsOptions::default();
+        options.session.heartbeat = Duration::ZERO;
+        options.session.write_timeout = 2 * HOUR;
+        options.ping_interval = Duration::ZERO;
+        change(&mut options);
+        options
+    }
+
+    /// How often a session is polled in an hour, beside a client that does this at the other end.
+    async fn polls_in_an_hour(
+        source: Source,
+        options: WsOptions,
+        client: impl AsyncFnOnce(&mut DuplexStream),
+    ) -> usize {
+        let (near, mut far) = duplex(64);
+        let mut session = Box::pin(Drive::new(feed(source, &options), peer(near, &options).await));
+        let polls = Arc::new(AtomicUsize::new(0));
+        // In a task of its own: what wakes the client is not to wake it.
+        let running = tokio::spawn({
+            let polls = Arc::clone(&polls);
+            poll_fn(move |cx| {
+                polls.fetch_add(1, Ordering::SeqCst);
+                session.as_mut().poll(cx)
+            })
+        });
+        let _ = time::timeout(HOUR, client(&mut far)).await;
+        assert!(!running.is_finished());
+        polls.load(Ordering::SeqCst)
+    }
+
+    /// Takes what comes, and answers each time.
+    async fn lively(far: &mut DuplexStream) {
+        const PONG: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
+        let mut buffer = [0; 256];
+        loop {
+            assert!(far.read(&mut buffer).await.unwrap() > 0);
+            far.write_all(&PONG).await.unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_has_nothing_to_do_sleeps() {
+        let polls = polls_in_an_hour(Source::Nothing, sleepy(|_| {}), lively).await;
+        assert!(polls < 20, "{polls} polls with intervals of zero");
+        let with_signs_of_life = WsOptions::default();
+        let polls = polls_in_an_hour(Source::Nothing, with_signs_of_life, lively).await;
+        assert!((240..2_000).contains(&polls), "{polls} polls for 240 heartbeats");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_whose_client_takes_nothing_sleeps() {
+        let takes_nothing = async |_: &mut DuplexStream| pending().await;
+        let message = dualcast_core::Message::text("e", "x".repeat(1_000));
+        let endless = Source::stream(stream::repeat(message.clone()));
+        let polls = polls_in_an_hour(endless, sleepy(|_| {}), takes_nothing).await;
+        assert!(polls < 20, "{polls} polls");
+
+        // Nor is it woken by what is published meanwhile, and overtaken by the trim.
+        let hub = Hub::builder().log(|log| log.max_records = 10).build().unwrap();
+        let channel = hub.channel("room").unwrap();
+        channel.publish(message.clone()).await.unwrap();
+        let subscription = channel.subscribe().from_start().open().unwrap();
+        let publishing = async |_: &mut DuplexStream| loop {
+            channel.publish(message.clone()).await.unwrap();
+            time::sleep(Duration::from_secs(1)).await;
+        };
+        let source = Source::Subscription(Box::new(subscription));
+        let polls = polls_in_an_hour(source, sleepy(|_| {}), publishing).await;
+        assert!(polls < 20, "{polls} polls for 3,600 messages that it can't send");
     }
 }

@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dualcast_core::{CloseReason, Entry, Form, Message, Wire};
-use dualcast_http::{Closing, Dialect, Feed, Heartbeat, MAX_WAIT, Opening, Piece, Source};
-use tokio::runtime::Handle;
+use dualcast_http::{Closing, Dialect, Feed, Heartbeat, MAX_WAIT, Opening, Piece, ServerHandle, Source};
 use tokio::sync::mpsc;
 use tokio::time::{self, Sleep};
 use tokio_util::sync::PollSender;
 
 use crate::frame::{self, Opcode};
-use crate::guard::{Handling, guarded};
+use crate::guard::{Handling, guarded, let_finish};
 use crate::receiver::{Letter, Receiver};
 
 /// How many messages wait for a client's turn to be written, beside those that are staged.
@@ -117,7 +116,11 @@ impl RawSender {
 }
 
 /// The session's side of a raw socket: what it is fed from, and who gets what the client sends.
-pub(crate) fn open<F, Fut>(handler: F, close_timeout: Duration) -> (Source, RawReceiver)
+pub(crate) fn open<F, Fut>(
+    handler: F,
+    close_timeout: Duration,
+    server: Option<ServerHandle>,
+) -> (Source, RawReceiver)
 where
     F: FnOnce(RawSocket) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
@@ -138,6 +141,8 @@ where
         inbound: PollSender::new(inbound),
         next: None,
         handling: Some(handling),
+        has_begun: false,
+        server,
         close_timeout: close_timeout.min(MAX_WAIT),
         close_by: None,
     };
@@ -149,6 +154,8 @@ pub(crate) struct RawReceiver {
     inbound: PollSender<RawMessage>,
     next: Option<RawMessage>,
     handling: Option<Handling<()>>,
+    has_begun: bool,
+    server: Option<ServerHandle>,
     close_timeout: Duration,
     /// Until when it may answer a client that has said goodbye.
     close_by: Option<Pin<Box<Sleep>>>,
@@ -164,6 +171,7 @@ impl RawReceiver {
         let Some(handling) = &mut self.handling else {
             return Poll::Ready(Ok(()));
         };
+        self.has_begun = true;
         let outcome = ready!(handling.as_mut().poll(cx));
         self.handling = None;
         Poll::Ready(outcome)
@@ -215,6 +223,10 @@ impl Receiver for RawReceiver {
         None
     }
 
+    fn forget_unread(&mut self) {
+        self.next = None;
+    }
+
     fn poll_idle(&mut self, cx: &mut Context<'_>, _feed: &mut Feed) -> Poll<()> {
         let timeout = self.close_timeout;
         let close_by = self
@@ -238,16 +250,17 @@ impl Receiver for RawReceiver {
     }
 }
 
-/// What a handler has begun it may finish: it finds the connection over when it reads or writes.
+/// What a handler has begun it may finish: it finds the connection over when it reads or writes. One that never got its socket, where a
+/// layer refused the client after the route let it in, has nothing to finish.
 impl Drop for RawReceiver {
     fn drop(&mut self) {
-        let Some(handling) = self.handling.take() else {
+        let Some(handling) = self.handling.take_if(|_| self.has_begun) else {
             return;
         };
         self.inbound.close();
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(handling);
-        }
+        let_finish(self.server.as_ref(), async move {
+            let _ = handling.await;
+        });
     }
 }
 

@@ -41,6 +41,9 @@ pub(crate) trait Receiver: Unpin + Send {
     /// Lets what is done take effect. Answers the frame that says so, if anybody waits for one.
     fn take_answer(&mut self, feed: &mut Feed) -> Option<Bytes>;
 
+    /// Drops what was read and not worked on yet: its client has no right to that any more.
+    fn forget_unread(&mut self);
+
     /// Works on what is left, after which nothing comes. Ready when that is done.
     fn poll_idle(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<()>;
 }

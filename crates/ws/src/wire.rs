@@ -153,6 +153,10 @@ impl Dialect for WsWire {
         self.message(None, None, message, out);
     }
 
+    fn write_finished(&self, channel: &ChannelName, id: Position, out: &mut Vec<u8>) {
+        control("finished", Some(id), &FinishedNotice { channel }, out);
+    }
+
     fn write_unsubscribed(&self, channel: &ChannelName, out: &mut Vec<u8>) {
         control("unsubscribed", None, &UnsubscribedNotice { channel }, out);
     }

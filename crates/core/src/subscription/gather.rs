@@ -18,6 +18,7 @@ impl Subscription {
     pub(super) fn gather(
         &mut self,
         limit: usize,
+        ends_at_gap: bool,
         size: impl Fn(&Record) -> usize,
         volatile_size: impl Fn(&Volatile) -> usize,
     ) -> Result<Vec<Item>, CloseReason> {
@@ -48,6 +49,11 @@ impl Subscription {
             .collect();
         self.lag = found.iter().map(|found| found.lag).sum();
         self.tell_trims(&found, &mut items);
+        // Of several channels some records may stand before the gap's end: without them its client would come back to the same gap.
+        if ends_at_gap && !self.is_multi && !items.is_empty() {
+            self.step_to_starts(&found);
+            return Ok(items);
+        }
         let taken = merge(&found, limit, size);
         self.tell_merged(&found, &taken, &mut items);
         items.extend(taken.records.iter().cloned().map(Item::Record));
@@ -128,6 +134,13 @@ impl Subscription {
                     id: self.cursor(),
                 });
             }
+        }
+    }
+
+    /// Moves behind what was trimmed, and no further.
+    fn step_to_starts(&mut self, found: &[Found]) {
+        for (followed, found) in self.followed.iter_mut().zip(found) {
+            (followed.next, followed.next_bytes) = found.start;
         }
     }
 

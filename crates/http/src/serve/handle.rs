@@ -36,6 +36,12 @@ impl ServerHandle {
             run.await;
         });
     }
+
+    /// Lets something go on that its session began and did not live to see. The server is not over before it is, but waits no longer
+    /// than [`ServerOptions::handler_grace`](crate::ServerOptions::handler_grace) after its drain.
+    pub fn let_finish(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.server.let_finish(work);
+    }
 }
 
 impl fmt::Debug for ServerHandle {

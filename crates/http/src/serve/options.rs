@@ -37,11 +37,14 @@ pub struct ServerOptions {
     /// not have to retry, which costs each of them a second. The system's own limit (`net.core.somaxconn`) applies.
     pub backlog: i32,
     /// Over how long sessions are told that the server shuts down, one batch after another. Default 1 second, which a thousand sessions
-    /// hardly notice and a hundred thousand need.
+    /// hardly notice and a hundred thousand need. At most half of [`drain_timeout`](Self::drain_timeout).
     pub drain_window: Duration,
     /// For how long ordinary requests may go on after a shutdown began, and sessions that have leave to
     /// [finish](crate::SessionOptions::shutdown_grace). Default 10 seconds. Then they are dropped.
     pub drain_timeout: Duration,
+    /// For how long a handler of a client's message that is still at work then may go on. Default 5 seconds. Then it is dropped where it
+    /// waits, and the server is over.
+    pub handler_grace: Duration,
     /// What holds for connections that speak HTTP/2.
     pub http2: Http2Options,
 }
@@ -60,6 +63,7 @@ impl Default for ServerOptions {
             backlog: 4_096,
             drain_window: DRAIN_WINDOW,
             drain_timeout: Duration::from_secs(10),
+            handler_grace: Duration::from_secs(5),
             http2: Http2Options::default(),
         }
     }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
 
+use dualcast_core::count_refused;
+
 use crate::serve::options::ServerOptions;
 use crate::serve::server::lock;
 
@@ -53,6 +55,7 @@ impl Places {
             taken.refused += 1;
             let refused = taken.refused;
             drop(taken);
+            count_refused(limit);
             // Who floods the server must not flood its log.
             if refused.is_power_of_two() {
                 tracing::warn!(limit, max, refused, %address, "connections are refused");

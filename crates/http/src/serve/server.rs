@@ -160,6 +160,22 @@ impl Server {
         self.tell_if_draining(session.as_ref());
     }
 
+    /// Runs what outlives its session, but the server only by the grace.
+    pub(super) fn let_finish(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let (cut, grace) = (self.cut.clone(), self.options.handler_grace.min(MAX_WAIT));
+        self.tasks.spawn(async move {
+            let over = async {
+                cut.cancelled().await;
+                time::sleep(grace).await;
+            };
+            tokio::select! {
+                biased;
+                () = work => {}
+                () = over => tracing::warn!("a handler is dropped: the server is over, and so is the handler's grace"),
+            }
+        });
+    }
+
     /// Lists a session that leaves as a body, so that it is told of a shutdown.
     pub(super) fn list(self: &Arc<Self>, session: SessionHandle) -> Listed {
         let listed = self.list_quietly(Some(session.clone()));
@@ -198,7 +214,9 @@ impl Server {
             .collect();
         self.tasks.close();
         let drained = async {
-            shutdown::tell(sessions, self.options.drain_window).await;
+            // No later than half of the time, so that the last ones have the other half.
+            let window = self.options.drain_window.min(self.options.drain_timeout / 2);
+            shutdown::tell(sessions, window).await;
             self.tasks.wait().await;
         };
         if time::timeout(self.options.drain_timeout, drained).await.is_err() {
