@@ -213,10 +213,11 @@ impl Server {
         }
     }
 
-    /// Begins to shut down, as the test's server does. Under axum's that is to tell the hub first.
+    /// Begins to shut down, as the test's server does. Under axum's that is to tell the hub beside it.
     pub fn begin_shutdown(&mut self) {
         if self.under.server == HttpServer::Axum {
-            self.hub.shutdown();
+            let hub = self.hub.clone();
+            tokio::spawn(async move { dualcast::shutdown(&hub).await });
         }
         self.stop();
     }

@@ -17,6 +17,7 @@ contract!(
 );
 contract!(
     own_server: a_handler_whose_client_has_vanished_is_waited_for,
+    a_handler_at_work_is_waited_for_and_its_client_is_not,
     a_handler_that_comes_to_no_end_is_dropped_after_its_grace,
 );
 contract!(http1 own_server: two_thousand_clients_are_told_in_the_middle_of_everything);
@@ -193,17 +194,28 @@ async fn two_thousand_clients_are_told_in_the_middle_of_everything(under: Under)
     );
 }
 
-/// A server with a handler that has begun, and whose client has vanished.
-async fn with_orphan(setup: Setup, gate: &Arc<Semaphore>, done: &Arc<AtomicBool>) -> Server {
+/// Whether a handler was let go on, and whether it was done.
+#[derive(Clone)]
+struct Gate {
+    open: Arc<Semaphore>,
+    is_done: Arc<AtomicBool>,
+}
+
+/// A server with a handler that has begun, and the client that it works for.
+async fn at_work(setup: Setup) -> (Server, Client, Gate) {
     let begun = Arc::new(Semaphore::new(0));
+    let gate = Gate {
+        open: Arc::new(Semaphore::new(0)),
+        is_done: Arc::default(),
+    };
     let setup = setup.on_message({
-        let (begun, gate, done) = (Arc::clone(&begun), Arc::clone(gate), Arc::clone(done));
+        let (begun, gate) = (Arc::clone(&begun), gate.clone());
         move |_, _| {
-            let (begun, gate, done) = (Arc::clone(&begun), Arc::clone(&gate), Arc::clone(&done));
+            let (begun, gate) = (Arc::clone(&begun), gate.clone());
             async move {
                 begun.add_permits(1);
-                gate.acquire().await.unwrap().forget();
-                done.store(true, Ordering::SeqCst);
+                gate.open.acquire().await.unwrap().forget();
+                gate.is_done.store(true, Ordering::SeqCst);
             }
         }
     });
@@ -211,34 +223,41 @@ async fn with_orphan(setup: Setup, gate: &Arc<Semaphore>, done: &Arc<AtomicBool>
     let mut client = server.dial_by(Transport::WebSocket, "room").open().await;
     client.send(&json!({ "event": "e" })).await;
     begun.acquire().await.unwrap().forget();
-    client.cut();
-    server.is_free_of(&["room"]).await;
-    server
+    (server, client, gate)
 }
 
 async fn a_handler_whose_client_has_vanished_is_waited_for(under: Under) {
-    let (gate, done) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicBool::new(false)));
-    let mut server = with_orphan(Setup::new(under), &gate, &done).await;
+    let (mut server, client, gate) = at_work(Setup::new(under)).await;
+    client.cut();
+    server.is_free_of(&["room"]).await;
     server.begin_shutdown();
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(server.is_running());
-    gate.add_permits(1);
+    gate.open.add_permits(1);
     server.is_over().await;
-    assert!(done.load(Ordering::SeqCst));
+    assert!(gate.is_done.load(Ordering::SeqCst));
+}
+
+async fn a_handler_at_work_is_waited_for_and_its_client_is_not(under: Under) {
+    let (mut server, mut client, gate) = at_work(Setup::new(under)).await;
+    server.begin_shutdown();
+    assert_eq!(client.closing().await, ("shutdown".into(), true));
+    drop(client);
+    server.is_free_of(&["room"]).await;
+    assert!(server.is_running());
+    gate.open.add_permits(1);
+    server.is_over().await;
+    assert!(gate.is_done.load(Ordering::SeqCst));
 }
 
 async fn a_handler_that_comes_to_no_end_is_dropped_after_its_grace(under: Under) {
-    let (gate, done) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicBool::new(false)));
     let setup = Setup::new(under).options(|options| {
         options.drain_timeout = Duration::from_millis(50);
         options.handler_grace = Duration::from_millis(50);
     });
-    let mut server = with_orphan(setup, &gate, &done).await;
+    let (mut server, client, gate) = at_work(setup).await;
+    client.cut();
     server.begin_shutdown();
     server.is_over().await;
-    assert_eq!(
-        Arc::strong_count(&done),
-        1,
-        "the handler is gone, as the route is"
-    );
+    assert_eq!(Arc::strong_count(&gate.is_done), 1, "it is gone, as its route is");
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use dualcast::{CloseReason, Hooks, SessionInfo, Transport};
-use dualcast_tests::{Client, Frame, Server, Setup, Under, contract, eventually};
+use dualcast_tests::{Client, Frame, Server, Setup, Told, Under, contract, eventually};
 
 contract!(
     a_client_that_says_goodbye_frees_everything,
@@ -12,6 +12,7 @@ contract!(
     a_stalled_client_that_vanishes_frees_everything,
     clients_come_and_go_in_numbers_and_nothing_is_left,
     the_application_is_told_who_came_and_why_they_left,
+    a_client_that_comes_back_is_told_of_as_one_that_came_and_left_each_time,
 );
 contract!(ws: a_client_that_vanishes_while_its_message_is_handled_frees_everything);
 contract!(ws: a_client_that_vanishes_in_the_middle_of_a_frame_frees_everything);
@@ -207,4 +208,48 @@ async fn a_client_that_vanishes_while_its_message_is_handled_frees_everything(un
         }
         is_empty(&server).await;
     }
+}
+
+async fn a_client_that_comes_back_is_told_of_as_one_that_came_and_left_each_time(under: Under) {
+    let notes = Notes::default();
+    let setup = Setup::new(under).hub({
+        let notes = notes.clone();
+        |hub| hub.hooks(notes)
+    });
+    let server = setup.start().await;
+    let mut seen = server.publish("room", "first").await;
+    for (came, text) in ["second", "third"].into_iter().enumerate() {
+        let last = server.publish("room", text).await;
+        let dial = server.dial("room").query("who=ann").cursor(&seen.to_string());
+        let mut client = dial.open().await;
+        assert_eq!(client.next().await.text(), text);
+        client.cut();
+        server.is_free_of(&["room"]).await;
+        seen = last;
+        // Each time: she, the channel's first follower, its last, she.
+        eventually("it is told", || notes.0.lock().unwrap().len() == 4 * (came + 1)).await;
+    }
+    let end = server.channel("room").finish().await.unwrap();
+    let dial = server.dial("room").query("who=ann").cursor(&end.to_string());
+    let over = match dial.attempt().await {
+        Ok(mut client) => match client.until_end().await.0.pop() {
+            Some(Told::Closing { reason, .. }) => reason,
+            told => panic!("{told:?}"),
+        },
+        Err(answer) => answer.status().to_string(),
+    };
+    let (expected, reason) = match under.transport {
+        Transport::Sse => ("204", "finished"),
+        Transport::WebSocket => ("finished", "finished"),
+    };
+    assert_eq!(over, expected);
+    let left = |told: &str| told.starts_with("ann") && told.ends_with(reason);
+    eventually("it is told", || {
+        notes.0.lock().unwrap().iter().any(|told| left(told))
+    })
+    .await;
+    let told = notes.0.lock().unwrap().clone();
+    let came = told.iter().filter(|told| told.ends_with("came")).count();
+    let left = told.iter().filter(|told| told.contains(" left: ")).count();
+    assert_eq!((came, left), (3, 3), "{told:?}");
 }

@@ -20,6 +20,7 @@ contract!(
     a_stream_of_no_channel_above_max_sessions_is_told_to_come_back_later,
     a_stream_of_no_channel_is_told_of_the_hubs_shutdown,
     a_stream_of_no_channel_that_panics_ends_its_own_session_alone,
+    a_stream_of_no_channel_may_have_leave_to_finish,
     a_head_request_starts_no_stream,
     an_event_name_of_a_stream_breaks_out_of_nothing,
 );
@@ -269,4 +270,38 @@ async fn an_event_name_of_a_stream_breaks_out_of_nothing(under: Under) {
             "{event:?}: {told:?}"
         );
     }
+}
+
+/// Nobody could resume it.
+async fn a_stream_of_no_channel_may_have_leave_to_finish(under: Under) {
+    let (sender, receiver) = mpsc::channel::<Message>(1);
+    let receiver = Arc::new(Mutex::new(Some(receiver)));
+    let setup = Setup::new(under).app(move |app: Router, hub: &Hub| {
+        let hub = hub.clone();
+        let route = |sse: Sse| async move {
+            let mut receiver = receiver.lock().unwrap().take().unwrap();
+            let messages = stream::poll_fn(move |cx| receiver.poll_recv(cx));
+            sse.options(|options| options.session.shutdown_grace = Duration::from_secs(40))
+                .stream(&hub, messages)
+        };
+        app.route("/stream", get(route))
+    });
+    let setup = setup.options(|options| options.drain_timeout = Duration::from_secs(50));
+    let mut server = setup.start().await;
+    let mut client = server.dial_path("/stream").connect().await;
+    sender.send(Message::text("token", "before")).await.unwrap();
+    assert_eq!(client.next().await.text(), "before");
+    server.begin_shutdown();
+    for number in 0..5 {
+        sender
+            .send(Message::text("token", number.to_string()))
+            .await
+            .unwrap();
+        assert_eq!(client.next().await.text(), number.to_string());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(sender);
+    assert_eq!(client.closing().await, ("finished".into(), false));
+    drop(client);
+    server.is_over().await;
 }

@@ -20,6 +20,7 @@ contract!(
     a_ping_is_answered_with_its_own_payload,
     a_ping_is_answered_while_a_handler_is_busy,
     pongs_and_replies_never_land_inside_a_frame,
+    compression_that_a_client_offers_is_not_agreed_on,
 );
 
 async fn what_is_no_handshake_is_told_what_is_missing(under: Under) {
@@ -303,4 +304,15 @@ fn publish_all_the_time(server: &Server, is_over: &Arc<AtomicBool>) -> impl Futu
 /// All sizes around those at which frames and pieces change their form.
 fn length(number: u64) -> u64 {
     [0, 1, 60, 120, 126, 700, 5_000, 17_000][number as usize % 8]
+}
+
+async fn compression_that_a_client_offers_is_not_agreed_on(under: Under) {
+    let server = Setup::new(under).start().await;
+    for offered in ["permessage-deflate", "permessage-deflate; client_max_window_bits"] {
+        let dial = server.dial("room").header("sec-websocket-extensions", offered);
+        let mut client = dial.open().await;
+        assert_eq!(client.head().get("sec-websocket-extensions"), None);
+        server.publish("room", "as it is").await;
+        assert_eq!(client.next().await.text(), "as it is");
+    }
 }

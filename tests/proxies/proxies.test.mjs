@@ -27,6 +27,7 @@ const proxies = {
     // It looks after its client when there is something to send.
     isBlindInSilence: true,
   },
+  "HAProxy that speaks HTTP/2 to the application": haproxy((text) => text.replace(/^( *server .*)$/m, "$1 proto h2")),
   Caddy: {
     command: () => ["caddy", "run", "--adapter", "caddyfile", "--config", "Caddyfile"],
     file: "Caddyfile",

@@ -1,5 +1,5 @@
 //! cargo run -p hello
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Router, extract::State, response::Response};
 use dualcast::{Channel, Error, Hub, Message, Sse, Ws};
 
@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let app = Router::new()
         .route("/", get("Open this page's console."))
         .route("/sse", get(sse))
-        .route("/ws", get(ws))
+        .route("/ws", any(ws))
         .route("/publish", post(publish))
         .with_state(hello);
 

@@ -8,7 +8,7 @@ use axum::extract::{ConnectInfo, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use dualcast::{Error, Inbound, InboundHandler, OriginPolicy, Reply, SessionOptions, Sse, Ws};
 use serde::Deserialize;
@@ -54,7 +54,7 @@ pub(crate) fn router(app: App) -> Router {
         .route_layer(middleware::from_fn(same_origin));
     Router::new()
         .route("/sse", get(sse))
-        .route("/ws", get(ws))
+        .route("/ws", any(ws))
         .route("/say", post(say))
         .merge(buttons)
         .merge(page::router())

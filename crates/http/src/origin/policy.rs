@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::http::request::Parts;
 use axum::http::uri::Scheme;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 
 use super::address::{Authority, Origin};
 use super::pattern::{OriginError, Pattern};
@@ -224,9 +224,11 @@ impl Site {
 }
 
 /// By which scheme a browser asked, if that is known for sure. The server says so in the request's extensions where it speaks TLS
-/// itself. That a request, or the connection that it came by, is of plain HTTP says nothing: a proxy may have taken the TLS off.
+/// itself. That a request, or the connection that it came by, is of plain HTTP says nothing: a proxy may have taken the TLS off. Nor
+/// does the target of a WebSocket over HTTP/2: HAProxy writes `https` there whichever it was.
 fn scheme(parts: &Parts, way: &Way) -> Option<Scheme> {
-    let said = [parts.extensions.get::<Scheme>(), parts.uri.scheme()];
+    let in_target = parts.uri.scheme().filter(|_| parts.method != Method::CONNECT);
+    let said = [parts.extensions.get::<Scheme>(), in_target];
     let is_tls = said.contains(&Some(&Scheme::HTTPS));
     way.scheme.clone().or(is_tls.then_some(Scheme::HTTPS))
 }
@@ -389,6 +391,10 @@ mod tests {
         assert!(check(&policy, page("http").uri("https://a.example/")).is_err());
         // A proxy that speaks plain HTTP/2 to us may have taken the TLS off.
         assert!(check(&policy, page("https").uri("http://a.example/")).is_ok());
+        // And one that opens a WebSocket over HTTP/2 may write a scheme of its own.
+        let socket = |scheme| page(scheme).method("CONNECT").uri("https://a.example/");
+        assert!(check(&policy, socket("http")).is_ok());
+        assert!(check(&policy, tls(socket("http"))).is_err());
     }
 
     #[test]

@@ -18,7 +18,8 @@ pub struct ServerOptions {
     /// Sessions have [their own](crate::SessionOptions::write_timeout).
     pub write_timeout: Duration,
     /// The largest head of a request, in bytes. Default 64 KiB: more than any browser's cookies, and what one connection
-    /// can make the server hold before it has said what it wants. A larger one is answered 431. Over HTTP/1.1 no less than 8 KiB.
+    /// can make the server hold before it has said what it wants. A larger one is answered 431. Over HTTP/1.1 no less than 8 KiB,
+    /// and looked at between two reads: what one read brings may go beyond it, to twice as much at the most.
     pub max_head_bytes: usize,
     /// For how long a client may send nothing of a request's body that the application waits for. Default 30 seconds. Then the request
     /// is answered 408.
