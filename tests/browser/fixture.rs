@@ -23,8 +23,8 @@ use axum::response::{Html, Response};
 use axum::routing::{any, get, post};
 use axum::{Extension, Json, Router};
 use dualcast::{
-    Channel, Cors, Error, Hub, Inbound, InboundHandler, LagRule, Limits, MaxLag, Message, NameError,
-    OriginError, OriginPolicy, Payload, Reply, SessionOptions, Sse, Subscribe, Ws,
+    Channel, Cors, Error, HeartbeatAs, Hub, Inbound, InboundHandler, LagRule, Limits, MaxLag, Message,
+    NameError, OriginError, OriginPolicy, Payload, Reply, SessionOptions, Sse, Subscribe, Ws,
 };
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
@@ -163,6 +163,11 @@ struct Wish {
     channels: String,
     /// In milliseconds.
     heartbeat: Option<u64>,
+    /// Whether heartbeats are comments.
+    #[serde(default)]
+    comments: bool,
+    /// After how long a silence a WebSocket is pinged, in milliseconds.
+    ping: Option<u64>,
     /// In milliseconds.
     write_timeout: Option<u64>,
     /// Beyond how many records behind it is disconnected.
@@ -198,7 +203,12 @@ impl Wish {
 async fn sse(State(fixture): State<Fixture>, Query(wish): Query<Wish>, sse: Sse) -> Result<Response, Error> {
     let channels = wish.channels(&fixture.hub)?;
     Ok(sse
-        .options(|options| wish.change(&mut options.session))
+        .options(|options| {
+            wish.change(&mut options.session);
+            if wish.comments {
+                options.heartbeat_as = HeartbeatAs::Comment;
+            }
+        })
         .subscribe(wish.subscribe(&fixture.hub, &channels)))
 }
 
@@ -217,7 +227,12 @@ async fn panics(State(fixture): State<Fixture>, sse: Sse) -> Response {
 async fn ws(State(fixture): State<Fixture>, Query(wish): Query<Wish>, ws: Ws) -> Result<Response, Error> {
     let channels = wish.channels(&fixture.hub)?;
     Ok(ws
-        .options(|options| wish.change(&mut options.session))
+        .options(|options| {
+            wish.change(&mut options.session);
+            if let Some(ping) = wish.ping {
+                options.ping_interval = Duration::from_millis(ping);
+            }
+        })
         .on_message(republish(channels[0].clone()))
         .subscribe(wish.subscribe(&fixture.hub, &channels)))
 }

@@ -11,6 +11,7 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { buildFixture, buildTimeout, startFixture } from "../browser/server.mjs";
 import { until } from "../browser/until.mjs";
 
@@ -115,6 +116,62 @@ for (const [name, proxy] of Object.entries(proxies)) {
       const closing = await stream.next();
       assert.deepEqual([closing.event, JSON.parse(closing.data).reason], ["dualcast:closing", "shutdown"]);
       assert.equal(await stream.next(), null, "and ends");
+    });
+  });
+}
+
+/** Those that are told how long a silence they put up with: a second. */
+const impatient = {
+  nginx: nginx("proxy_read_timeout 1s;"),
+  HAProxy: haproxy((text) => text.replaceAll(/timeout (client|server|tunnel) .*/g, "timeout $1 1s")),
+};
+
+for (const [name, proxy] of Object.entries(impatient)) {
+  describe(`${name} with a patience of a second`, () => {
+    let fixture, running;
+    before(buildFixture, { timeout: buildTimeout });
+    before(async () => {
+      fixture = await startFixture();
+      running = await start(proxy, fixture.port);
+    }, { timeout });
+    after(async () => {
+      await running?.stop();
+      await fixture?.stop();
+    }, { timeout });
+
+    for (const [what, wish] of [["events", ""], ["comments", "&comments=true"]]) {
+      it(`lets a stream live whose heartbeats are ${what}`, { timeout }, async () => {
+        const stream = await open(`${running.url}/sse?channels=news&heartbeat=300${wish}`);
+        await setTimeout(3_500);
+        await fixture.publish("news", "still there");
+        let event;
+        do event = await stream.next(); while (event && event.data !== "still there");
+        assert.ok(event, "it was not cut");
+        await stream.cancel();
+      });
+    }
+
+    for (const sign of ["heartbeat=300&ping=60000", "heartbeat=60000&ping=300"]) {
+      it(`lets a WebSocket live (${sign})`, { timeout }, async () => {
+        const socket = await upgrade(`${running.url}/ws?channels=news&${sign}`, running.url);
+        let said = "";
+        socket.on("data", (bytes) => {
+          const text = bytes.toString("latin1");
+          said += text;
+          // An empty ping, and its pong with a mask of zeros (RFC 6455 section 5.5.3).
+          if (text.includes("\x89\0")) socket.write(Buffer.from([0x8a, 0x80, 0, 0, 0, 0]));
+        });
+        await setTimeout(3_500);
+        await fixture.publish("news", "still there");
+        await until(() => said.includes('"data":"still there"'), () => `it hears; it heard ${said}`);
+        socket.destroy();
+      });
+    }
+
+    it("cuts a stream without them", { timeout }, async () => {
+      const stream = await open(`${running.url}/sse?channels=news&heartbeat=60000`);
+      assert.equal((await stream.next()).event, "dualcast:heartbeat");
+      assert.equal(await stream.next().catch(() => null), null);
     });
   });
 }
