@@ -127,7 +127,7 @@ const impatient = {
 };
 
 for (const [name, proxy] of Object.entries(impatient)) {
-  describe(`${name} with a patience of a second`, () => {
+  describe(`${name} with a patience of a second`, { concurrency: true }, () => {
     let fixture, running;
     before(buildFixture, { timeout: buildTimeout });
     before(async () => {
@@ -141,9 +141,9 @@ for (const [name, proxy] of Object.entries(impatient)) {
 
     for (const [what, wish] of [["events", ""], ["comments", "&comments=true"]]) {
       it(`lets a stream live whose heartbeats are ${what}`, { timeout }, async () => {
-        const stream = await open(`${running.url}/sse?channels=news&heartbeat=300${wish}`);
+        const stream = await open(`${running.url}/sse?channels=${what}&heartbeat=300${wish}`);
         await setTimeout(3_500);
-        await fixture.publish("news", "still there");
+        await fixture.publish(what, "still there");
         let event;
         do event = await stream.next(); while (event && event.data !== "still there");
         assert.ok(event, "it was not cut");
@@ -151,9 +151,9 @@ for (const [name, proxy] of Object.entries(impatient)) {
       });
     }
 
-    for (const sign of ["heartbeat=300&ping=60000", "heartbeat=60000&ping=300"]) {
-      it(`lets a WebSocket live (${sign})`, { timeout }, async () => {
-        const socket = await upgrade(`${running.url}/ws?channels=news&${sign}`, running.url);
+    for (const [what, wish] of [["heartbeats", "heartbeat=300&ping=60000"], ["pings", "heartbeat=60000&ping=300"]]) {
+      it(`lets a WebSocket live by its ${what}`, { timeout }, async () => {
+        const socket = await upgrade(`${running.url}/ws?channels=${what}&${wish}`, running.url);
         let said = "";
         socket.on("data", (bytes) => {
           const text = bytes.toString("latin1");
@@ -162,14 +162,14 @@ for (const [name, proxy] of Object.entries(impatient)) {
           if (text.includes("\x89\0")) socket.write(Buffer.from([0x8a, 0x80, 0, 0, 0, 0]));
         });
         await setTimeout(3_500);
-        await fixture.publish("news", "still there");
+        await fixture.publish(what, "still there");
         await until(() => said.includes('"data":"still there"'), () => `it hears; it heard ${said}`);
         socket.destroy();
       });
     }
 
     it("cuts a stream without them", { timeout }, async () => {
-      const stream = await open(`${running.url}/sse?channels=news&heartbeat=60000`);
+      const stream = await open(`${running.url}/sse?channels=quiet&heartbeat=60000`);
       assert.equal((await stream.next()).event, "dualcast:heartbeat");
       assert.equal(await stream.next().catch(() => null), null);
     });
