@@ -119,6 +119,7 @@ impl Inbound {
         let line =
             std::str::from_utf8(&frame[..line_end]).map_err(|_| bad("the line of JSON is not UTF-8"))?;
         let head = Head::parse(line)?;
+        // Copied: as a slice it would keep the whole buffer that the frame was read into.
         let payload = Payload::Binary(bytes::Bytes::copy_from_slice(&frame[line_end + 1..]));
         Ok((
             Self::new(head.event, payload, head.key.map(Cow::into_owned)),
@@ -377,6 +378,12 @@ mod tests {
             Payload::Binary(bytes::Bytes::from_static(b"\x00\n\xff"))
         );
         assert_eq!(reference.unwrap().get(), "\"r\"");
+        // Whoever keeps the payload keeps no frame alive, nor the buffer that it was read into.
+        let Payload::Binary(bytes) = message.payload else {
+            panic!()
+        };
+        let place = frame.as_ptr_range();
+        assert!(!place.contains(&bytes.as_ptr()));
     }
 
     #[test]
