@@ -231,7 +231,7 @@ impl Http {
 impl Head {
     /// A head that came over HTTP/2.
     #[must_use]
-    pub(crate) fn from_response<T>(response: &Response<T>) -> Self {
+    pub fn from_response<T>(response: &Response<T>) -> Self {
         let headers = response.headers().iter().map(|(name, value)| {
             let value = value.to_str().expect("a header is text");
             (name.as_str().to_owned(), value.to_owned())

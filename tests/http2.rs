@@ -121,13 +121,27 @@ impl Http2 {
     ///
     /// The connection's.
     pub async fn begin(&self, request: Request<()>) -> io::Result<Http2Request> {
+        self.send(request, false).await
+    }
+
+    /// Sends a request whose body is still to come: [`Http2Request::say`] and the answer's stream send it.
+    ///
+    /// # Errors
+    ///
+    /// The connection's.
+    pub async fn upload(&self, request: Request<()>) -> io::Result<Http2Request> {
+        self.send(request, true).await
+    }
+
+    async fn send(&self, request: Request<()>, has_body: bool) -> io::Result<Http2Request> {
         let is_connect = request.extensions().get::<Protocol>().is_some();
         let mut requests = self.requests.clone().ready().await.map_err(io_error)?;
         while is_connect && !requests.is_extended_connect_protocol_enabled() {
             // The server's settings say so. They come at once, but not with an event that one could wait for.
             time::sleep(Duration::from_millis(1)).await;
         }
-        let (response, send) = requests.send_request(request, !is_connect).map_err(io_error)?;
+        let sent = requests.send_request(request, !is_connect && !has_body);
+        let (response, send) = sent.map_err(io_error)?;
         Ok(Http2Request {
             response,
             send,
@@ -193,6 +207,16 @@ impl Http2Request {
             http: self.http,
         };
         Ok((Response::from_parts(parts, ()), stream))
+    }
+
+    /// Sends some of its body, as much as fits into the window that a stream begins with.
+    ///
+    /// # Errors
+    ///
+    /// The stream's.
+    pub fn say(&mut self, piece: &'static [u8]) -> io::Result<()> {
+        let piece = Bytes::from_static(piece);
+        self.send.send_data(piece, false).map_err(io_error)
     }
 
     /// Takes it back.

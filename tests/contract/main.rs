@@ -33,6 +33,7 @@ mod sse_stream;
 mod subscribe;
 mod takeover;
 mod tls;
+mod uploads;
 mod volatile;
 mod ws_closing;
 mod ws_frames;

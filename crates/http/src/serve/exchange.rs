@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::{Request, Response, Version};
 use hyper::body::Incoming;
 use tower::ServiceExt;
 
@@ -21,6 +21,7 @@ pub(super) struct Exchange {
     pub(super) response: Response<Body>,
     /// Where it is a session's.
     pub(super) takeover: Option<Takeover>,
+    version: Version,
     lateness: Lateness,
 }
 
@@ -33,6 +34,7 @@ impl Exchange {
         hands_over: bool,
     ) -> Result<Self, Infallible> {
         let (parts, body) = request.into_parts();
+        let version = parts.version;
         let (body, lateness) = request_body::within(body, server.options.body_timeout);
         let mut request = Request::from_parts(parts, body);
         let extensions = request.extensions_mut();
@@ -42,6 +44,7 @@ impl Exchange {
         Ok(Self {
             takeover: response.extensions_mut().remove(),
             response,
+            version,
             lateness,
         })
     }
@@ -54,10 +57,12 @@ impl Exchange {
     ) -> Response<Answer> {
         let session = self.takeover.as_ref().and_then(Takeover::session);
         let session = session.map(|session| server.list(session.clone()));
-        self.lateness.tell(self.response).map(|body| Answer {
-            body,
-            _session: session,
-            _request: request,
-        })
+        self.lateness
+            .tell(self.response, self.version)
+            .map(|body| Answer {
+                body,
+                _session: session,
+                _request: request,
+            })
     }
 }

@@ -18,11 +18,13 @@ pub struct ServerOptions {
     /// Sessions have [their own](crate::SessionOptions::write_timeout).
     pub write_timeout: Duration,
     /// The largest head of a request, in bytes. Default 64 KiB: more than any browser's cookies, and what one connection
-    /// can make the server hold before it has said what it wants. A larger one is answered 431. Over HTTP/1.1 no less than 8 KiB,
+    /// can make the server hold before it has said what it wants. So all of them together can make it hold so much times
+    /// [`max_connections`](Self::max_connections), 6.1 GiB by default. A larger one is answered 431. Over HTTP/1.1 no less than 8 KiB,
     /// and looked at between two reads: what one read brings may go beyond it, to twice as much at the most.
     pub max_head_bytes: usize,
     /// For how long a client may send nothing of a request's body that the application waits for. Default 30 seconds. Then the request
-    /// is answered 408.
+    /// is answered 408, with what layers have said in the head. It begins anew with each piece: whoever sends a byte now and then
+    /// may go on for ever, and an application that minds puts a deadline on the whole.
     pub body_timeout: Duration,
     /// How many connections there may be. Default 100,000: each may have sessions, whose own limit is the hub's, and this
     /// one bounds what comes before. One above it is closed without a word, and its client comes back; an answer of HTTP would

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, Version, header};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -43,25 +43,53 @@ pub(super) fn within(body: Incoming, timeout: Duration) -> (Body, Lateness) {
 }
 
 impl Lateness {
-    /// The answer to a request whose body was too late, where the application had nothing better to say than that it failed.
-    pub(super) fn tell(&self, response: Response<Body>) -> Response<Body> {
+    /// The answer to a request whose body was too late, where the application had nothing better to say than that it failed. What
+    /// layers added to the head of that stays: without its CORS headers a page could not read why it failed.
+    pub(super) fn tell(&self, mut response: Response<Body>, version: Version) -> Response<Body> {
         let has_failed = response.status().is_client_error() || response.status().is_server_error();
         if !self.0.load(Ordering::Relaxed) || !has_failed {
             return response;
         }
-        let mut response = Response::new(Body::from("the request's body did not come in time"));
         *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
-        // What may still come of the body is nobody's any more.
-        response
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("close"));
-        response
+        let headers = response.headers_mut();
+        for name in OF_A_BODY {
+            headers.remove(name);
+        }
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
+        // What may still come of the body is nobody's any more. Over HTTP/2 that is the stream's affair.
+        if version < Version::HTTP_2 {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response.map(|_| Body::from(TOO_LATE))
     }
 }
 
+/// What a head says of the body that it had, and of nothing else (RFC 9110 section 8, RFC 6266, RFC 9530).
+const OF_A_BODY: [HeaderName; 14] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_LOCATION,
+    header::CONTENT_RANGE,
+    header::CONTENT_DISPOSITION,
+    header::TRANSFER_ENCODING,
+    header::TRAILER,
+    header::ACCEPT_RANGES,
+    header::ETAG,
+    header::LAST_MODIFIED,
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+];
+
+const TOO_LATE: &str = "the request's body did not come in time";
+
 /// The client sent nothing of a request's body for too long.
 #[derive(Debug, thiserror::Error)]
-#[error("the request's body did not come in time")]
+#[error("{TOO_LATE}")]
 struct TooLate;
 
 impl http_body::Body for RequestBody {
