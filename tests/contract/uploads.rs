@@ -2,14 +2,21 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::http::{HeaderValue, Request, header};
 use axum::middleware;
 use axum::response::Response;
 use axum::routing::post;
 use dualcast::{Cors, OriginPolicy};
-use dualcast_tests::{Answer, Head, Http2, HttpVersion, Server, Setup, Under, WINDOW_BYTES, contract};
+use dualcast_tests::{Answer, Head, Http2, HttpVersion, Server, Setup, Under, WINDOW_BYTES, contract, get};
+use http_body_util::BodyExt;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
 
-contract!(own_server: an_answer_to_a_body_that_stops_coming_keeps_what_layers_said_of_it);
+contract!(
+    own_server: an_answer_to_a_body_that_stops_coming_keeps_what_layers_said_of_it,
+    an_upload_may_go_on_after_it_was_answered,
+);
 
 const PAGE: &str = "https://app.example";
 
@@ -77,5 +84,67 @@ async fn an_answer_to_a_body_that_stops_coming_keeps_what_layers_said_of_it(unde
         ("etag", None),
     ] {
         assert_eq!(answer.head.get(name), value, "{name}");
+    }
+}
+
+/// A handler that answers first, and reads on in a task of its own.
+async fn an_upload_may_go_on_after_it_was_answered(under: Under) {
+    const PIECES: usize = 10;
+    let (told, mut received) = mpsc::unbounded_channel();
+    let take = move |body: Body| {
+        let told = told.clone();
+        async move {
+            tokio::spawn(async move {
+                let whole = body.collect().await;
+                told.send(whole.ok().map(|body| body.to_bytes().len())).unwrap();
+            });
+            "go on"
+        }
+    };
+    let setup = Setup::new(under)
+        .options(|options| {
+            options.idle_timeout = Duration::from_millis(100);
+            options.head_timeout = Duration::from_millis(100);
+        })
+        .app(|app, _| app.route("/upload", post(take)));
+    let server = setup.start().await;
+    let pause = Duration::from_millis(50);
+    match under.version {
+        HttpVersion::Http1 => {
+            let length = format!("content-length: {PIECES}");
+            for (framing, piece, end) in [
+                (&*length, "x", ""),
+                ("transfer-encoding: chunked", "1\r\nx\r\n", "0\r\n\r\n"),
+            ] {
+                let mut http = server.http().await;
+                let head = format!("POST /upload HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n");
+                http.send(head).await.unwrap();
+                assert_eq!(http.answer().await.unwrap().text(), "go on");
+                for _ in 0..PIECES {
+                    tokio::time::sleep(pause).await;
+                    http.send(piece).await.unwrap();
+                }
+                http.send(end).await.unwrap();
+                assert_eq!(received.recv().await.unwrap(), Some(PIECES));
+                // And then it is idle as any other.
+                assert_eq!(http.drain().await.unwrap(), 0);
+            }
+        }
+        HttpVersion::Http2 => {
+            let http2 = Http2::connect(server.address, WINDOW_BYTES).await.unwrap();
+            let request = Request::post(format!("http://{}/upload", server.address));
+            let request = http2.upload(request.body(()).unwrap()).await.unwrap();
+            let (_, mut stream) = request.answer().await.unwrap();
+            assert_eq!(stream.piece().await.unwrap().unwrap(), "go on");
+            for _ in 0..PIECES {
+                tokio::time::sleep(pause).await;
+                stream.write_all(b"x").await.unwrap();
+            }
+            let another = http2.answer(get(server.address, "/nowhere")).await;
+            assert_eq!(another.unwrap().status(), 404, "nobody said goodbye");
+            stream.shutdown().await.unwrap();
+            assert_eq!(received.recv().await.unwrap(), Some(PIECES));
+            http2.is_over().await;
+        }
     }
 }

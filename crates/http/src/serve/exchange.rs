@@ -12,7 +12,7 @@ use crate::serve::answer::Answer;
 use crate::serve::caller::Caller;
 use crate::serve::handle::ServerHandle;
 use crate::serve::request_body::{self, Lateness};
-use crate::serve::requests;
+use crate::serve::requests::{self, Requests};
 use crate::serve::server::Server;
 use crate::takeover::Takeover;
 
@@ -31,11 +31,12 @@ impl Exchange {
         server: &Arc<Server>,
         request: Request<Incoming>,
         caller: Caller,
+        requests: &Requests,
         hands_over: bool,
     ) -> Result<Self, Infallible> {
         let (parts, body) = request.into_parts();
         let version = parts.version;
-        let (body, lateness) = request_body::within(body, server.options.body_timeout);
+        let (body, lateness) = request_body::within(body, server.options.body_timeout, requests);
         let mut request = Request::from_parts(parts, body);
         let extensions = request.extensions_mut();
         caller.introduce(extensions);

@@ -127,7 +127,7 @@ async fn respond(
 ) -> Result<Response<Answer>, Infallible> {
     let open = requests.open();
     let hands_over = request.version() == Version::HTTP_11 && request.method() != Method::HEAD;
-    let exchange = Exchange::begin(server, request, caller, hands_over).await?;
+    let exchange = Exchange::begin(server, request, caller, requests, hands_over).await?;
     if hands_over
         && is_sessions(&exchange.response)
         && let Some(takeover) = &exchange.takeover

@@ -48,8 +48,8 @@ pub(super) async fn serve(
         cut: cut.clone(),
     };
     let service = {
-        let server = Arc::clone(server);
-        service_fn(move |request| respond(Arc::clone(&server), request, caller))
+        let (server, requests) = (Arc::clone(server), requests.clone());
+        service_fn(move |request| respond(Arc::clone(&server), request, caller, requests.clone()))
     };
     let traffic = Traffic::default();
     let loan = TokioIo::new(Loan::new(socket, prefix, traffic.clone()));
@@ -101,8 +101,9 @@ async fn respond(
     server: Arc<Server>,
     request: Request<Incoming>,
     caller: Caller,
+    requests: Requests,
 ) -> Result<Response<Answer>, Infallible> {
-    let exchange = Exchange::begin(&server, request, caller, false).await?;
+    let exchange = Exchange::begin(&server, request, caller, &requests, false).await?;
     Ok(exchange.into_answer(&server, None))
 }
 

@@ -14,10 +14,13 @@ use hyper::body::Incoming;
 use tokio::time::{self, Sleep};
 
 use crate::options::MAX_WAIT;
+use crate::serve::requests::{Request, Requests};
 
 /// A request's body, with a deadline for what comes next of it. It runs only while somebody waits for that.
 struct RequestBody {
     body: Incoming,
+    /// The request may be answered before all of this has come, and is not over then. None once nothing more will come.
+    open: Option<Request>,
     timeout: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     lateness: Lateness,
@@ -28,13 +31,14 @@ struct RequestBody {
 pub(super) struct Lateness(Arc<AtomicBool>);
 
 /// The body, for the application.
-pub(super) fn within(body: Incoming, timeout: Duration) -> (Body, Lateness) {
+pub(super) fn within(body: Incoming, timeout: Duration, requests: &Requests) -> (Body, Lateness) {
     let lateness = Lateness::default();
     if body.is_end_stream() {
         return (Body::new(body), lateness);
     }
     let body = RequestBody {
         body,
+        open: Some(requests.open()),
         timeout: timeout.min(MAX_WAIT),
         timer: None,
         lateness: lateness.clone(),
@@ -101,14 +105,23 @@ impl http_body::Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
         let this = &mut *self;
+        // hyper forgets to say so where the answer was all sent before (`dispatch.rs`: with a length the last byte makes the
+        // connection idle at once).
+        if this.body.is_end_stream() {
+            return Poll::Ready(None);
+        }
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
             this.timer = None;
+            if !matches!(frame, Some(Ok(_))) || this.body.is_end_stream() {
+                this.open = None;
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let timeout = this.timeout;
         let timer = this.timer.get_or_insert_with(|| Box::pin(time::sleep(timeout)));
         timer.as_mut().poll(cx).map(|()| {
             this.lateness.0.store(true, Ordering::Relaxed);
+            this.open = None;
             Some(Err(TooLate.into()))
         })
     }

@@ -38,7 +38,7 @@ impl Requests {
     }
 }
 
-/// A request that is open.
+/// A request that is open: its answer is not all sent, or its body has not all come.
 #[derive(Debug)]
 pub(super) struct Request(Arc<Count>);
 
