@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 
 contract!(
     http2: a_hundred_streams_of_one_connection_miss_nothing,
+    large_messages_may_be_taken_slowly,
     a_stalled_stream_holds_up_none_of_the_others,
     a_stream_that_is_given_up_leaves_the_others_alone,
     a_connection_that_vanishes_frees_all_of_its_streams,
@@ -68,6 +69,30 @@ async fn a_hundred_streams_of_one_connection_miss_nothing(under: Under) {
     }
     drop((clients, http2));
     server.is_free_of(&["room"]).await;
+}
+
+/// Each of them takes longer than the deadline, each portion of it doesn't.
+async fn large_messages_may_be_taken_slowly(under: Under) {
+    let setup = Setup::new(under).session(|options| options.write_timeout = Duration::from_secs(1));
+    let server = setup.start().await;
+    let request = match under.transport {
+        Transport::Sse => get(server.address, "/sse?channels=room"),
+        Transport::WebSocket => connect(server.address, "/ws?channels=room", "websocket"),
+    };
+    let http2 = Http2::connect(server.address, 128 << 10).await.unwrap();
+    let (_, mut stream) = http2.request(request).await.unwrap();
+    stream.piece().await.unwrap().unwrap();
+    // More than is taken ahead.
+    for _ in 0..8 {
+        server.publish("room", "x".repeat(512 << 10)).await;
+    }
+    stream.set_bite(16 << 10);
+    let mut taken = 0;
+    while taken < 1 << 20 {
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        taken += stream.piece().await.unwrap().expect("the stream goes on").len();
+    }
+    assert_eq!(server.hub.session_count(), 1);
 }
 
 async fn a_stalled_stream_holds_up_none_of_the_others(under: Under) {

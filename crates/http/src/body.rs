@@ -14,16 +14,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cut;
 use crate::feed::Feed;
+use crate::handout::{Handout, portion};
 use crate::options::MAX_WAIT;
 use crate::takeover::Slot;
-use crate::watch::{self, Watched};
+use crate::watch::{self, Watched, Watchee};
 
 /// A feed that hyper polls. Weaker than a session on a socket of its own: hyper takes bytes ahead of the kernel, and doesn't ask
 /// while the client takes none. So somebody else looks after it then: a body that handed something out and isn't asked for
 /// more within its write deadline has stalled.
 pub struct FeedBody {
     waiting: Slot<Feed>,
-    outgoing: Option<Watched>,
+    outgoing: Option<Watched<Outgoing>>,
 }
 
 impl FeedBody {
@@ -94,12 +95,7 @@ struct State {
     phase: Phase,
     write_timeout: Duration,
     close_timeout: Duration,
-    /// Whether it had nothing to hand out when it was last asked.
-    is_idle: bool,
-    /// How often it was asked.
-    asked: u64,
-    /// How often it had been when it was first looked at since, and when that was.
-    unasked: Option<(u64, Instant)>,
+    handout: Handout,
     /// What ends the one who asks. None where the server isn't ours.
     cut: Option<CancellationToken>,
 }
@@ -123,38 +119,21 @@ impl Outgoing {
             phase: Phase::Running,
             write_timeout,
             close_timeout,
-            is_idle: false,
-            asked: 0,
-            unasked: None,
+            handout: Handout::default(),
             cut: None,
         }))
     }
 
-    /// The shortest of its deadlines.
-    pub(crate) fn patience(&self) -> Duration {
-        let state = self.lock();
-        state.write_timeout.min(state.close_timeout)
-    }
-
     fn poll_frame(&self, cx: &mut Context<'_>) -> Polled {
         let mut state = self.lock();
-        if state.asked == 0 {
+        if state.cut.is_none() {
             state.cut = cut::current();
         }
-        state.asked += 1;
         let (frame, over) = state.poll_frame(cx);
-        state.is_idle = !matches!(frame, Poll::Ready(Some(_)));
+        state.handout.asked(matches!(frame, Poll::Ready(Some(_))));
         drop(state);
         drop(over);
         frame
-    }
-
-    /// Looks after it from outside, once in a while: whether its client has stalled, and whether it was told to end meanwhile.
-    pub(crate) fn look(&self, now: Instant) {
-        let mut state = self.lock();
-        let over = state.look(now);
-        drop(state);
-        drop(over);
     }
 
     /// The client is gone.
@@ -165,6 +144,22 @@ impl Outgoing {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watchee for Outgoing {
+    /// The shortest of its deadlines.
+    fn patience(&self) -> Duration {
+        let state = self.lock();
+        state.write_timeout.min(state.close_timeout)
+    }
+
+    /// Whether its client has stalled, and whether it was told to end meanwhile.
+    fn look(&self, now: Instant) {
+        let mut state = self.lock();
+        let over = state.look(now);
+        drop(state);
+        drop(over);
     }
 }
 
@@ -180,8 +175,8 @@ impl State {
             return (Poll::Ready(Some(Err(Stalled))), None);
         }
         loop {
-            if let Some(piece) = self.staged.pop_front() {
-                return (Poll::Ready(Some(Ok(Frame::data(piece)))), None);
+            if let Some(frame) = self.next_frame() {
+                return (Poll::Ready(Some(Ok(frame))), None);
             }
             let Some(feed) = &mut self.feed else {
                 return (Poll::Ready(None), None);
@@ -194,25 +189,29 @@ impl State {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => {
                     self.phase = Phase::Closing;
-                    let piece = self.staged.pop_front().map(|piece| Ok(Frame::data(piece)));
-                    return (Poll::Ready(piece), self.feed.take());
+                    let frame = self.next_frame().map(Ok);
+                    return (Poll::Ready(frame), self.feed.take());
                 }
                 Poll::Pending => return (Poll::Pending, None),
             }
         }
     }
 
+    /// A large piece goes out in portions, so that a client that takes it slowly is seen to take it.
+    fn next_frame(&mut self) -> Option<Frame<Bytes>> {
+        let first = self.staged.front_mut()?;
+        let portion = portion(first);
+        if first.is_empty() {
+            self.staged.pop_front();
+        }
+        Some(Frame::data(portion))
+    }
+
     fn look(&mut self, now: Instant) -> Over {
-        if self.is_idle || self.phase == Phase::Stalled {
-            self.unasked = None;
+        if self.phase == Phase::Stalled {
             return None;
         }
-        let since = match self.unasked {
-            Some((asked, since)) if asked == self.asked => since,
-            _ => now,
-        };
-        self.unasked = Some((self.asked, since));
-        let waited = now.saturating_duration_since(since);
+        let waited = self.handout.unasked(now)?;
         let unsent = self.staged.iter().map(Bytes::len).sum();
         if let Some(feed) = &mut self.feed {
             feed.observed().blocked(unsent);
@@ -222,7 +221,7 @@ impl State {
             if let Poll::Ready(reason) = feed.poll_interrupt(&mut Context::from_waker(Waker::noop())) {
                 feed.close(reason, &mut self.staged);
                 self.phase = Phase::Closing;
-                self.unasked = Some((self.asked, now));
+                self.handout.begin_anew(now);
                 return self.feed.take();
             }
         }

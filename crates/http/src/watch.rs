@@ -1,4 +1,4 @@
-//! The watch over bodies: who isn't asked can't mind a deadline by itself.
+//! The watch over bodies: who isn't asked can't mind a deadline by itself. Sessions and ordinary answers are watched alike.
 //!
 //! One task for each runtime, which is there while there are bodies. It looks at each of them about once a second; one that waits
 //! for its channels costs it a look at a flag.
@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::panic::{self, AssertUnwindSafe};
+use std::ptr;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,69 +15,73 @@ use tokio::runtime::{self, Handle};
 use tokio::task;
 use tokio::time::{self, Instant};
 
-use crate::body::Outgoing;
-
 /// The bodies of each runtime that has any.
 static BODIES: LazyLock<Mutex<HashMap<runtime::Id, Bodies>>> = LazyLock::new(Mutex::default);
 
+/// A body that may not be asked.
+pub(crate) trait Watchee: Send + Sync {
+    /// The shortest of its deadlines.
+    fn patience(&self) -> Duration;
+
+    /// Looks after it from outside, once in a while.
+    fn look(&self, now: Instant);
+}
+
 struct Bodies {
-    all: Slab<Arc<Outgoing>>,
+    all: Slab<Arc<dyn Watchee>>,
     /// The shortest that any of them had.
     patience: Duration,
 }
 
 /// A body that is looked after until this is dropped.
-pub(crate) struct Watched {
-    outgoing: Arc<Outgoing>,
+pub(crate) struct Watched<T> {
+    body: Arc<T>,
     /// None outside of a runtime: there nobody looks.
     place: Option<(runtime::Id, usize)>,
 }
 
 /// Looks after a body from now on.
-pub(crate) fn watch(outgoing: Arc<Outgoing>) -> Watched {
+pub(crate) fn watch<T: Watchee + 'static>(body: Arc<T>) -> Watched<T> {
     let Ok(handle) = Handle::try_current() else {
-        return Watched {
-            outgoing,
-            place: None,
-        };
+        return Watched { body, place: None };
     };
     let runtime = handle.id();
     let mut bodies = lock();
     let is_new = !bodies.contains_key(&runtime);
-    let patience = outgoing.patience();
+    let patience = body.patience();
     let here = bodies.entry(runtime).or_insert(Bodies {
         all: Slab::new(),
         patience,
     });
     here.patience = here.patience.min(patience);
-    let key = here.all.insert(Arc::clone(&outgoing));
+    let key = here.all.insert(Arc::clone(&body) as Arc<dyn Watchee>);
     drop(bodies);
     if is_new {
         let is_over = false;
         handle.spawn(Walk { runtime, is_over }.go());
     }
     Watched {
-        outgoing,
+        body,
         place: Some((runtime, key)),
     }
 }
 
-impl Deref for Watched {
-    type Target = Outgoing;
+impl<T> Deref for Watched<T> {
+    type Target = T;
 
-    fn deref(&self) -> &Outgoing {
-        &self.outgoing
+    fn deref(&self) -> &T {
+        &self.body
     }
 }
 
-impl Drop for Watched {
+impl<T> Drop for Watched<T> {
     fn drop(&mut self) {
         if let Some((runtime, key)) = self.place
             && let Some(here) = lock().get_mut(&runtime)
             && here
                 .all
                 .get(key)
-                .is_some_and(|found| Arc::ptr_eq(found, &self.outgoing))
+                .is_some_and(|found| ptr::addr_eq(Arc::as_ptr(found), Arc::as_ptr(&self.body)))
         {
             here.all.remove(key);
         }
@@ -133,7 +138,7 @@ impl Walk {
     }
 
     /// Those at the places from this on, but no more than do not lock the list for long. None past the last place.
-    fn portion(&self, from: usize) -> Option<Vec<Arc<Outgoing>>> {
+    fn portion(&self, from: usize) -> Option<Vec<Arc<dyn Watchee>>> {
         let bodies = lock();
         let here = &bodies.get(&self.runtime)?.all;
         let places = from..(from + PORTION).min(here.capacity());

@@ -5,13 +5,13 @@ use std::time::SystemTime;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use dualcast_core::{CloseReason, Hub, Identity, Session, Subscribe, Transport};
 use dualcast_http::{
-    Admitted, Dialect, Drive, Error, Feed, InboundHandler, Line, OriginPolicy, ServerHandle, Slot, Source,
-    Taken, Takeover, admit, last_event_id,
+    Admitted, Dialect, Drive, Error, Feed, InboundHandler, Line, OriginPolicy, Portions, ServerHandle, Slot,
+    Source, Taken, Takeover, admit, last_event_id,
 };
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -256,12 +256,19 @@ impl Ws {
                 .insert(Takeover::new(session, Slot::new(waiting), start));
             return response;
         };
+        let is_stream = response.status() != StatusCode::SWITCHING_PROTOCOLS;
         let run = async move {
             let upgraded = match on_upgrade.await {
                 Ok(upgraded) => upgraded,
                 Err(error) => return tracing::debug!(%error, "the client left before the upgrade"),
             };
-            run(waiting, Line::new(TokioIo::new(upgraded)), Bytes::new()).await;
+            let io = TokioIo::new(upgraded);
+            let io = if is_stream {
+                Portions::of_stream(io)
+            } else {
+                Portions::of_connection(io)
+            };
+            run(waiting, Line::new(io), Bytes::new()).await;
         };
         match server {
             Some(server) => server.spawn(session, run),

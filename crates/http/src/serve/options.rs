@@ -86,7 +86,7 @@ pub struct Http2Options {
     /// users over one connection, and none of them may shut the others out.
     pub connection_window_bytes: u32,
     /// How much is taken ahead for a client that doesn't read, for each stream, in bytes. Default 64 KiB, as the kernel's
-    /// send buffer for a connection of HTTP/1.1. One piece of what a session stages may come on top.
+    /// send buffer for a connection of HTTP/1.1. Two pieces of 64 KiB may come on top, for a WebSocket four.
     pub max_send_bytes: usize,
     /// How often a connection is pinged, in order to find out that its client has vanished. Default 25 seconds.
     pub ping_interval: Duration,
