@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::http::{Request, Response};
+use axum::http::{HeaderMap, Request, Response};
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::ext::Protocol;
@@ -260,6 +260,15 @@ impl Http2Stream {
     /// The stream's, or that it was reset.
     pub async fn piece(&mut self) -> io::Result<Option<Bytes>> {
         poll_fn(|cx| self.poll_piece(cx, usize::MAX)).await
+    }
+
+    /// Reads the trailers, behind the last piece.
+    ///
+    /// # Errors
+    ///
+    /// The stream's.
+    pub async fn trailers(&mut self) -> io::Result<Option<HeaderMap>> {
+        self.recv.trailers().await.map_err(io_error)
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<Option<Bytes>>> {

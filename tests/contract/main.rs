@@ -12,6 +12,7 @@ mod finish;
 mod gaps;
 mod heartbeat;
 mod http2;
+mod http2_answers;
 mod inbound;
 mod lag;
 mod layers;

@@ -49,7 +49,7 @@ pub(crate) fn portion(bytes: &mut Bytes) -> Bytes {
 
 /// How much is handed out at a time, in bytes. What hyper holds of it can't be seen from here, so this is how exactly a slow client is
 /// told from one that takes nothing. Less would tell it more exactly, and cost more: of pieces smaller than what `h2` buffers for a stream,
-/// hyper 1.12 makes mostly frames of one byte for a client with a small window.
+/// hyper 1.12 makes mostly frames of a few bytes for a slow client (see `docs/decisions.md`).
 pub(crate) const MAX_PORTION_BYTES: usize = 64 << 10;
 
 #[cfg(test)]

@@ -31,6 +31,11 @@ impl<T> Slot<T> {
         let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         taken.map(|value| *value)
     }
+
+    /// Whether anybody else may take it, or could have.
+    fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
 }
 
 impl<T> Clone for Slot<T> {
@@ -62,23 +67,46 @@ pub(crate) type Start = Box<dyn FnOnce(Taken) -> BoxFuture<'static, CloseReason>
 /// What a response says to a server that can hand over sockets. Goes into the response's extensions.
 #[derive(Clone)]
 pub struct Takeover {
-    claim: Arc<dyn Fn() -> Option<Start> + Send + Sync>,
+    claim: Arc<dyn Claim>,
     session: Option<SessionHandle>,
+}
+
+trait Claim: Send + Sync {
+    fn claim(&self) -> Option<Start>;
+
+    fn is_shared(&self) -> bool;
+}
+
+/// What waits for its socket, and how it begins.
+struct Waiting<T, F> {
+    slot: Slot<T>,
+    start: fn(T, Taken) -> F,
+}
+
+impl<T, F> Claim for Waiting<T, F>
+where
+    T: Send + 'static,
+    F: Future<Output = CloseReason> + Send + 'static,
+{
+    fn claim(&self) -> Option<Start> {
+        let (value, start) = (self.slot.take()?, self.start);
+        Some(Box::new(move |taken| Box::pin(start(value, taken))))
+    }
+
+    fn is_shared(&self) -> bool {
+        self.slot.is_shared()
+    }
 }
 
 impl Takeover {
     /// A session that begins when it gets its socket, with what waits in the slot.
-    pub fn new<T, F>(session: Option<SessionHandle>, waiting: Slot<T>, start: fn(T, Taken) -> F) -> Self
+    pub fn new<T, F>(session: Option<SessionHandle>, slot: Slot<T>, start: fn(T, Taken) -> F) -> Self
     where
         T: Send + 'static,
         F: Future<Output = CloseReason> + Send + 'static,
     {
-        let claim = move || -> Option<Start> {
-            let value = waiting.take()?;
-            Some(Box::new(move |taken| Box::pin(start(value, taken))))
-        };
         Self {
-            claim: Arc::new(claim),
+            claim: Arc::new(Waiting { slot, start }),
             session,
         }
     }
@@ -91,7 +119,12 @@ impl Takeover {
 
     /// The session, for the first who asks, unless its body was taken or thrown away.
     pub(crate) fn claim(&self) -> Option<Start> {
-        (self.claim)()
+        self.claim.claim()
+    }
+
+    /// Whether the session's own body is there still. A layer may have put another in its place.
+    pub(crate) fn has_body(&self) -> bool {
+        self.claim.is_shared()
     }
 }
 

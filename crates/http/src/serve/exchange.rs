@@ -58,12 +58,16 @@ impl Exchange {
     ) -> Response<Answer> {
         let session = self.takeover.as_ref().and_then(Takeover::session);
         let session = session.map(|session| server.list(session.clone()));
-        self.lateness
-            .tell(self.response, self.version)
-            .map(|body| Answer {
-                body,
-                _session: session,
-                _request: request,
-            })
+        // A session's body is looked after already, unless a layer put another in its place.
+        let is_sessions = self.takeover.as_ref().is_some_and(Takeover::has_body);
+        let is_ordinary_stream = self.version == Version::HTTP_2 && !is_sessions;
+        self.lateness.tell(self.response, self.version).map(|body| {
+            let answer = Answer::new(body, session, request);
+            if is_ordinary_stream {
+                answer.cut_after(server.options.write_timeout)
+            } else {
+                answer
+            }
+        })
     }
 }

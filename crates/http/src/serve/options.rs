@@ -14,8 +14,8 @@ pub struct ServerOptions {
     /// For how long a connection may wait for its next request. Default 75 seconds: longer than proxies keep an unused connection
     /// (mostly 60), since one that the server closes first costs them a failed request. Then it is closed.
     pub idle_timeout: Duration,
-    /// For how long a client may take nothing of an ordinary response. Default 30 seconds. Then its connection is cut.
-    /// Sessions have [their own](crate::SessionOptions::write_timeout).
+    /// For how long a client may take nothing of an ordinary response. Default 30 seconds. Then its connection is cut; over HTTP/2
+    /// its stream is reset, and the connection lasts. Sessions have [their own](crate::SessionOptions::write_timeout).
     pub write_timeout: Duration,
     /// The largest head of a request, in bytes. Default 64 KiB: more than any browser's cookies, and what one connection
     /// can make the server hold before it has said what it wants. So all of them together can make it hold so much times
