@@ -34,6 +34,7 @@ mod sse_stream;
 mod subscribe;
 mod takeover;
 mod tls;
+mod upgrades;
 mod uploads;
 mod volatile;
 mod ws_closing;

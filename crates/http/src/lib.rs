@@ -19,7 +19,6 @@ mod head;
 mod inbound;
 mod joined;
 mod line;
-mod loan;
 mod maintenance;
 mod notice;
 mod observed;

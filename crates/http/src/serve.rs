@@ -10,6 +10,7 @@ mod exchange;
 mod handle;
 mod http1;
 mod http2;
+mod loan;
 mod lull;
 mod options;
 mod places;
@@ -19,6 +20,7 @@ mod requests;
 mod server;
 #[cfg(feature = "tls")]
 mod tls;
+mod upgrades;
 
 use std::future::{self, IntoFuture};
 use std::io;
@@ -35,7 +37,6 @@ use tokio::time;
 
 pub use handle::ServerHandle;
 pub use options::{Http2Options, ServerOptions};
-pub(crate) use prefix::Prefix;
 
 use server::Server;
 
@@ -73,7 +74,8 @@ pub struct Serve {
 
 impl Serve {
     /// Shuts down in good order once `signal` is done: accepts no more, tells every session why it ends, lets ordinary requests
-    /// finish, and returns with nothing left behind.
+    /// finish, and returns with nothing left behind. What the application upgraded by itself is not waited for: its sockets are shut
+    /// at the end.
     pub fn with_graceful_shutdown(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
         self.shutdown = signal.boxed();
         self

@@ -1,11 +1,11 @@
 //! Sockets: how a client's bytes come and go, whichever way they are wrapped.
 
 use std::io::{self, IoSlice};
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-#[cfg(target_os = "linux")]
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -44,17 +44,26 @@ impl Socket {
     /// Twice, since the kernel also counts a client that doesn't read. Us it tells nothing of why a connection ends; so the deadline
     /// comes first.
     pub(crate) fn give_up_after(&self, write_timeout: Duration) {
-        let stream = match &self.0 {
-            Kind::Plain(stream) => stream,
-            #[cfg(feature = "tls")]
-            Kind::Tls(stream) => stream.get_ref().0,
-        };
-        give_up_after(stream, write_timeout);
+        give_up_after(self.tcp(), write_timeout);
     }
 
     /// Whether nobody on the way can read it.
     pub(crate) fn is_encrypted(&self) -> bool {
         !matches!(self.0, Kind::Plain(_))
+    }
+
+    /// Ends the connection, both ways: what was written still leaves, and whoever waits for the socket is woken. Not an error where the
+    /// client is gone already.
+    pub(crate) fn shut(&self) {
+        drop(SockRef::from(self.tcp()).shutdown(Shutdown::Both));
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match &self.0 {
+            Kind::Plain(stream) => stream,
+            #[cfg(feature = "tls")]
+            Kind::Tls(stream) => stream.get_ref().0,
+        }
     }
 }
 
@@ -62,7 +71,7 @@ impl Socket {
 #[cfg(target_os = "linux")]
 pub(crate) fn give_up_after(stream: &TcpStream, write_timeout: Duration) {
     // The kernel counts milliseconds in 32 bits; none of them would mean its own default.
-    let timeout = (write_timeout * 2).clamp(
+    let timeout = write_timeout.saturating_mul(2).clamp(
         Duration::from_millis(1),
         Duration::from_secs(u32::MAX as u64 / 1_000),
     );

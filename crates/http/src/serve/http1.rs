@@ -21,15 +21,14 @@ use tokio::time::Instant;
 
 use crate::head;
 use crate::line::Line;
-use crate::loan::{Loan, Traffic};
 use crate::serve::answer::Answer;
 use crate::serve::caller::Caller;
 use crate::serve::exchange::Exchange;
+use crate::serve::loan::{Loan, Traffic};
 use crate::serve::lull::Lull;
-use crate::serve::prefix::Prefix;
+use crate::serve::places::Place;
 use crate::serve::requests::Requests;
-use crate::serve::server::{Server, lock};
-use crate::socket::Socket;
+use crate::serve::server::{Opened, Server, lock};
 use crate::stall::Stall;
 use crate::takeover::{Start, Taken};
 
@@ -59,25 +58,27 @@ impl Handoff {
     }
 }
 
-/// Serves the requests of a connection. Answers its socket once one of them is to be answered by a session.
+/// Serves the requests of a connection. Answers its socket and its place once one of them is to be answered by a session.
 pub(super) async fn serve(
     server: &Arc<Server>,
-    socket: Socket,
-    prefix: Prefix,
+    opened: Opened,
+    place: Place,
     address: SocketAddr,
     head_by: Instant,
-) -> Option<(Handoff, Taken)> {
+) -> Option<(Handoff, Taken, Place)> {
+    let Opened { socket, prefix, .. } = opened;
     let (options, caller) = (&server.options, Caller::new(address, &socket));
     let (requests, handed) = (Requests::default(), Mutex::new(None));
     let service = service_fn(|request| respond(server, request, caller, &requests, &handed));
     let traffic = Traffic::default();
-    let loan = TokioIo::new(Loan::new(socket, prefix, traffic.clone()));
+    let loan = Loan::new(socket, place, prefix, traffic.clone());
+    let lent = loan.lent();
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         // The same deadline, and one between two requests, are minded here.
         .header_read_timeout(None)
         .max_buf_size(options.max_head_bytes.max(MIN_HEAD_BYTES))
-        .serve_connection(loan, service)
+        .serve_connection(TokioIo::new(loan), service)
         .with_upgrades();
     let handoff = {
         let mut draining = pin!(server.draining().fuse());
@@ -105,16 +106,24 @@ pub(super) async fn serve(
             };
             is_too_late.map(|()| None)
         })
-        .await?
+        .await
     };
-    let parts = connection.into_parts()?;
-    let mut line = Line::new(parts.io.into_inner().into_socket());
+    let Some(parts) = connection.into_parts() else {
+        // Whoever upgraded it may be done with it already.
+        if let Some(lent) = lent.upgrade() {
+            server.upgrades.list(&lent);
+        }
+        return None;
+    };
+    let handoff = handoff?;
+    let (socket, place) = parts.io.into_inner().take_back()?;
+    let mut line = Line::new(socket);
     line.begin_with(head::write(handoff.head.status, &handoff.head.headers));
     let taken = Taken {
         line,
         read_ahead: parts.read_buf,
     };
-    Some((handoff, taken))
+    Some((handoff, taken, place))
 }
 
 /// Answers a request; or, where a session is to answer it, leaves that to whoever polls the connection, and never returns.

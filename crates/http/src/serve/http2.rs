@@ -19,27 +19,27 @@ use tokio::time::{self, Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::cut;
-use crate::loan::{Loan, Traffic};
 use crate::options::MAX_WAIT;
 use crate::serve::answer::Answer;
 use crate::serve::caller::Caller;
 use crate::serve::exchange::Exchange;
+use crate::serve::loan::{Loan, Traffic};
 use crate::serve::lull::Lull;
-use crate::serve::prefix::Prefix;
+use crate::serve::places::Place;
 use crate::serve::requests::Requests;
-use crate::serve::server::Server;
-use crate::socket::Socket;
+use crate::serve::server::{Opened, Server};
 use crate::stall::Stall;
 
 /// Serves a connection until its client leaves, or takes nothing, or asks nothing for too long.
 pub(super) async fn serve(
     server: &Arc<Server>,
-    socket: Socket,
-    prefix: Prefix,
+    opened: Opened,
+    place: Place,
     address: SocketAddr,
     head_by: Instant,
     cut: &CancellationToken,
 ) {
+    let Opened { socket, prefix, .. } = opened;
     let (options, requests) = (&server.options, Requests::default());
     let caller = Caller::new(address, &socket);
     let streams = Streams {
@@ -52,7 +52,7 @@ pub(super) async fn serve(
         service_fn(move |request| respond(Arc::clone(&server), request, caller, requests.clone()))
     };
     let traffic = Traffic::default();
-    let loan = TokioIo::new(Loan::new(socket, prefix, traffic.clone()));
+    let loan = TokioIo::new(Loan::new(socket, place, prefix, traffic.clone()));
     let mut connection = pin!(
         http2::Builder::new(streams)
             .timer(TokioTimer::new())

@@ -27,8 +27,8 @@ pub struct ServerOptions {
     /// may go on for ever, and an application that minds puts a deadline on the whole.
     pub body_timeout: Duration,
     /// How many connections there may be. Default 100,000: each may have sessions, whose own limit is the hub's, and this
-    /// one bounds what comes before. One above it is closed without a word, and its client comes back; an answer of HTTP would
-    /// make an `EventSource` give up for good.
+    /// one bounds what comes before, and what the application upgrades by itself. One above it is closed without a word, and its
+    /// client comes back; an answer of HTTP would make an `EventSource` give up for good.
     pub max_connections: usize,
     /// How many of them may come from one address, of IPv6 from one /64. Default none, since behind a proxy all clients share
     /// one address.

@@ -20,9 +20,11 @@ use crate::serve::places::{Place, Places};
 use crate::serve::prefix::Prefix;
 #[cfg(feature = "tls")]
 use crate::serve::tls::Tls;
+use crate::serve::upgrades::Upgrades;
 use crate::serve::{http1, http2};
 use crate::shutdown;
 use crate::socket::Socket;
+use crate::takeover::Taken;
 
 /// How far a server is with its shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +46,7 @@ pub(crate) struct Server {
     pub(super) tasks: TaskTracker,
     /// The sessions that run. None for one that was refused, which is told so and gone.
     running: Mutex<Slab<Option<SessionHandle>>>,
+    pub(super) upgrades: Arc<Upgrades>,
 }
 
 /// A connection whose first bytes are there.
@@ -65,6 +68,7 @@ impl Server {
             cut: CancellationToken::new(),
             tasks: TaskTracker::new(),
             running: Mutex::default(),
+            upgrades: Arc::default(),
         }
     }
 
@@ -83,8 +87,8 @@ impl Server {
         self.tasks.spawn(async move {
             // Whatever ends the connection ends all that it brought up.
             let _cut = cut.clone().drop_guard();
-            let handoff = cut.run_until_cancelled(server.serve(stream, address, &cut));
-            if let Some(Some((handoff, taken))) = handoff.await {
+            let handoff = cut.run_until_cancelled(server.serve(stream, place, address, &cut));
+            if let Some(Some((handoff, taken, place))) = handoff.await {
                 server.start(handoff, taken, place);
             }
         });
@@ -94,26 +98,23 @@ impl Server {
     async fn serve(
         self: &Arc<Self>,
         stream: TcpStream,
+        place: Place,
         address: SocketAddr,
         cut: &CancellationToken,
-    ) -> Option<(http1::Handoff, crate::Taken)> {
+    ) -> Option<(http1::Handoff, Taken, Place)> {
         let head_by = Instant::now() + self.options.head_timeout.min(MAX_WAIT);
         let opened = tokio::select! {
             biased;
             opened = time::timeout_at(head_by, self.open(stream)) => opened.ok()?,
             () = self.draining() => None,
         };
-        let Opened {
-            socket,
-            prefix,
-            is_http2,
-        } = opened?;
+        let opened = opened?;
         // Boxed: a connection costs what its own version needs.
-        if is_http2 {
-            Box::pin(http2::serve(self, socket, prefix, address, head_by, cut)).await;
+        if opened.is_http2 {
+            Box::pin(http2::serve(self, opened, place, address, head_by, cut)).await;
             return None;
         }
-        let serving = http1::serve(self, socket, prefix, address, head_by);
+        let serving = http1::serve(self, opened, place, address, head_by);
         Box::pin(cut::within(cut.clone(), serving)).await
     }
 
@@ -134,7 +135,7 @@ impl Server {
     }
 
     /// Runs a session in a task of its own, which is smaller than the one that parsed its request.
-    fn start(self: &Arc<Self>, handoff: http1::Handoff, taken: crate::Taken, place: Place) {
+    fn start(self: &Arc<Self>, handoff: http1::Handoff, taken: Taken, place: Place) {
         let session = handoff.session.clone();
         // Begun here, so that the task holds nothing of the response.
         let run = handoff.run(taken);
@@ -223,6 +224,7 @@ impl Server {
             self.cut.cancel();
             self.tasks.wait().await;
         }
+        self.upgrades.end();
     }
 }
 

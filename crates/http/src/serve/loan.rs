@@ -2,18 +2,21 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::serve::Prefix;
+use crate::serve::places::Place;
+use crate::serve::prefix::Prefix;
+use crate::serve::server::lock;
+use crate::serve::upgrades::Upgrade;
 use crate::socket::Socket;
 
 /// How hyper's reads and writes fare.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Traffic(Arc<Counts>);
+pub(super) struct Traffic(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -24,17 +27,17 @@ struct Counts {
 
 impl Traffic {
     /// Whether the last write found no room: then hyper holds bytes that must leave before anybody else writes.
-    pub(crate) fn is_blocked(&self) -> bool {
+    pub(super) fn is_blocked(&self) -> bool {
         self.0.is_blocked.load(Ordering::Relaxed)
     }
 
     /// How many bytes have left.
-    pub(crate) fn written(&self) -> u64 {
+    pub(super) fn written(&self) -> u64 {
         self.0.written.load(Ordering::Relaxed)
     }
 
     /// How many bytes have come.
-    pub(crate) fn read(&self) -> u64 {
+    pub(super) fn read(&self) -> u64 {
         self.0.read.load(Ordering::Relaxed)
     }
 
@@ -47,26 +50,60 @@ impl Traffic {
     }
 }
 
-/// A socket that hyper reads and writes.
-pub(crate) struct Loan {
-    socket: Socket,
+/// A socket that hyper reads and writes, with its place. Whoever upgrades the connection gets the loan from hyper, and so the place.
+pub(super) struct Loan {
+    lent: Arc<Lent>,
     /// What was read before hyper was there.
     prefix: Prefix,
     traffic: Traffic,
 }
 
+/// What is on loan.
+pub(super) struct Lent {
+    socket: Mutex<Socket>,
+    place: Place,
+    /// Set once hyper has passed the loan on.
+    upgrade: Mutex<Option<Upgrade>>,
+}
+
 impl Loan {
-    pub(crate) fn new(socket: Socket, prefix: Prefix, traffic: Traffic) -> Self {
+    pub(super) fn new(socket: Socket, place: Place, prefix: Prefix, traffic: Traffic) -> Self {
+        let lent = Lent {
+            socket: Mutex::new(socket),
+            place,
+            upgrade: Mutex::default(),
+        };
         Self {
-            socket,
+            lent: Arc::new(lent),
             prefix,
             traffic,
         }
     }
 
-    /// The socket. hyper has read what came before it.
-    pub(crate) fn into_socket(self) -> Socket {
-        self.socket
+    /// What is on loan, for as long as anybody has it.
+    pub(super) fn lent(&self) -> Weak<Lent> {
+        Arc::downgrade(&self.lent)
+    }
+
+    /// Takes it back. hyper has read what came before it.
+    pub(super) fn take_back(self) -> Option<(Socket, Place)> {
+        let Lent { socket, place, .. } = Arc::into_inner(self.lent)?;
+        Some((socket.into_inner().unwrap_or_else(PoisonError::into_inner), place))
+    }
+
+    fn socket(&self) -> MutexGuard<'_, Socket> {
+        lock(&self.lent.socket)
+    }
+}
+
+impl Lent {
+    /// Ends the connection, whoever has it.
+    pub(super) fn shut(&self) {
+        lock(&self.socket).shut();
+    }
+
+    pub(super) fn stay_listed(&self, upgrade: Upgrade) {
+        *lock(&self.upgrade) = Some(upgrade);
     }
 }
 
@@ -80,7 +117,7 @@ impl AsyncRead for Loan {
         self.prefix.give_to(buf);
         let has_given = buf.filled().len() > before;
         let read = if buf.remaining() > 0 || !has_given {
-            Pin::new(&mut self.socket).poll_read(cx, buf)
+            Pin::new(&mut *self.socket()).poll_read(cx, buf)
         } else {
             Poll::Pending
         };
@@ -92,27 +129,27 @@ impl AsyncRead for Loan {
 }
 
 impl AsyncWrite for Loan {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write(cx, buf);
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut *self.socket()).poll_write(cx, buf);
         self.traffic.note(written)
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
+        let written = Pin::new(&mut *self.socket()).poll_write_vectored(cx, slices);
         self.traffic.note(written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
+        self.socket().is_write_vectored()
     }
 
     /// Under TLS a write that was taken may still wait here.
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.socket).poll_flush(cx);
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut *self.socket()).poll_flush(cx);
         self.traffic
             .0
             .is_blocked
@@ -120,7 +157,7 @@ impl AsyncWrite for Loan {
         flushed
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.socket()).poll_shutdown(cx)
     }
 }

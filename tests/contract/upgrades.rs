@@ -1,0 +1,181 @@
+//! Connections that the application upgrades by itself: they count among the others, and none outlives the server.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{StatusCode, Version, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use dualcast_tests::{
+    Http, Http2, Server, Setup, Socket, Under, WINDOW_BYTES, connect, contract, eventually,
+};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncWriteExt, copy, split};
+use tokio::sync::Semaphore;
+
+contract!(
+    http1 own_server: an_upgrade_of_the_applications_own_has_a_place,
+    no_upgrade_of_the_applications_own_outlives_the_server,
+    an_upgrade_of_the_applications_own_goes_on_while_the_server_drains,
+);
+contract!(http2 own_server: an_upgrade_of_a_stream_is_waited_for_and_then_cut);
+
+/// What the application does with a connection of its own.
+#[derive(Clone, Copy)]
+enum Way {
+    /// Says everything again.
+    Echo,
+    /// Never reads, and never stops to write.
+    Flood,
+}
+
+/// More routes: `/echo` and `/flood`, and `/held`, which waits at the gate. Also answers how many of their handlers run.
+fn with_upgrades(under: Under) -> (Setup, Arc<AtomicUsize>, Arc<Semaphore>) {
+    let (running, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+    let setup = Setup::new(under).app({
+        let (running, gate) = (Arc::clone(&running), Arc::clone(&gate));
+        move |app: Router, _| {
+            let held = {
+                let running = Arc::clone(&running);
+                async move || {
+                    running.fetch_add(1, Ordering::SeqCst);
+                    gate.acquire().await.unwrap().forget();
+                    "done"
+                }
+            };
+            let route = |way| {
+                let running = Arc::clone(&running);
+                any(async move |request: Request| upgrade(request, way, running))
+            };
+            app.route("/echo", route(Way::Echo))
+                .route("/flood", route(Way::Flood))
+                .route("/held", get(held))
+        }
+    });
+    (setup, running, gate)
+}
+
+/// As axum's `WebSocketUpgrade` does.
+fn upgrade(request: Request, way: Way, running: Arc<AtomicUsize>) -> Response {
+    let is_stream = request.version() == Version::HTTP_2;
+    tokio::spawn(async move {
+        let upgraded = hyper::upgrade::on(request).await.unwrap();
+        let (mut reader, mut writer) = split(TokioIo::new(upgraded));
+        running.fetch_add(1, Ordering::SeqCst);
+        match way {
+            Way::Echo => drop(copy(&mut reader, &mut writer).await),
+            Way::Flood => while writer.write_all(&[b'x'; 1_024]).await.is_ok() {},
+        }
+        running.fetch_sub(1, Ordering::SeqCst);
+    });
+    if is_stream {
+        return StatusCode::OK.into_response();
+    }
+    let headers = [(header::CONNECTION, "upgrade"), (header::UPGRADE, "own")];
+    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+}
+
+/// A client on a connection that the application has.
+async fn open(server: &Server, under: Under, path: &str) -> Http {
+    let socket = Socket::connect(server.address, true).await.unwrap();
+    let mut http = match under.is_tls {
+        true => Http::over(server.tls().connect(socket, under.version).await.unwrap()),
+        false => Http::over(socket),
+    };
+    let head = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: own\r\n\r\n");
+    http.send(head).await.unwrap();
+    assert_eq!(http.head().await.unwrap().status, 101);
+    http
+}
+
+async fn expect_echo(http: &mut Http) {
+    http.send("hello").await.unwrap();
+    assert_eq!(http.exactly(5).await.unwrap(), b"hello");
+}
+
+async fn an_upgrade_of_the_applications_own_has_a_place(under: Under) {
+    let (setup, running, _) = with_upgrades(under);
+    let setup = setup.options(|options| options.max_connections = 1);
+    let server = setup.start().await;
+    let mut own = open(&server, under, "/echo").await;
+    expect_echo(&mut own).await;
+    let mut another = Http::over(Socket::connect(server.address, false).await.unwrap());
+    let _ = another.send("GET /nowhere HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert_eq!(
+        another.drain().await.unwrap_or(0),
+        0,
+        "there is no place for another"
+    );
+    expect_echo(&mut own).await;
+    drop(own);
+    eventually("it is over", || running.load(Ordering::SeqCst) == 0).await;
+    // Its place is given again: to a session, which takes it along.
+    let mut client = server.dial("room").open().await;
+    server.publish("room", "lives").await;
+    assert_eq!(client.next().await.text(), "lives");
+}
+
+async fn no_upgrade_of_the_applications_own_outlives_the_server(under: Under) {
+    for under in [under, under.with_tls()] {
+        let (setup, running, _) = with_upgrades(under);
+        // They are not waited for.
+        let setup = setup.options(|options| options.drain_timeout = Duration::from_secs(3_600));
+        let mut server = setup.small_buffers().start().await;
+        let mut own = open(&server, under, "/echo").await;
+        let full = open(&server, under, "/flood").await;
+        expect_echo(&mut own).await;
+        eventually("both run", || running.load(Ordering::SeqCst) == 2).await;
+        server.begin_shutdown();
+        server.is_over().await;
+        // Under TLS it is an error that nobody said goodbye.
+        assert_eq!(own.drain().await.unwrap_or(0), 0);
+        eventually("their handlers learn of it", || {
+            running.load(Ordering::SeqCst) == 0
+        })
+        .await;
+        drop(full);
+    }
+}
+
+async fn an_upgrade_of_the_applications_own_goes_on_while_the_server_drains(under: Under) {
+    let (setup, running, gate) = with_upgrades(under);
+    let mut server = setup.start().await;
+    let mut own = open(&server, under, "/echo").await;
+    let mut held = server.http().await;
+    held.send("GET /held HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    eventually("the request is there", || running.load(Ordering::SeqCst) == 2).await;
+    server.begin_shutdown();
+    eventually("nobody listens", || TcpStream::connect(server.address).is_err()).await;
+    expect_echo(&mut own).await;
+    gate.add_permits(1);
+    assert_eq!(held.answer().await.unwrap().text(), "done");
+    server.is_over().await;
+    assert_eq!(own.drain().await.unwrap(), 0);
+}
+
+async fn an_upgrade_of_a_stream_is_waited_for_and_then_cut(under: Under) {
+    for drain_timeout in [Duration::from_secs(3_600), Duration::from_millis(100)] {
+        let (setup, running, _) = with_upgrades(under);
+        let setup = setup.options(move |options| options.drain_timeout = drain_timeout);
+        let mut server = setup.start().await;
+        let http2 = Http2::connect(server.address, WINDOW_BYTES).await.unwrap();
+        let request = connect(server.address, "/echo", "own");
+        let (response, stream) = http2.request(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        let mut own = Http::over(stream);
+        expect_echo(&mut own).await;
+        server.begin_shutdown();
+        if drain_timeout > Duration::from_secs(1) {
+            eventually("nobody listens", || TcpStream::connect(server.address).is_err()).await;
+            expect_echo(&mut own).await;
+            assert!(server.is_running());
+            drop(own);
+        }
+        server.is_over().await;
+        eventually("its handler learns of it", || running.load(Ordering::SeqCst) == 0).await;
+    }
+}
