@@ -18,8 +18,8 @@ pub struct SessionOptions {
     /// For how long a connection may take nothing of what is staged. Default 30 seconds. Then it is cut.
     ///
     /// What it takes shows in steps: over TCP when a third of the send buffer is free again, under TLS when a record of 16 KiB has
-    /// left, over HTTP/2 with every 16 KiB. A client slower than a step within this time counts as one that takes nothing; by default
-    /// that is one slower than about 1.5 KB a second.
+    /// left besides, over HTTP/2 and as a body under another server with every 64 KiB. A client slower than a step within this time
+    /// counts as one that takes nothing; by default that is one slower than about 2 KB a second.
     pub write_timeout: Duration,
     /// For how long a session that was told to close waits for what is staged to leave, and for the other side's goodbye.
     /// Default half a second.
