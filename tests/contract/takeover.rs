@@ -12,22 +12,29 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use dualcast::Transport;
 use dualcast_tests::{
-    EventStream, Frame, Frames, Http, Server, Setup, Socket, Told, Under, contract, eventually,
+    End, EventStream, Frame, Frames, Http, Http2, HttpServer, HttpVersion, Server, Setup, Socket, Told,
+    Under, WINDOW_BYTES, connect, contract, eventually,
 };
 use futures::StreamExt;
+use http_body_util::BodyExt;
 
 contract!(
     http1: a_session_may_follow_ordinary_requests_on_one_connection,
     a_session_waits_for_the_end_of_a_large_answer_before_it,
     what_a_layer_adds_to_the_head_is_there,
     a_layer_that_refuses_on_the_way_out_is_heeded,
+    nothing_follows_a_refusal_on_the_way_out,
     a_layer_that_panics_leaves_nothing_behind,
 );
 contract!(
     http1 sse: a_layer_that_encodes_the_body_goes_on_doing_so,
     a_layer_that_gives_the_answer_a_body_of_its_own_is_heeded,
 );
-contract!(ws: a_layer_that_encodes_leaves_a_handshake_alone);
+contract!(http2 ws: a_stream_that_a_layer_refuses_on_the_way_out_is_no_session);
+contract!(
+    ws: a_layer_that_encodes_leaves_a_handshake_alone,
+    a_layer_that_hides_what_became_of_a_handshake_ends_it_where_nobody_else_knows,
+);
 
 /// A session on a connection that was used before.
 async fn expect_session(server: &Server, mut http: Http, transport: Transport) {
@@ -176,8 +183,50 @@ async fn a_layer_that_refuses_on_the_way_out_is_heeded(under: Under) {
     http.send(request(&server, under)).await.unwrap();
     let answer = http.answer().await.unwrap();
     assert_eq!((answer.status(), answer.text()), (402, "first pay"));
-    // Where hyper would upgrade the connection, it tells that it doesn't only when the connection ends.
-    drop(http);
+    server.is_free_of(&["room"]).await;
+}
+
+/// hyper has an upgrade ready from the request on, and grants it when the connection ends, whatever was answered.
+async fn nothing_follows_a_refusal_on_the_way_out(under: Under) {
+    let setup = Setup::new(under).app(|app, _| {
+        app.layer(middleware::map_response(|response: Response| async {
+            match response.status() {
+                StatusCode::NOT_FOUND => response,
+                _ => (StatusCode::PAYMENT_REQUIRED, "first pay").into_response(),
+            }
+        }))
+    });
+    let server = setup.start().await;
+    let last = "GET /nowhere HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let only = request(&server, under).replace("connection: Upgrade", "connection: upgrade, close");
+    for (first, then) in [(only, None), (request(&server, under), Some(last))] {
+        let mut http = server.http().await;
+        http.send(first).await.unwrap();
+        assert_eq!(http.answer().await.unwrap().text(), "first pay");
+        if let Some(then) = then {
+            http.send(then).await.unwrap();
+            assert_eq!(http.answer().await.unwrap().status(), 404);
+        }
+        if under.transport == Transport::WebSocket {
+            // Both connections end here.
+            let more = http.exactly(1).await;
+            assert!(more.is_err(), "{more:?}");
+        }
+        server.is_free_of(&["room"]).await;
+    }
+}
+
+async fn a_stream_that_a_layer_refuses_on_the_way_out_is_no_session(under: Under) {
+    let setup = Setup::new(under).app(|app, _| {
+        app.layer(middleware::map_response(async |_: Response| {
+            (StatusCode::PAYMENT_REQUIRED, "first pay")
+        }))
+    });
+    let server = setup.start().await;
+    let http2 = Http2::connect(server.address, WINDOW_BYTES).await.unwrap();
+    let request = connect(server.address, "/ws?channels=room", "websocket");
+    let answer = http2.answer(request).await.unwrap();
+    assert_eq!((answer.status(), answer.text()), (402, "first pay"));
     server.is_free_of(&["room"]).await;
 }
 
@@ -204,9 +253,8 @@ async fn encode(response: Response) -> Response {
         HeaderValue::from_static("x-upside-down"),
     );
     let body = body
-        .into_data_stream()
-        .map(|piece| piece.map(|piece| piece.iter().map(|byte| !byte).collect::<Bytes>()));
-    Response::from_parts(parts, Body::from_stream(body))
+        .map_frame(|frame| frame.map_data(|piece: Bytes| piece.iter().map(|byte| !byte).collect::<Bytes>()));
+    Response::from_parts(parts, Body::new(body))
 }
 
 async fn a_layer_that_encodes_the_body_goes_on_doing_so(under: Under) {
@@ -252,6 +300,28 @@ async fn a_layer_that_encodes_leaves_a_handshake_alone(under: Under) {
     let mut client = server.dial("room").open().await;
     server.publish("room", "hello").await;
     assert_eq!(client.next().await.text(), "hello");
+}
+
+/// A layer whose own body says nothing of the one in it looks as if it had thrown that away. Where hyper can't be asked what it sent, this is
+/// taken for a refusal: better a WebSocket that never works than one that was refused and goes on.
+async fn a_layer_that_hides_what_became_of_a_handshake_ends_it_where_nobody_else_knows(under: Under) {
+    let hide = |response: Response| async {
+        let (parts, body) = response.into_parts();
+        Response::from_parts(parts, Body::from_stream(body.into_data_stream()))
+    };
+    let server = Setup::new(under)
+        .app(move |app, _| app.layer(middleware::map_response(hide)))
+        .start()
+        .await;
+    let mut client = server.dial("room").connect().await;
+    if under.server == HttpServer::Axum && under.version == HttpVersion::Http1 {
+        let (told, end) = client.until_end().await;
+        assert_eq!((told.len(), end), (0, End::Cut));
+        server.is_free_of(&["room"]).await;
+    } else {
+        server.publish("room", "hello").await;
+        assert_eq!(client.until_text("hello").await.len(), 2);
+    }
 }
 
 contract!(http1: an_extractor_of_the_application_may_refuse_first);

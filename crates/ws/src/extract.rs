@@ -10,13 +10,15 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use dualcast_core::{CloseReason, Hub, Identity, Session, Subscribe, Transport};
 use dualcast_http::{
-    Admitted, Dialect, Drive, Error, Feed, InboundHandler, Line, OriginPolicy, Portions, ServerHandle, Slot,
-    Source, Taken, Takeover, admit, last_event_id,
+    Admitted, Dialect, Drive, Error, Feed, InboundHandler, Line, MAX_WAIT, OriginPolicy, Portions,
+    ServerHandle, Slot, Source, Taken, Takeover, admit, last_event_id,
 };
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time;
 
+use crate::acceptance::Acceptance;
 use crate::control::{self, SubscribeRequest};
 use crate::handshake::{self, NoUpgrade, SUBPROTOCOL};
 use crate::inbox::{Handlers, Inbox};
@@ -244,6 +246,7 @@ impl Ws {
                 .insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
         }
         let session = admitted.session.as_ref().map(Session::handle);
+        let patience = options.session.write_timeout.min(MAX_WAIT);
         let feed = admitted.into_feed(dialect, options.session.clone());
         let waiting = Waiting {
             feed: feed.joinable(receiver.takes_subscriptions()).expiring(expires_at),
@@ -256,13 +259,24 @@ impl Ws {
                 .insert(Takeover::new(session, Slot::new(waiting), start));
             return response;
         };
-        let is_stream = response.status() != StatusCode::SWITCHING_PROTOCOLS;
+        // Over HTTP/2 hyper takes an upgrade back that was not accepted.
+        let acceptance = (response.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| {
+            let (body, acceptance) = Acceptance::new();
+            *response.body_mut() = body;
+            acceptance
+        });
         let run = async move {
-            let upgraded = match on_upgrade.await {
-                Ok(upgraded) => upgraded,
-                Err(error) => return tracing::debug!(%error, "the client left before the upgrade"),
+            let is_stream = acceptance.is_none();
+            if let Some(mut acceptance) = acceptance
+                && !acceptance.is_sent().await
+            {
+                return tracing::debug!("a layer took the answer to a handshake back");
+            }
+            let io = match time::timeout(patience, on_upgrade).await {
+                Ok(Ok(upgraded)) => TokioIo::new(upgraded),
+                Ok(Err(error)) => return tracing::debug!(%error, "the client left before the upgrade"),
+                Err(_) => return tracing::debug!("the answer to a handshake was not taken"),
             };
-            let io = TokioIo::new(upgraded);
             let io = if is_stream {
                 Portions::of_stream(io)
             } else {

@@ -3,6 +3,7 @@
 //! The handshake and the frames are RFC 6455's; tungstenite reads what the client sends and answers its pings. What goes out are
 //! frames that were encoded once for all followers, beside tungstenite's own.
 
+mod acceptance;
 mod control;
 mod extract;
 mod frame;
