@@ -16,6 +16,11 @@ pub struct ServerOptions {
     pub idle_timeout: Duration,
     /// For how long a client may take nothing of an ordinary response. Default 30 seconds. Then its connection is cut; over HTTP/2
     /// its stream is reset, and the connection lasts. Sessions have [their own](crate::SessionOptions::write_timeout).
+    ///
+    /// What a client takes is seen in steps: over TCP when the kernel has a third of its send buffer free again (43 KiB by default, so
+    /// that a client slower than 1.4 KiB a second looks as if it took nothing), with TLS a record of 16 KiB later, over HTTP/2 by
+    /// 64 KiB (2.1 KiB a second). Give slower clients more time, or the connection a smaller
+    /// [send buffer](Self::send_buffer_bytes).
     pub write_timeout: Duration,
     /// The largest head of a request, in bytes. Default 64 KiB: more than any browser's cookies, and what one connection
     /// can make the server hold before it has said what it wants. So all of them together can make it hold so much times
