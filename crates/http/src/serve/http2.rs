@@ -19,7 +19,7 @@ use tokio::time::{self, Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::cut;
-use crate::options::MAX_WAIT;
+use crate::options::{MAX_WAIT, or_never};
 use crate::serve::answer::Answer;
 use crate::serve::caller::Caller;
 use crate::serve::exchange::Exchange;
@@ -61,7 +61,7 @@ pub(super) async fn serve(
             .initial_connection_window_size(options.http2.connection_window_bytes.min(MAX_WINDOW_BYTES))
             .max_send_buf_size(options.http2.max_send_bytes.min(MAX_SEND_BYTES))
             .max_header_list_size(u32::try_from(options.max_head_bytes).unwrap_or(u32::MAX))
-            .keep_alive_interval(options.http2.ping_interval.min(MAX_WAIT))
+            .keep_alive_interval(or_never(options.http2.ping_interval))
             .keep_alive_timeout(options.http2.ping_timeout.min(MAX_WAIT))
             .enable_connect_protocol()
             .serve_connection(loan, service)

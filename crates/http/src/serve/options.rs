@@ -94,6 +94,7 @@ pub struct Http2Options {
     /// send buffer for a connection of HTTP/1.1. Two pieces of 64 KiB may come on top, for a WebSocket four.
     pub max_send_bytes: usize,
     /// How often a connection is pinged, in order to find out that its client has vanished. Default 25 seconds.
+    /// Zero means never.
     pub ping_interval: Duration,
     /// For how long a ping may stay unanswered. Default 20 seconds. Then the connection is cut.
     pub ping_timeout: Duration,
