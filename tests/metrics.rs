@@ -8,7 +8,9 @@ use std::fs;
 use std::time::Duration;
 
 use axum::routing::{any, get};
-use dualcast::{Inbound, METRICS, Message, MetricKind, RawMessage, RawSocket, Sse, Transport, Ws};
+use dualcast::{
+    CloseReason, Hub, Inbound, METRICS, Message, MetricKind, RawMessage, RawSocket, Sse, Transport, Ws,
+};
 use dualcast_tests::{Frame, Frames, HttpServer, HttpVersion, Setup, Told, Under, eventually, run};
 use futures::stream;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -182,6 +184,7 @@ async fn each_is_counted(under: Under, handle: PrometheusHandle) {
     assert_eq!(closed.get(&seconds) - before(&seconds), 4.0);
     merged(under, &handle).await;
     turned_away(under, &handle).await;
+    for_each_reason(under, &handle);
     of_no_channel(under, &handle).await;
 }
 
@@ -271,7 +274,7 @@ async fn turned_away(under: Under, handle: &PrometheusHandle) {
     // What is in memory is that of all hubs.
     server.hub.maintain();
     let before = Scrape::of(handle);
-    let other = dualcast::Hub::new();
+    let other = Hub::new();
     other
         .channel("another")
         .unwrap()
@@ -286,6 +289,23 @@ async fn turned_away(under: Under, handle: &PrometheusHandle) {
     let one = Scrape::of(handle);
     for gauge in ["dualcast_channels", "dualcast_log_bytes"] {
         assert_eq!(one.grown(&before, gauge), 0.0, "{gauge}");
+    }
+}
+
+/// Which reason a session ends with is what hooks are told: the contract has each of them.
+fn for_each_reason(under: Under, handle: &PrometheusHandle) {
+    let hub = Hub::new();
+    let transport = under.transport;
+    let before = Scrape::of(handle);
+    for reason in CloseReason::ALL {
+        let mut session = hub.open_session(transport, None).unwrap();
+        session.ended(reason);
+    }
+    let now = Scrape::of(handle);
+    for reason in CloseReason::ALL {
+        let labels = format!("transport=\"{}\",reason=\"{}\"", transport.name(), reason.name());
+        let series = format!("dualcast_sessions_closed_total{{{labels}}}");
+        assert_eq!(now.grown(&before, &series), 1.0, "{series}");
     }
 }
 

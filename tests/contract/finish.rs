@@ -1,5 +1,7 @@
 //! Finishing: a channel's end is told after its last record, and to who comes back.
 
+use std::time::Duration;
+
 use dualcast::{Message, Transport};
 use dualcast_tests::{Server, Setup, Told, Under, contract};
 
@@ -10,6 +12,7 @@ contract!(
     who_was_cut_before_the_end_gets_the_rest_and_the_end,
     one_channel_of_several_may_end_while_the_others_go_on,
     nothing_can_be_published_after_the_end,
+    a_client_that_takes_its_time_still_gets_all_that_was_sent_before_the_end,
 );
 
 /// Reads the end of a channel, and of the session.
@@ -123,4 +126,23 @@ async fn nothing_can_be_published_after_the_end(under: Under) {
         .publish(Message::text("message", "late"))
         .await;
     assert!(matches!(late, Err(dualcast::PublishError::Finished)));
+}
+
+/// As much as hyper and `h2` take ahead, or the kernel: the session is over long before.
+async fn a_client_that_takes_its_time_still_gets_all_that_was_sent_before_the_end(under: Under) {
+    const MESSAGES: usize = 8;
+    let setup = Setup::new(under).subscribe(dualcast::Subscribe::from_start);
+    let server = setup.start().await;
+    for number in 0..MESSAGES {
+        let text = format!("{number}:{}", "x".repeat(12 << 10));
+        server.publish("run", text).await;
+    }
+    server.channel("run").finish().await.unwrap();
+    let mut client = server.dial("run").slow().open().await;
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    for number in 0..MESSAGES {
+        let told = client.next().await;
+        assert!(told.text().starts_with(&format!("{number}:")));
+    }
+    assert!(matches!(client.next().await, Told::Finished { .. }));
 }

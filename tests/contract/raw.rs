@@ -32,6 +32,8 @@ contract!(
     several_tasks_speak_on_one_raw_socket,
     after_its_clients_goodbye_nobody_keeps_a_raw_session_alive,
     a_raw_handler_whose_client_a_layer_refuses_never_runs,
+    a_raw_handlers_last_messages_have_the_write_deadline,
+    a_raw_handler_hears_nothing_more_of_a_client_that_was_sent_away,
 );
 
 #[derive(Deserialize)]
@@ -498,4 +500,57 @@ async fn a_raw_handler_whose_client_a_layer_refuses_never_runs(under: Under) {
     assert_eq!(http.head().await.unwrap().status, 403);
     server.is_free_of(&[]).await;
     assert_eq!(begun.load(Ordering::SeqCst), 0);
+}
+
+async fn a_raw_handlers_last_messages_have_the_write_deadline(under: Under) {
+    // As many as wait for their turn, and more than the kernel takes.
+    const MESSAGES: usize = 12;
+    let server = with_raw(
+        under,
+        |options| options.session.max_batch_bytes = 1 << 20,
+        |socket: RawSocket| async move {
+            for number in 0..MESSAGES {
+                let message = format!("{number}:{}", "x".repeat(30_000));
+                socket.send(text(message)).await.unwrap();
+            }
+        },
+    );
+    let server = server.start().await;
+    let mut frames = slow_raw(&server).await;
+    // Longer than a closing may take.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for number in 0..MESSAGES {
+        let frame = frames.next().await.unwrap();
+        assert!(frame.payload.starts_with(format!("{number}:").as_bytes()));
+    }
+    expect_close(&mut frames, 1000).await;
+}
+
+async fn a_raw_handler_hears_nothing_more_of_a_client_that_was_sent_away(under: Under) {
+    let heard = Arc::new(AtomicUsize::new(0));
+    let setup = Setup::new(under).app({
+        let heard = Arc::clone(&heard);
+        move |app, hub| {
+            let hub = hub.clone();
+            let route = any(move |ws: Ws| async move {
+                let ann = Identity::new("ann");
+                let others = hub.clone();
+                ws.identity(ann.clone())
+                    .raw(&hub, move |mut socket: RawSocket| async move {
+                        while socket.recv().await.is_some() {
+                            heard.fetch_add(1, Ordering::SeqCst);
+                            others.disconnect(&ann);
+                        }
+                    })
+            });
+            app.route("/raw", route)
+        }
+    });
+    let server = setup.start().await;
+    let mut frames = raw(&server).await;
+    let messages = Frame::text("log me out").masked().repeat(20);
+    frames.send_bytes(&messages).await.unwrap();
+    expect_close(&mut frames, 4005).await;
+    server.is_free_of(&[]).await;
+    assert_eq!(heard.load(Ordering::SeqCst), 1);
 }

@@ -372,6 +372,11 @@ async fn the_end_of_a_channel_that_a_client_has_seen_is_told_again(under: Under)
         assert!(matches!(&told, Told::Finished { channel, .. } if channel == "run"));
         assert_eq!(told.id(), Some(&*end));
     }
+    // What is missing comes before that nothing follows.
+    let mut client = listener(&server).await;
+    join_after(&mut client, "run", "nonsense").await;
+    assert!(matches!(client.next().await, Told::Gap { reason, .. } if reason == "unreadable"));
+    assert!(matches!(client.next().await, Told::Finished { channel, .. } if channel == "run"));
     // And of the route's own.
     let mut client = server.dial("run").cursor(&end).open().await;
     assert!(matches!(client.next().await, Told::Finished { channel, .. } if channel == "run"));

@@ -15,6 +15,7 @@ contract!(
     a_message_above_the_limit_is_told_so,
     a_client_that_is_still_sending_is_not_reset,
     a_closing_waits_for_no_client,
+    a_closing_waits_for_no_client_that_goes_on_sending,
     a_silent_client_is_pinged_and_given_up,
     a_client_that_answers_pings_stays,
     a_client_that_shows_life_and_reads_nothing_is_cut,
@@ -307,4 +308,16 @@ async fn a_client_that_takes_long_over_a_large_message_is_not_given_up(under: Un
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(server.hub.session_count(), 1);
+}
+
+async fn a_closing_waits_for_no_client_that_goes_on_sending(under: Under) {
+    let mut server = Setup::new(under).start().await;
+    let mut frames = frames(&server).await;
+    let flood = Frame::text("").masked().repeat(10_000);
+    server.hub.shutdown();
+    // Until the connection is closed under it.
+    while frames.send_bytes(&flood).await.is_ok() {}
+    server.is_free_of(&["room"]).await;
+    server.stop();
+    server.is_over().await;
 }

@@ -112,6 +112,12 @@ impl Subscription {
         }
     }
 
+    /// Where it will stand once it has read the gaps that it begins with.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.logs.position(self.cursor)
+    }
+
     /// Whether it is to several channels.
     #[must_use]
     pub fn is_multi(&self) -> bool {

@@ -41,6 +41,6 @@ pub use dualcast_http::{
 pub use dualcast_sse::{CHANNEL_HEADER, HeartbeatAs, Sse, SseOptions};
 #[cfg(feature = "ws")]
 pub use dualcast_ws::{
-    Disconnected, RawMessage, RawSender, RawSocket, SUBPROTOCOL, SubscribeRequest, Ws, WsOptions,
-    subprotocol_token,
+    Disconnected, MAX_FINISHING_HANDLERS, RawMessage, RawSender, RawSocket, SUBPROTOCOL, SubscribeRequest,
+    Ws, WsOptions, subprotocol_token,
 };

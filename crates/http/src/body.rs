@@ -103,8 +103,10 @@ struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Running,
-    /// What is staged ends with the closing.
+    /// What is staged ends with the closing. Whoever takes it has the write deadline for what was handed out before.
     Closing,
+    /// The same, for a client that took nothing when its session was told to end.
+    ClosingUnasked,
     /// It was given up.
     Stalled,
 }
@@ -148,10 +150,8 @@ impl Outgoing {
 }
 
 impl Watchee for Outgoing {
-    /// The shortest of its deadlines.
     fn patience(&self) -> Duration {
-        let state = self.lock();
-        state.write_timeout.min(state.close_timeout)
+        self.lock().write_timeout
     }
 
     /// Whether its client has stalled, and whether it was told to end meanwhile.
@@ -220,14 +220,14 @@ impl State {
             // Whoever would be woken isn't asking, and asks anew before it sleeps.
             if let Poll::Ready(reason) = feed.poll_interrupt(&mut Context::from_waker(Waker::noop())) {
                 feed.close(reason, &mut self.staged);
-                self.phase = Phase::Closing;
+                self.phase = Phase::ClosingUnasked;
                 self.handout.begin_anew(now);
                 return self.feed.take();
             }
         }
         let patience = match self.phase {
-            Phase::Closing => self.close_timeout,
-            Phase::Running | Phase::Stalled => self.write_timeout,
+            Phase::ClosingUnasked => self.close_timeout,
+            Phase::Running | Phase::Closing | Phase::Stalled => self.write_timeout,
         };
         if waited < patience {
             return None;

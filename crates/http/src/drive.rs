@@ -126,14 +126,12 @@ impl<P: Peer> Drive<P> {
     }
 
     fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // First: a client that floods must not use up the time in which its deadline is looked at (tokio's budget of a task).
+        let close_by = self.close_by.as_mut();
+        let is_late = close_by.is_some_and(|close_by| close_by.as_mut().poll(cx).is_ready());
         // However short the deadline is: what the socket takes at once leaves.
-        if self.poll_parting(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        match &mut self.close_by {
-            Some(close_by) => close_by.as_mut().poll(cx),
-            None => Poll::Pending,
-        }
+        let parted = self.poll_parting(cx);
+        if is_late { Poll::Ready(()) } else { parted }
     }
 
     fn poll_parting(&mut self, cx: &mut Context<'_>) -> Poll<()> {

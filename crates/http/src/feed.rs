@@ -36,6 +36,8 @@ pub struct Feed {
     expiry: Expiry,
     observed: Observed,
     is_open: bool,
+    /// The application's own last word, once all before it has left.
+    goodbye: Option<Bytes>,
     /// What it has to tell of channels that came and went.
     untold: VecDeque<Untold>,
     /// Whether it has told a gap that it has to end at.
@@ -81,6 +83,7 @@ impl Feed {
             expiry: Expiry::default(),
             observed,
             is_open: false,
+            goodbye: None,
             untold: VecDeque::new(),
             is_torn: false,
             ended: None,
@@ -215,6 +218,12 @@ impl Feed {
         close
     }
 
+    /// Whether it has something to tell of channels that came and went, before any answer.
+    #[must_use]
+    pub fn has_untold(&self) -> bool {
+        !self.untold.is_empty()
+    }
+
     /// Stages what the application wrote before it was done, and takes no more: its client has said goodbye and is to get that
     /// still.
     pub fn stage_last_pieces(&mut self, out: &mut VecDeque<Bytes>) {
@@ -318,9 +327,19 @@ impl Feed {
         if let Poll::Ready(reason) = self.poll_ordered(cx) {
             return Poll::Ready(Err(reason));
         }
+        // That something is missing comes before that nothing follows.
+        if let Some(Untold::Finished(channel, _)) = self.untold.front()
+            && self.owes_a_gap(channel)
+        {
+            return Poll::Pending;
+        }
         let Some(untold) = self.untold.pop_front() else {
             return Poll::Pending;
         };
+        if let Untold::Finished(channel, _) = &untold {
+            // Whoever hears it may join the channel again at once.
+            self.joined.leave(channel);
+        }
         self.stage(out, |dialect, out| match untold {
             Untold::Unsubscribed(channel) => dialect.write_unsubscribed(&channel, out),
             Untold::Finished(channel, id) => dialect.write_finished(&channel, id, out),
@@ -349,9 +368,19 @@ impl Feed {
     }
 
     fn follows(&self, channel: &ChannelName) -> bool {
-        let is_own =
-            matches!(&self.source, Source::Subscription(subscription) if subscription.follows(channel));
-        is_own || self.joined.follows(channel)
+        self.subscription_to(channel).is_some()
+    }
+
+    fn owes_a_gap(&self, channel: &ChannelName) -> bool {
+        self.subscription_to(channel)
+            .is_some_and(Subscription::begins_with_a_gap)
+    }
+
+    fn subscription_to(&self, channel: &ChannelName) -> Option<&Subscription> {
+        match &self.source {
+            Source::Subscription(subscription) if subscription.follows(channel) => Some(subscription),
+            _ => self.joined.subscription_to(channel),
+        }
     }
 
     /// What the first has that has something.
@@ -426,10 +455,17 @@ impl Feed {
                 }
             }
             Source::Nothing => Poll::Pending,
-            Source::Pieces(pieces) => match pieces.poll_recv(cx) {
-                Poll::Ready(Some(piece)) => self.stage_pieces(piece, out),
-                Poll::Ready(None) | Poll::Pending => Poll::Pending,
-            },
+            Source::Pieces(pieces) => {
+                if let Some(goodbye) = self.goodbye.take() {
+                    out.push_back(goodbye);
+                    self.end(CloseReason::Finished);
+                    return Poll::Ready(Err(CloseReason::Finished));
+                }
+                match pieces.poll_recv(cx) {
+                    Poll::Ready(Some(piece)) => self.stage_pieces(piece, out),
+                    Poll::Ready(None) | Poll::Pending => Poll::Pending,
+                }
+            }
             Source::Stream(stream) => match stream.as_mut().poll_next(cx) {
                 Poll::Ready(Some(Err(reason))) => Poll::Ready(Err(reason)),
                 Poll::Ready(Some(Ok(message))) => {
@@ -455,10 +491,10 @@ impl Feed {
                     self.observed.sent(1, bytes.len());
                     out.push_back(bytes);
                 }
+                // Once the messages have left: those have the write deadline, and what closes has less time.
                 Piece::Goodbye(bytes) => {
-                    out.push_back(bytes);
-                    self.end(CloseReason::Finished);
-                    return Poll::Ready(Err(CloseReason::Finished));
+                    self.goodbye = Some(bytes);
+                    break;
                 }
             }
             next = match &mut self.source {
@@ -525,9 +561,9 @@ impl Feed {
 
 /// What is to be told of those channels that had ended where a subscription begins.
 fn ended(subscription: &Subscription) -> VecDeque<Untold> {
-    let cursor = subscription.cursor();
+    let position = subscription.position();
     let ended = subscription.ended_channels();
     ended
-        .map(|channel| Untold::Finished(channel.clone(), cursor))
+        .map(|channel| Untold::Finished(channel.clone(), position))
         .collect()
 }

@@ -24,8 +24,8 @@ impl Joined {
         self.subscriptions.is_empty()
     }
 
-    pub(crate) fn follows(&self, channel: &ChannelName) -> bool {
-        self.place(channel).is_some()
+    pub(crate) fn subscription_to(&self, channel: &ChannelName) -> Option<&Subscription> {
+        self.place(channel).map(|place| &self.subscriptions[place])
     }
 
     /// The first place at which one of these stands.

@@ -54,7 +54,7 @@ pub use origin::{OriginError, OriginPolicy, OriginRefused};
 pub use portions::Portions;
 pub use proxies::{ClientAddress, NetworkError, TrustedProxies, client_address};
 pub use rate::{Rate, RateLimit};
-pub use serve::{Http2Options, Serve, ServerHandle, ServerOptions, serve};
+pub use serve::{HeldStream, Http2Options, Serve, ServerHandle, ServerOptions, Stream, serve};
 pub use shutdown::shutdown;
 pub use socket::Socket;
 pub use source::{Piece, Source};

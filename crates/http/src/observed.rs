@@ -14,6 +14,7 @@ pub struct Observed {
     span: Span,
     begun_at: Instant,
     has_opened: bool,
+    has_ended: bool,
     /// When the oldest message was logged of what is staged, if that is live.
     logged_at: Option<std::time::Instant>,
     /// What waits for a client that takes nothing now.
@@ -41,6 +42,7 @@ impl Observed {
             span,
             begun_at: Instant::now(),
             has_opened: false,
+            has_ended: false,
             logged_at: None,
             unsent: 0,
         }
@@ -103,7 +105,8 @@ impl Observed {
         }
     }
 
-    pub(crate) fn ended(&self, reason: CloseReason) {
+    pub(crate) fn ended(&mut self, reason: CloseReason) {
+        self.has_ended = true;
         self.span.record("reason", reason.name());
         self.span.record("seconds", self.begun_at.elapsed().as_secs_f64());
         self.span
@@ -114,5 +117,9 @@ impl Observed {
 impl Drop for Observed {
     fn drop(&mut self) {
         self.blocked(0);
+        // Whoever was dropped without a reason has left, as it is counted.
+        if self.meters.is_some() && !self.has_ended {
+            self.ended(CloseReason::Left);
+        }
     }
 }

@@ -35,7 +35,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time;
 
-pub use handle::ServerHandle;
+pub use handle::{HeldStream, ServerHandle, Stream};
 pub use options::{Http2Options, ServerOptions};
 
 use server::Server;

@@ -41,10 +41,15 @@ impl Socket {
     /// Lets the kernel give up a client that acknowledges nothing for twice a session's write deadline: one whose network is gone,
     /// without a goodbye. What is sent to it fits into the send buffer for long, so that to us it seems to have left.
     ///
-    /// Twice, since the kernel also counts a client that doesn't read. Us it tells nothing of why a connection ends; so the deadline
-    /// comes first.
+    /// Twice, since the kernel also counts a client that doesn't read, and tells nothing of why a connection ends: where something waits
+    /// here, too, the deadline comes first, and the client is known to have stalled.
     pub(crate) fn give_up_after(&self, write_timeout: Duration) {
         give_up_after(self.tcp(), write_timeout);
+    }
+
+    /// Leaves it to the kernel again when a client is given up.
+    pub(crate) fn never_give_up(&self) {
+        set_user_timeout(self.tcp(), None);
     }
 
     /// Whether nobody on the way can read it.
@@ -68,21 +73,22 @@ impl Socket {
 }
 
 /// As [`Socket::give_up_after`].
-#[cfg(target_os = "linux")]
 pub(crate) fn give_up_after(stream: &TcpStream, write_timeout: Duration) {
     // The kernel counts milliseconds in 32 bits; none of them would mean its own default.
-    let timeout = write_timeout.saturating_mul(2).clamp(
-        Duration::from_millis(1),
-        Duration::from_secs(u32::MAX as u64 / 1_000),
-    );
-    if let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(timeout)) {
-        tracing::debug!(%error, "a connection is gone, or its kernel knows no such deadline");
-    }
+    let longest = Duration::from_secs(u32::MAX as u64 / 1_000);
+    let timeout = write_timeout.saturating_mul(2);
+    set_user_timeout(stream, Some(timeout.clamp(Duration::from_millis(1), longest)));
 }
 
-/// Other systems have no such deadline.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn give_up_after(_stream: &TcpStream, _write_timeout: Duration) {}
+/// RFC 5482; `tcp(7)`. Other systems have no such deadline.
+fn set_user_timeout(stream: &TcpStream, timeout: Option<Duration>) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = SockRef::from(stream).set_tcp_user_timeout(timeout) {
+        tracing::debug!(%error, "a connection is gone before it was told a deadline");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (stream, timeout);
+}
 
 /// Does the same with whichever it is.
 macro_rules! with {

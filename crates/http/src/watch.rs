@@ -20,7 +20,7 @@ static BODIES: LazyLock<Mutex<HashMap<runtime::Id, Bodies>>> = LazyLock::new(Mut
 
 /// A body that may not be asked.
 pub(crate) trait Watchee: Send + Sync {
-    /// The shortest of its deadlines.
+    /// The deadline that it is looked after for.
     fn patience(&self) -> Duration;
 
     /// Looks after it from outside, once in a while.
@@ -155,7 +155,7 @@ fn lock() -> MutexGuard<'static, HashMap<runtime::Id, Bodies>> {
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// As often where a deadline is shorter.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 
 /// How many are looked at in one go.
 const PORTION: usize = 1_024;

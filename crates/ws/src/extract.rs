@@ -11,7 +11,7 @@ use bytes::Bytes;
 use dualcast_core::{CloseReason, Hub, Identity, Session, Subscribe, Transport};
 use dualcast_http::{
     Admitted, Dialect, Drive, Error, Feed, InboundHandler, Line, MAX_WAIT, OriginPolicy, Portions,
-    ServerHandle, Slot, Source, Taken, Takeover, admit, last_event_id,
+    ServerHandle, Slot, Source, Stream, Taken, Takeover, admit, last_event_id,
 };
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -265,6 +265,7 @@ impl Ws {
             *response.body_mut() = body;
             acceptance
         });
+        let stream = server.as_ref().and_then(ServerHandle::stream);
         let run = async move {
             let is_stream = acceptance.is_none();
             if let Some(mut acceptance) = acceptance
@@ -282,7 +283,12 @@ impl Ws {
             } else {
                 Portions::of_connection(io)
             };
-            run(waiting, Line::new(io), Bytes::new()).await;
+            // Not before: the answer to a refused handshake leaves by it, too.
+            let stream = stream.map(Stream::held);
+            let reason = run(waiting, Line::new(io), Bytes::new()).await;
+            if let Some(stream) = stream {
+                stream.ended(reason);
+            }
         };
         match server {
             Some(server) => server.spawn(session, run),

@@ -217,27 +217,23 @@ impl Receiver for Inbox {
 }
 
 /// What a handler has begun it may finish, however the connection ended: half of "store it, then publish it" would leave
-/// others with something that they are never told of. And what was read before the end was sent before it.
+/// others with something that they are never told of. And what was read before the end was sent before it: it is handled, if nothing
+/// is at work. Behind a handler it would come when its client may have no right to it any more, and nobody could say so.
 impl Drop for Inbox {
     fn drop(&mut self) {
-        let (handling, letter) = (self.handling.take(), self.next.take());
-        if handling.is_none() && letter.is_none() {
-            return;
+        if let Some(handling) = self.handling.take() {
+            return let_finish(self.server.as_ref(), async move { drop(handling.await) });
         }
-        let handler = self.handlers.message.take();
-        let_finish(self.server.as_ref(), async move {
-            if let Some(handling) = handling {
-                drop(handling.await);
-            }
-            let message = match letter {
-                Some(Letter::Text(text)) => Inbound::parse(&text),
-                Some(Letter::Binary(frame)) => Inbound::parse_binary(&frame),
-                None => return,
-            };
-            if let (Some(handler), Ok((message, _))) = (handler, message) {
-                handler.handle(message).await;
-            }
-        });
+        let message = match self.next.take() {
+            Some(Letter::Text(text)) => Inbound::parse(&text),
+            Some(Letter::Binary(frame)) => Inbound::parse_binary(&frame),
+            None => return,
+        };
+        if let (Some(handler), Ok((message, _))) = (self.handlers.message.take(), message) {
+            let_finish(self.server.as_ref(), async move {
+                drop(handler.handle(message).await)
+            });
+        }
     }
 }
 

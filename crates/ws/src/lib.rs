@@ -19,6 +19,7 @@ mod wire;
 
 pub use control::SubscribeRequest;
 pub use extract::Ws;
+pub use guard::MAX_FINISHING_HANDLERS;
 pub use handshake::{SUBPROTOCOL, subprotocol_token};
 pub use options::WsOptions;
 pub use raw::{Disconnected, RawMessage, RawSender, RawSocket};

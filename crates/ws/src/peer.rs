@@ -81,7 +81,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Receiver> WsPeer<IO, R> {
     /// it may hold what others wait for.
     fn poll_answer(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<Result<(), CloseReason>> {
         ready!(self.receiver.poll_done(cx, feed))?;
-        if !self.stream.get_ref().staged.is_empty() {
+        // Nor does it overtake what is to be told of channels that came and went before.
+        if !self.stream.get_ref().staged.is_empty() || feed.has_untold() {
             return Poll::Pending;
         }
         let answer = self.receiver.take_answer(feed);
@@ -212,7 +213,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send, R: Receiver> Peer for WsPeer<IO,
     fn poll_part(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<()> {
         let idle = self.receiver.poll_idle(cx, feed);
         // The close frame has left already: what tungstenite would still answer stays unsent.
-        while self.parting == Parting::Waiting {
+        for round in 0.. {
+            if self.parting != Parting::Waiting {
+                break;
+            }
+            if round == MAX_ROUNDS {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
                 Some(Ok(message)) if message.is_close() => self.parting = Parting::InGoodOrder,
                 Some(Ok(_)) => {}
@@ -235,7 +243,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send, R: Receiver> Peer for WsPeer<IO,
 /// Reads and forgets what the client still sends. A socket that is closed with something unread resets the connection, and the
 /// client may never read why.
 fn poll_discard<IO: AsyncRead + Unpin>(io: &mut IO, cx: &mut Context<'_>) -> Poll<()> {
-    loop {
+    for _ in 0..MAX_ROUNDS {
         let mut buffer = [0; 1_024];
         let mut buffer = ReadBuf::new(&mut buffer);
         let read = ready!(Pin::new(&mut *io).poll_read(cx, &mut buffer));
@@ -243,6 +251,8 @@ fn poll_discard<IO: AsyncRead + Unpin>(io: &mut IO, cx: &mut Context<'_>) -> Pol
             return Poll::Ready(());
         }
     }
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }
 
 /// What a failed read says of the client.
@@ -351,6 +361,21 @@ mod tests {
         }
         let is_answered = arrived.windows(3).any(|bytes| bytes == [0x8a, 1, LAST]);
         assert!(is_answered, "the newest ping is, whichever of the others are");
+    }
+
+    /// By the real clock: the other stands still as long as anybody has something to do.
+    #[tokio::test]
+    async fn a_flood_behind_the_closing_does_not_keep_a_session_alive() {
+        let options = WsOptions::default();
+        let (near, mut far) = duplex(4 << 20);
+        let mut feed = feed(Source::Refused(CloseReason::Busy), &options);
+        let mut session = peer(near, &options).await;
+        feed.open(&mut session.line().staged);
+        let flood = [0x81, 0x80, 0, 0, 0, 0].repeat(1 << 16);
+        let flooding = tokio::spawn(async move { while far.write_all(&flood).await.is_ok() {} });
+        let ended = time::timeout(Duration::from_secs(20), Drive::new(feed, session)).await;
+        assert_eq!(ended.ok(), Some(CloseReason::Busy));
+        flooding.await.unwrap();
     }
 
     fn sleepy(change: impl FnOnce(&mut WsOptions)) -> WsOptions {

@@ -4,6 +4,8 @@
 //! client that doesn't read, and the client by a handler that doesn't.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -34,6 +36,8 @@ pub enum RawMessage {
 #[derive(Debug)]
 pub struct RawSocket {
     inbound: mpsc::Receiver<RawMessage>,
+    /// Set once its client was sent away.
+    is_deaf: Arc<AtomicBool>,
     sender: RawSender,
 }
 
@@ -47,9 +51,10 @@ pub struct RawSender(mpsc::Sender<Piece>);
 pub struct Disconnected;
 
 impl RawSocket {
-    /// The client's next message. `None` when the session is over: the client left or was cut, the server shuts down.
+    /// The client's next message. `None` when the session is over: the client left, was cut or sent away, the server shuts down.
     pub async fn recv(&mut self) -> Option<RawMessage> {
-        self.inbound.recv().await
+        let message = self.inbound.recv().await;
+        message.filter(|_| !self.is_deaf.load(Ordering::SeqCst))
     }
 
     /// Sends a message, once there is room for it.
@@ -127,8 +132,10 @@ where
 {
     let (inbound, received) = mpsc::channel(1);
     let (sender, pieces) = mpsc::channel(MAX_WAITING);
+    let is_deaf = Arc::new(AtomicBool::new(false));
     let socket = RawSocket {
         inbound: received,
+        is_deaf: Arc::clone(&is_deaf),
         sender: RawSender(sender),
     };
     let sender = socket.sender();
@@ -142,6 +149,7 @@ where
         next: None,
         handling: Some(handling),
         has_begun: false,
+        is_deaf,
         server,
         close_timeout: close_timeout.min(MAX_WAIT),
         close_by: None,
@@ -155,6 +163,7 @@ pub(crate) struct RawReceiver {
     next: Option<RawMessage>,
     handling: Option<Handling<()>>,
     has_begun: bool,
+    is_deaf: Arc<AtomicBool>,
     server: Option<ServerHandle>,
     close_timeout: Duration,
     /// Until when it may answer a client that has said goodbye.
@@ -206,8 +215,12 @@ impl Receiver for RawReceiver {
     }
 
     /// Delivers, and lets the handler run. When that is done its goodbye waits among the pieces.
-    fn poll_done(&mut self, cx: &mut Context<'_>, _feed: &mut Feed) -> Poll<Result<(), CloseReason>> {
+    fn poll_done(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<Result<(), CloseReason>> {
         loop {
+            // A handler may have sent its own client away.
+            if let Poll::Ready(reason) = feed.poll_ordered(cx) {
+                return Poll::Ready(Err(reason));
+            }
             let is_delivered = self.poll_delivered(cx).is_ready();
             if let Poll::Ready(Err(reason)) = self.poll_handler(cx) {
                 return Poll::Ready(Err(reason));
@@ -225,6 +238,7 @@ impl Receiver for RawReceiver {
 
     fn forget_unread(&mut self) {
         self.next = None;
+        self.is_deaf.store(true, Ordering::SeqCst);
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>, _feed: &mut Feed) -> Poll<()> {

@@ -1,10 +1,12 @@
-//! What a session may ask of the server that its request came to.
+//! What a session may ask of the server that its request came to, and what of the stream.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use dualcast_core::SessionHandle;
-use tokio_util::sync::CancellationToken;
+use dualcast_core::{CloseReason, SessionHandle};
+use tokio::time;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::cut;
 use crate::serve::server::Server;
@@ -27,14 +29,17 @@ impl ServerHandle {
         self.hands_over
     }
 
-    /// Runs a session on a connection that hyper keeps: the server tells it of a shutdown, and is not over before it is. What the
-    /// session leaves unsent is dropped with it, and over HTTP/2 its stream is reset.
+    /// Runs a session on a connection that hyper keeps: the server tells it of a shutdown, and is not over before it is.
     pub fn spawn(&self, session: Option<SessionHandle>, run: impl Future<Output = ()> + Send + 'static) {
-        let cut = cut::current().map(CancellationToken::drop_guard);
-        self.server.spawn(session, async move {
-            let _cut = cut;
-            run.await;
-        });
+        self.server.spawn(session, run);
+    }
+
+    /// The stream of HTTP/2 that the request came by.
+    #[must_use]
+    pub fn stream(&self) -> Option<Stream> {
+        let cut = cut::current()?;
+        let server = Arc::clone(&self.server);
+        Some(Stream { server, cut })
     }
 
     /// Lets something go on that its session began and did not live to see. The server is not over before it is, but waits no longer
@@ -51,3 +56,46 @@ impl fmt::Debug for ServerHandle {
             .finish_non_exhaustive()
     }
 }
+
+/// A stream of HTTP/2, which hyper keeps for as long as its client takes nothing.
+pub struct Stream {
+    server: Arc<Server>,
+    cut: CancellationToken,
+}
+
+impl Stream {
+    /// From now on it ends with the session that has it.
+    #[must_use]
+    pub fn held(self) -> HeldStream {
+        HeldStream {
+            server: self.server,
+            cut: self.cut.drop_guard(),
+        }
+    }
+}
+
+/// A stream that a session has. Dropped, it is reset, and what is not sent is lost.
+pub struct HeldStream {
+    server: Arc<Server>,
+    cut: DropGuard,
+}
+
+impl HeldStream {
+    /// Its session is over. What hyper took before its client still gets, unless it takes too long over it.
+    pub fn ended(self, reason: CloseReason) {
+        if reason == CloseReason::Stalled {
+            return;
+        }
+        let cut = self.cut.disarm();
+        self.server.tasks.spawn(async move {
+            // With its connection it is over at once.
+            if cut.run_until_cancelled(time::sleep(LINGER)).await.is_some() {
+                cut.cancel();
+            }
+        });
+    }
+}
+
+/// For how long a client of HTTP/2 may take what was sent to it when its session is over already. The kernel does the same for a
+/// socket that is closed.
+const LINGER: Duration = Duration::from_secs(5);

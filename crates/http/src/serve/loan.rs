@@ -102,6 +102,11 @@ impl Lent {
         lock(&self.socket).shut();
     }
 
+    /// Its deadlines are the application's from now on.
+    pub(super) fn forget_deadline(&self) {
+        lock(&self.socket).never_give_up();
+    }
+
     pub(super) fn stay_listed(&self, upgrade: Upgrade) {
         *lock(&self.upgrade) = Some(upgrade);
     }

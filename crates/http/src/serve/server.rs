@@ -170,9 +170,10 @@ impl Server {
                 time::sleep(grace).await;
             };
             tokio::select! {
+                // The grace first: a handler that never pauses uses up the time in which it would be looked at.
                 biased;
-                () = work => {}
                 () = over => tracing::warn!("a handler is dropped: the server is over, and so is the handler's grace"),
+                () = work => {}
             }
         });
     }

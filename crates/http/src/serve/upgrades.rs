@@ -17,6 +17,7 @@ pub(super) struct Upgrades(Mutex<Slab<Weak<Lent>>>);
 impl Upgrades {
     /// Lists a connection for as long as the application has it.
     pub(super) fn list(self: &Arc<Self>, lent: &Arc<Lent>) {
+        lent.forget_deadline();
         let key = lock(&self.0).insert(Arc::downgrade(lent));
         let upgrades = Arc::clone(self);
         lent.stay_listed(Upgrade { upgrades, key });
