@@ -301,6 +301,16 @@ mod tests {
         WsPeer::new(Line::new(near), Bytes::new(), inbox, options).await
     }
 
+    /// All that comes before a second in which nothing does.
+    async fn until_silent(far: &mut DuplexStream) -> Vec<u8> {
+        let mut arrived = Vec::new();
+        let mut buffer = [0; 64];
+        while let Ok(read) = time::timeout(Duration::from_secs(1), far.read(&mut buffer)).await {
+            arrived.extend_from_slice(&buffer[..read.unwrap()]);
+        }
+        arrived
+    }
+
     /// An empty ping from a client, masked with zeros, and the pong that answers it.
     const PING: [u8; 6] = [0x89, 0x80, 0, 0, 0, 0];
     const PONG_BYTES: usize = 2;
@@ -315,18 +325,14 @@ mod tests {
             let _ = peer.line().poll_drain(cx);
             peer.poll_hear(cx, &mut feed)
         }));
-        let mut arrived = Vec::new();
         let client = async {
             far.write_all(&PING.repeat(PINGS)).await.unwrap();
-            let mut buffer = [0; 64];
-            while let Ok(read) = time::timeout(Duration::from_secs(1), far.read(&mut buffer)).await {
-                arrived.extend_from_slice(&buffer[..read.unwrap()]);
-            }
+            until_silent(&mut far).await
         };
-        tokio::select! {
+        let arrived = tokio::select! {
             reason = &mut session => panic!("{reason}"),
-            () = client => {}
-        }
+            arrived = client => arrived,
+        };
         let pongs = arrived.len() / PONG_BYTES;
         assert!(pongs > 0 && pongs < PINGS / 2, "{pongs} pongs were kept");
     }
@@ -348,17 +354,10 @@ mod tests {
             far.write_all(&ping(payload)).await.unwrap();
             assert!((&mut session).now_or_never().is_none());
         }
-        let mut arrived = Vec::new();
-        let client = async {
-            let mut buffer = [0; 64];
-            while let Ok(read) = time::timeout(Duration::from_secs(1), far.read(&mut buffer)).await {
-                arrived.extend_from_slice(&buffer[..read.unwrap()]);
-            }
-        };
-        tokio::select! {
+        let arrived = tokio::select! {
             reason = &mut session => panic!("{reason}"),
-            () = client => {}
-        }
+            arrived = until_silent(&mut far) => arrived,
+        };
         let is_answered = arrived.windows(3).any(|bytes| bytes == [0x8a, 1, LAST]);
         assert!(is_answered, "the newest ping is, whichever of the others are");
     }
@@ -378,12 +377,11 @@ mod tests {
         flooding.await.unwrap();
     }
 
-    fn sleepy(change: impl FnOnce(&mut WsOptions)) -> WsOptions {
+    fn sleepy() -> WsOptions {
         let mut options = WsOptions::default();
         options.session.heartbeat = Duration::ZERO;
         options.session.write_timeout = 2 * HOUR;
         options.ping_interval = Duration::ZERO;
-        change(&mut options);
         options
     }
 
@@ -421,7 +419,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_session_that_has_nothing_to_do_sleeps() {
-        let polls = polls_in_an_hour(Source::Nothing, sleepy(|_| {}), lively).await;
+        let polls = polls_in_an_hour(Source::Nothing, sleepy(), lively).await;
         assert!(polls < 20, "{polls} polls with intervals of zero");
         let with_signs_of_life = WsOptions::default();
         let polls = polls_in_an_hour(Source::Nothing, with_signs_of_life, lively).await;
@@ -433,7 +431,7 @@ mod tests {
         let takes_nothing = async |_: &mut DuplexStream| pending().await;
         let message = dualcast_core::Message::text("e", "x".repeat(1_000));
         let endless = Source::stream(stream::repeat(message.clone()));
-        let polls = polls_in_an_hour(endless, sleepy(|_| {}), takes_nothing).await;
+        let polls = polls_in_an_hour(endless, sleepy(), takes_nothing).await;
         assert!(polls < 20, "{polls} polls");
 
         // Nor is it woken by what is published meanwhile, and overtaken by the trim.
@@ -446,7 +444,7 @@ mod tests {
             time::sleep(Duration::from_secs(1)).await;
         };
         let source = Source::Subscription(Box::new(subscription));
-        let polls = polls_in_an_hour(source, sleepy(|_| {}), publishing).await;
+        let polls = polls_in_an_hour(source, sleepy(), publishing).await;
         assert!(polls < 20, "{polls} polls for 3,600 messages that it can't send");
     }
 }
