@@ -38,34 +38,25 @@ const proxies = {
 
 for (const [name, proxy] of Object.entries(proxies)) {
   describe(name, () => {
-    let fixture, running;
-    before(buildFixture, { timeout: buildTimeout });
-    before(async () => {
-      fixture = await startFixture();
-      running = await start(proxy, fixture.port);
-    }, { timeout });
-    after(async () => {
-      await running?.stop();
-      await fixture?.stop();
-    }, { timeout });
+    const scene = behind(proxy);
 
     /** Waits until the server knows that the client of this channel is gone. */
     const gone = async (channel) => {
-      if (!proxy.isBlindInSilence) return fixture.idle();
+      if (!proxy.isBlindInSilence) return scene.fixture.idle();
       const isGone = async () => {
-        await fixture.publish(channel, "are you there?");
-        return (await fixture.state()).sessions === 0;
+        await scene.fixture.publish(channel, "are you there?");
+        return (await scene.fixture.state()).sessions === 0;
       };
       await until(isGone, () => `nobody listens to ${channel}`);
     };
 
     it("passes on the head and the first bytes, and each event before the next is sent", { timeout }, async () => {
-      const stream = await open(`${running.url}/sse?channels=news`);
+      const stream = await open(`${scene.running.url}/sse?channels=news`);
       assert.equal(stream.response.status, 200);
       assert.equal(stream.response.headers.get("content-type"), "text/event-stream");
       assert.equal((await stream.next()).event, "dualcast:heartbeat");
       for (const text of ["1", "2\n2", "3", "x".repeat(300_000), "5"]) {
-        const id = await fixture.publish("news", text);
+        const id = await scene.fixture.publish("news", text);
         assert.deepEqual(await stream.next(), { id, data: text });
       }
       await stream.cancel();
@@ -73,8 +64,8 @@ for (const [name, proxy] of Object.entries(proxies)) {
     });
 
     it("passes on the cursor, and a heartbeat in silence", { timeout }, async () => {
-      const [first, second] = await fixture.publishAll("log", ["1", "2"]);
-      const stream = await open(`${running.url}/sse?channels=log&heartbeat=50`, { "Last-Event-ID": first });
+      const [first, second] = await scene.fixture.publishAll("log", ["1", "2"]);
+      const stream = await open(`${scene.running.url}/sse?channels=log&heartbeat=50`, { "Last-Event-ID": first });
       assert.equal((await stream.next()).event, "dualcast:heartbeat");
       assert.deepEqual(await stream.next(), { id: second, data: "2" });
       for (let beat = 0; beat < 3; beat += 1) assert.equal((await stream.next()).event, "dualcast:heartbeat");
@@ -83,11 +74,11 @@ for (const [name, proxy] of Object.entries(proxies)) {
     });
 
     it("passes on a POST of a page of the same origin", { timeout }, async () => {
-      const stream = await open(`${running.url}/sse?channels=said`);
+      const stream = await open(`${scene.running.url}/sse?channels=said`);
       await stream.next();
-      const headers = { "Content-Type": "application/json", Origin: running.url };
+      const headers = { "Content-Type": "application/json", Origin: scene.running.url };
       const body = JSON.stringify({ event: "message", data: "by POST" });
-      const answer = await fetch(`${running.url}/say?channel=said`, { method: "POST", headers, body });
+      const answer = await fetch(`${scene.running.url}/say?channel=said`, { method: "POST", headers, body });
       assert.equal(answer.status, 200);
       assert.equal((await stream.next()).data, "by POST");
       await stream.cancel();
@@ -95,24 +86,24 @@ for (const [name, proxy] of Object.entries(proxies)) {
     });
 
     it("opens a WebSocket for a page of the same origin, and lets it go", { timeout }, async () => {
-      const socket = await upgrade(`${running.url}/ws?channels=news`, running.url);
+      const socket = await upgrade(`${scene.running.url}/ws?channels=news`, scene.running.url);
       let said = "";
       socket.on("data", (bytes) => (said += bytes.toString("latin1")));
       await until(() => said.includes('"control":"welcome"'), () => `it is welcome; it heard ${said}`);
-      await fixture.publish("news", "by WebSocket");
+      await scene.fixture.publish("news", "by WebSocket");
       await until(() => said.includes('"data":"by WebSocket"'), () => `it hears; it heard ${said}`);
       socket.destroy();
       await gone("news");
     });
 
     it("refuses a WebSocket of a page of another origin", { timeout }, async () => {
-      await assert.rejects(upgrade(`${running.url}/ws?channels=news`, "http://evil.example"), { status: 403 });
+      await assert.rejects(upgrade(`${scene.running.url}/ws?channels=news`, "http://evil.example"), { status: 403 });
     });
 
     it("tells of the server's end", { timeout }, async () => {
-      const stream = await open(`${running.url}/sse?channels=news`);
+      const stream = await open(`${scene.running.url}/sse?channels=news`);
       await stream.next();
-      await fixture.stop();
+      await scene.fixture.stop();
       const closing = await stream.next();
       assert.deepEqual([closing.event, JSON.parse(closing.data).reason], ["dualcast:closing", "shutdown"]);
       assert.equal(await stream.next(), null, "and ends");
@@ -128,22 +119,13 @@ const impatient = {
 
 for (const [name, proxy] of Object.entries(impatient)) {
   describe(`${name} with a patience of a second`, { concurrency: true }, () => {
-    let fixture, running;
-    before(buildFixture, { timeout: buildTimeout });
-    before(async () => {
-      fixture = await startFixture();
-      running = await start(proxy, fixture.port);
-    }, { timeout });
-    after(async () => {
-      await running?.stop();
-      await fixture?.stop();
-    }, { timeout });
+    const scene = behind(proxy);
 
     for (const [what, wish] of [["events", ""], ["comments", "&comments=true"]]) {
       it(`lets a stream live whose heartbeats are ${what}`, { timeout }, async () => {
-        const stream = await open(`${running.url}/sse?channels=${what}&heartbeat=300${wish}`);
+        const stream = await open(`${scene.running.url}/sse?channels=${what}&heartbeat=300${wish}`);
         await setTimeout(3_500);
-        await fixture.publish(what, "still there");
+        await scene.fixture.publish(what, "still there");
         let event;
         do event = await stream.next(); while (event && event.data !== "still there");
         assert.ok(event, "it was not cut");
@@ -153,7 +135,7 @@ for (const [name, proxy] of Object.entries(impatient)) {
 
     for (const [what, wish] of [["heartbeats", "heartbeat=300&ping=60000"], ["pings", "heartbeat=60000&ping=300"]]) {
       it(`lets a WebSocket live by its ${what}`, { timeout }, async () => {
-        const socket = await upgrade(`${running.url}/ws?channels=${what}&${wish}`, running.url);
+        const socket = await upgrade(`${scene.running.url}/ws?channels=${what}&${wish}`, scene.running.url);
         let said = "";
         socket.on("data", (bytes) => {
           const text = bytes.toString("latin1");
@@ -162,18 +144,33 @@ for (const [name, proxy] of Object.entries(impatient)) {
           if (text.includes("\x89\0")) socket.write(Buffer.from([0x8a, 0x80, 0, 0, 0, 0]));
         });
         await setTimeout(3_500);
-        await fixture.publish(what, "still there");
+        await scene.fixture.publish(what, "still there");
         await until(() => said.includes('"data":"still there"'), () => `it hears; it heard ${said}`);
         socket.destroy();
       });
     }
 
     it("cuts a stream without them", { timeout }, async () => {
-      const stream = await open(`${running.url}/sse?channels=quiet&heartbeat=60000`);
+      const stream = await open(`${scene.running.url}/sse?channels=quiet&heartbeat=60000`);
       assert.equal((await stream.next()).event, "dualcast:heartbeat");
       assert.equal(await stream.next().catch(() => null), null);
     });
   });
+}
+
+/** An application behind this proxy, for the tests of a suite. */
+function behind(proxy) {
+  const scene = {};
+  before(buildFixture, { timeout: buildTimeout });
+  before(async () => {
+    scene.fixture = await startFixture();
+    scene.running = await start(proxy, scene.fixture.port);
+  }, { timeout });
+  after(async () => {
+    await scene.running?.stop();
+    await scene.fixture?.stop();
+  }, { timeout });
+  return scene;
 }
 
 function nginx(more) {
