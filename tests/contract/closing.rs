@@ -7,10 +7,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use dualcast::{
-    CloseReason, Hooks, Hub, Identity, LagRule, MaxLag, Message, Reconnect, SessionInfo, Sse, Transport,
+    ChannelName, CloseReason, FanOut, History, Hooks, Hub, Identity, Ingest, LagRule, Local, MaxLag, Message,
+    Publishing, Reconnect, SessionInfo, Sse, Transport, Wanted,
 };
 use dualcast_tests::{Client, End, Frame, Setup, Told, Under, contract, eventually};
-use futures::stream;
+use futures::{FutureExt, future, stream};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 
@@ -140,6 +141,17 @@ async fn came_to_pass(under: Under, reason: CloseReason) -> bool {
             assert!(heard.0.lock().unwrap().is_empty());
             return true;
         }
+        CloseReason::Unavailable => {
+            let setup = setup.hub(|hub| hub.fan_out(Unreadable::default()).log(|log| log.max_records = 1));
+            let server = setup.start().await;
+            let first = server.publish("room", "first").await;
+            server.publish("room", "second").await;
+            server.publish("room", "third").await;
+            let dial = server.dial("room").cursor(&first.to_string());
+            let mut client = dial.open().await;
+            assert_eq!(client.last_id(), first.to_string(), "it keeps its cursor");
+            expect_told(&mut client, reason).await;
+        }
         CloseReason::Expired => {
             let refuse = |_| Err(dualcast::Error::internal());
             let server = setup.expiring(Duration::from_millis(20), refuse).start().await;
@@ -225,4 +237,31 @@ async fn came_to_pass(under: Under, reason: CloseReason) -> bool {
 
 fn break_down<T>() -> T {
     panic!("a test's panic")
+}
+
+/// A fan-out that remembers more than the hub, and can't be read.
+#[derive(Default)]
+struct Unreadable(Local);
+
+impl FanOut for Unreadable {
+    fn publish<'a>(
+        &'a self,
+        ingest: &'a Ingest,
+        channel: &'a ChannelName,
+        message: Message,
+    ) -> Publishing<'a> {
+        self.0.publish(ingest, channel, message)
+    }
+
+    fn finish<'a>(&'a self, ingest: &'a Ingest, channel: &'a ChannelName) -> Publishing<'a> {
+        self.0.finish(ingest, channel)
+    }
+
+    fn send_volatile(&self, ingest: &Ingest, channel: &ChannelName, message: Message) {
+        self.0.send_volatile(ingest, channel, message);
+    }
+
+    fn history(&self, _: &Ingest, _: Wanted) -> Option<History> {
+        Some(future::ready(Err(Arc::from(Box::from("no answer")))).boxed())
+    }
 }

@@ -324,7 +324,8 @@ fn codes_of_values() -> Names {
         },
         PublishError::Finished,
         PublishError::Limit(limit()),
-        PublishError::FanOut("gone".into()),
+        PublishError::NotLogged("gone".into()),
+        PublishError::Unconfirmed("gone".into()),
     ];
     let mut codes: Names = publish
         .into_iter()

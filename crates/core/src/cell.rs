@@ -6,8 +6,10 @@
 use std::sync::Arc;
 
 use crate::config::LogLimits;
+use crate::followed::Reborn;
 use crate::log::Log;
 use crate::name::ChannelName;
+use crate::position::Epoch;
 use crate::ring::Ring;
 use crate::sleepers::Sleepers;
 use crate::stretch::Stretches;
@@ -24,6 +26,8 @@ pub(crate) struct Cell {
 /// What changes of it.
 #[derive(Debug)]
 pub(crate) struct State {
+    /// The life that its log is of. Who reads in another one finds nothing here.
+    pub(crate) epoch: Epoch,
     pub(crate) log: Log,
     pub(crate) ring: Ring,
     pub(crate) stretches: Stretches,
@@ -38,8 +42,14 @@ pub(crate) struct State {
 }
 
 impl Cell {
-    pub(crate) fn new(name: ChannelName, log_limits: Arc<LogLimits>, trimmed_through: u64) -> Self {
+    pub(crate) fn new(
+        name: ChannelName,
+        log_limits: Arc<LogLimits>,
+        epoch: Epoch,
+        trimmed_through: u64,
+    ) -> Self {
         let state = State {
+            epoch,
             log: Log::new(trimmed_through),
             ring: Ring::default(),
             stretches: Stretches::default(),
@@ -65,6 +75,18 @@ impl State {
     /// Whether it may leave memory.
     pub(crate) fn is_quiet(&self) -> bool {
         self.followers == 0 && self.log.is_empty()
+    }
+
+    /// Whether it is of the life in which somebody reads.
+    pub(crate) fn check(&self, epoch: Epoch) -> Result<(), Reborn> {
+        if self.epoch == epoch { Ok(()) } else { Err(Reborn) }
+    }
+
+    /// Forgets its log for one of another life, of which nothing is known up to a sequence.
+    pub(crate) fn begin_anew(&mut self, epoch: Epoch, trimmed_through: u64) {
+        self.epoch = epoch;
+        self.log = Log::new(trimmed_through);
+        self.stretches.clear();
     }
 
     /// Drops what is only of use to followers that are close behind.

@@ -20,6 +20,8 @@ pub enum CloseReason {
     Unresponsive,
     /// A limit of the server was reached.
     Busy,
+    /// What the client missed could not be read from the broker in time.
+    Unavailable,
     /// The client sent a message above the inbound limit.
     TooLarge,
     /// The client broke the protocol.
@@ -57,7 +59,7 @@ struct Row {
 
 impl CloseReason {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Finished,
         Self::Left,
         Self::Shutdown,
@@ -65,6 +67,7 @@ impl CloseReason {
         Self::Stalled,
         Self::Unresponsive,
         Self::Busy,
+        Self::Unavailable,
         Self::TooLarge,
         Self::Protocol,
         Self::NotUtf8,
@@ -123,6 +126,12 @@ impl CloseReason {
                 1013,
                 "busy",
                 "a limit of the server is reached, try again later",
+                Yes,
+            ),
+            Self::Unavailable => (
+                1013,
+                "unavailable",
+                "what was missed could not be read in time, come back",
                 Yes,
             ),
             Self::TooLarge => (

@@ -54,6 +54,9 @@ pub struct Limits {
     /// The most channels of which it is remembered how far they were trimmed, after they left memory. Default 100,000,
     /// some 150 bytes each. Past it, those longest out of use may answer a resume with a gap that was none.
     pub max_tombstones: usize,
+    /// The most records of which it is remembered when a broker stored them, after they left memory, 4 bytes each. Default
+    /// 1,000,000. It tells a cursor of a lost history from one of this log without asking the broker.
+    pub max_checks: usize,
     /// The most volatile messages that wait for a channel's followers. Default 64.
     pub max_volatile_messages: usize,
     /// The most bytes of them, counted as in [`LogLimits::max_bytes`]. Default 64 KiB. A volatile message that is
@@ -75,6 +78,7 @@ impl Default for Limits {
             idempotency_window: Duration::from_secs(2 * 60),
             max_idempotency_keys: 1 << 18,
             max_tombstones: 100_000,
+            max_checks: 1_000_000,
             max_volatile_messages: 64,
             max_volatile_bytes: 64 << 10,
             max_volatile_age: Duration::from_secs(2),

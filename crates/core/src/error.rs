@@ -46,9 +46,21 @@ pub enum PublishError {
     /// A limit of the hub was reached.
     #[error(transparent)]
     Limit(#[from] LimitReached),
-    /// The fan-out could not carry it.
-    #[error("the fan-out failed: {0}")]
-    FanOut(#[source] Box<dyn Error + Send + Sync>),
+    /// The fan-out could not carry it. It is certainly not in the log.
+    #[error("not published: {0}")]
+    NotLogged(#[source] Box<dyn Error + Send + Sync>),
+    /// The fan-out took it and gave no answer in time: it may be in the log, or come into it. With an
+    /// [idempotency key](crate::Message::idempotency_key) it can be published again without harm.
+    #[error("perhaps published: {0}")]
+    Unconfirmed(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl PublishError {
+    /// Whether the message may be in the log all the same. Else it certainly is not, and never will be.
+    #[must_use]
+    pub fn is_unconfirmed(&self) -> bool {
+        matches!(self, Self::Unconfirmed(_))
+    }
 }
 
 /// Why a subscription could not be opened.

@@ -3,9 +3,12 @@
 use futures::future::{BoxFuture, Either, Ready};
 
 use crate::error::PublishError;
+use crate::health::Health;
+use crate::history::{History, Wanted};
+use crate::hub::WeakHub;
 use crate::idempotency::SeenKeys;
 use crate::ingest::Ingest;
-use crate::message::Message;
+use crate::message::{Identity, Message};
 use crate::name::ChannelName;
 use crate::position::Position;
 use crate::sync::Mutex;
@@ -18,6 +21,12 @@ pub type Publishing<'a> =
 ///
 /// The messages that it is handed have passed the hub's checks.
 pub trait FanOut: Send + Sync + 'static {
+    /// Is called once, when the hub is built: from here on it may bring what other nodes published. A handle that kept the hub
+    /// alive would keep it for ever, since the hub keeps the fan-out.
+    fn start(&self, hub: WeakHub) {
+        let _ = hub;
+    }
+
     /// Carries a message to be logged, and answers its position. A repeat, by its idempotency key, answers the first one's.
     fn publish<'a>(
         &'a self,
@@ -32,10 +41,51 @@ pub trait FanOut: Send + Sync + 'static {
     /// Carries a message that is not logged, as far as that is possible now.
     fn send_volatile(&self, ingest: &Ingest, channel: &ChannelName, message: Message);
 
+    /// What it knows of a channel that the hub's memory doesn't. None where memory is all there is: then what it lacks is a gap.
+    fn history(&self, ingest: &Ingest, wanted: Wanted) -> Option<History> {
+        let _ = (ingest, wanted);
+        None
+    }
+
+    /// Whether it wants to be told of followers.
+    fn minds_followers(&self) -> bool {
+        false
+    }
+
+    /// Somebody follows a channel here that nobody followed: volatile messages of it are of use from here on.
+    fn followed(&self, channel: &ChannelName) {
+        let _ = channel;
+    }
+
+    /// Nobody follows a channel any more.
+    fn unfollowed(&self, channel: &ChannelName) {
+        let _ = channel;
+    }
+
+    /// Carries an order to all other nodes.
+    fn send_order(&self, order: Order) {
+        let _ = order;
+    }
+
+    /// How it is.
+    fn health(&self) -> Health {
+        Health::default()
+    }
+
     /// Is called about once a second.
     fn maintain(&self, ingest: &Ingest) {
         let _ = ingest;
     }
+}
+
+/// What all nodes are to do with the sessions that they have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Order {
+    /// End those of a user: [`Hub::disconnect`](crate::Hub::disconnect).
+    Disconnect(Identity),
+    /// Let those of a user follow a channel no longer: [`Hub::unsubscribe`](crate::Hub::unsubscribe).
+    Unsubscribe(Identity, ChannelName),
 }
 
 /// The embedded fan-out: one node, the order is a counter, the log is this process's memory.

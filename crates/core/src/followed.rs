@@ -1,28 +1,42 @@
 //! One channel of a subscription: where its reader stands, and what it finds when it looks.
 
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use crate::cell::{Cell, State};
+use crate::history::{Page, Wanted};
+use crate::ingest::Ingest;
 use crate::lag::Lag;
+use crate::life::{Life, Tear};
 use crate::logs::Logs;
 use crate::message::Identity;
 use crate::name::ChannelName;
+use crate::past::{Arrived, Past};
+use crate::position::{Epoch, Position};
 use crate::record::{Record, Volatile};
 use crate::sleepers::Place;
+use crate::sync::Mutex;
 
 /// A channel that a subscription follows, and its place in it.
 #[derive(Debug)]
 pub(crate) struct Followed {
     pub(crate) cell: Arc<Cell>,
-    /// The ordinal of the next record to read.
+    /// The ordinal of the next record to read: in the log, or in a page of the past.
     pub(crate) next: u64,
     /// The cost of all records before it.
     pub(crate) next_bytes: u64,
     /// The ordinal of the next volatile message to read.
     pub(crate) next_volatile: u64,
     pub(crate) place: Option<Place>,
+    /// Up to which sequence it was told of tears that its subscription's cursor has not passed.
+    told_through: u64,
+    /// What it reads before that.
+    past: Option<Box<Past>>,
 }
+
+/// The channel is of another life than who reads it.
+#[derive(Debug)]
+pub(crate) struct Reborn;
 
 /// How one reads: how much, how far, and what one leaves out.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +96,8 @@ impl Followed {
             next_bytes: 0,
             next_volatile: 0,
             place: None,
+            told_through: 0,
+            past: None,
         }
     }
 
@@ -96,33 +112,35 @@ impl Followed {
     /// Whether at most the channel's end is left to read.
     pub(crate) fn is_exhausted(&self) -> bool {
         let state = self.cell.lock();
-        state.log.is_finished() && state.log.end() - self.next <= 1
+        self.past.is_none() && state.log.is_finished() && state.log.end() <= self.next + 1
     }
 
     /// Whether it has read the channel's end.
     pub(crate) fn has_ended(&self) -> bool {
         let state = self.cell.lock();
-        state.log.is_finished() && state.log.end() == self.next
+        self.past.is_none() && state.log.is_finished() && state.log.end() == self.next
     }
 
     /// Stands after a sequence. Answers up to where records are missing behind it, if they are.
-    pub(crate) fn place_after(&mut self, sequence: u64) -> Option<u64> {
+    pub(crate) fn place_after(&mut self, epoch: Epoch, sequence: u64) -> Result<Option<u64>, Reborn> {
         let state = self.cell.lock();
+        state.check(epoch)?;
         (self.next, self.next_bytes) = state.log.locate(sequence);
         self.next_volatile = state.ring.end();
+        self.past = None;
         let trimmed_through = state.log.trimmed_through();
-        (trimmed_through > sequence).then_some(trimmed_through)
+        Ok((trimmed_through > sequence).then_some(trimmed_through))
     }
 
-    /// Stands at the start of what is kept. Answers up to where the log was trimmed, and the first sequence kept.
-    pub(crate) fn place_at_start(&mut self) -> (u64, Option<u64>) {
+    /// Stands at the start of what is kept after a sequence. Answers up to where the log was trimmed, and the first sequence after both.
+    pub(crate) fn place_at_start(&mut self, epoch: Epoch, after: u64) -> Result<(u64, Option<u64>), Reborn> {
         let state = self.cell.lock();
-        (self.next, self.next_bytes) = state.log.start();
+        state.check(epoch)?;
+        (self.next, self.next_bytes) = state.log.locate(after);
         self.next_volatile = state.ring.end();
-        (
-            state.log.trimmed_through(),
-            state.log.get(self.next).map(|record| record.sequence()),
-        )
+        self.past = None;
+        let first = state.log.get(self.next).map(|record| record.sequence());
+        Ok((state.log.trimmed_through(), first))
     }
 
     /// Up to where the log was trimmed, and the sequences of the last messages kept up to the head, newest first.
@@ -134,11 +152,91 @@ impl Followed {
         (state.log.trimmed_through(), sequences.collect())
     }
 
+    /// Asks the fan-out for what stands after a position. Answers whether it has anything to say.
+    pub(crate) fn ask(&mut self, logs: &Arc<Logs>, life: &Life, after: Position) -> bool {
+        let (trimmed_through, volatile_end) = {
+            let state = self.cell.lock();
+            (state.log.trimmed_through(), state.ring.end())
+        };
+        let ingest = Ingest {
+            logs: Arc::clone(logs),
+        };
+        let wanted = Wanted {
+            channel: self.name().clone(),
+            after,
+            through: trimmed_through.max(life.torn_through()).min(life.head()),
+        };
+        let Some(history) = logs.fan_out.history(&ingest, wanted) else {
+            return false;
+        };
+        (self.next, self.next_bytes) = (0, 0);
+        self.next_volatile = volatile_end;
+        self.past = Some(Box::new(Past::Asked {
+            history: Mutex::new(history),
+            after: after.sequence(),
+        }));
+        true
+    }
+
+    /// Waits for a page of the past, if it was asked for one.
+    pub(crate) fn poll_past(&mut self, cx: &mut Context<'_>) -> Option<Poll<Arrived>> {
+        self.past.as_mut()?.poll(cx)
+    }
+
+    /// Reads a page of the past from here on.
+    pub(crate) fn begin_page(&mut self, page: Arc<Page>, after: u64) {
+        self.next = page.records.partition_point(|record| record.sequence() <= after) as u64;
+        self.next_bytes = 0;
+        self.past = Some(Box::new(Past::Reading(page)));
+    }
+
+    /// The past that it reads, and whether it waits for it.
+    pub(crate) fn past(&self) -> Option<&Past> {
+        self.past.as_deref()
+    }
+
+    /// Goes on in the hub's memory from a sequence on, if that is whole from there.
+    pub(crate) fn rejoin(&mut self, life: &Life, sequence: u64) -> Result<bool, Reborn> {
+        let state = self.cell.lock();
+        state.check(life.epoch())?;
+        if state.log.trimmed_through() > sequence || life.torn_through() > sequence {
+            return Ok(false);
+        }
+        (self.next, self.next_bytes) = state.log.locate(sequence);
+        self.past = None;
+        Ok(true)
+    }
+
+    /// The next tear that it has to be told of, by a subscription whose cursor is here.
+    pub(crate) fn next_tear(&self, life: &Life, cursor: u64) -> Option<Tear> {
+        match self.past {
+            None => life.tear_behind(self.told_through.max(cursor)),
+            Some(_) => None,
+        }
+    }
+
+    /// Goes on behind a tear that it is told of. One that stands for several hides what came between them.
+    pub(crate) fn pass_tear(&mut self, tear: Tear) {
+        let state = self.cell.lock();
+        self.told_through = tear.through;
+        let (next, next_bytes) = state.log.locate(tear.through);
+        if next > self.next {
+            (self.next, self.next_bytes) = (next, next_bytes);
+        }
+    }
+
     /// How far behind the end of the log it is.
     pub(crate) fn lag(&self, state: &State) -> Lag {
+        if let Some(past) = &self.past {
+            return Lag {
+                records: past.records().len() as u64 - self.next + state.log.end() - state.log.first(),
+                bytes: state.log.bytes() as u64,
+            };
+        }
+        // Of another life the log may have fewer than were read.
         Lag {
-            records: state.log.end() - self.next,
-            bytes: state.log.end_bytes() - self.next_bytes,
+            records: state.log.end().saturating_sub(self.next),
+            bytes: state.log.end_bytes().saturating_sub(self.next_bytes),
         }
     }
 
@@ -150,11 +248,13 @@ impl Followed {
 
     /// Jumps behind the head. Answers, if that leaves anything out, up to where: more may have been published since the head
     /// was read, and trimmed.
-    pub(crate) fn skip_to(&mut self, head: u64) -> Option<u64> {
+    pub(crate) fn skip_to(&mut self, epoch: Epoch, head: u64) -> Result<Option<u64>, Reborn> {
         let state = self.cell.lock();
-        let before = self.next;
+        state.check(epoch)?;
+        let (before, was_past) = (self.next, self.past.take().is_some());
         (self.next, self.next_bytes) = state.log.locate(head);
-        (self.next > before).then(|| state.log.trimmed_through().max(head))
+        let leaves_out = was_past || self.next > before;
+        Ok(leaves_out.then(|| state.log.trimmed_through().max(head)))
     }
 
     /// Follows no longer.
@@ -167,33 +267,61 @@ impl Followed {
     }
 
     /// Looks at what stands after its place, up to the head, and as far as the limit allows. Takes no step.
-    pub(crate) fn look(&self, reading: Reading<'_>) -> Found {
+    pub(crate) fn look(&self, epoch: Epoch, reading: Reading<'_>) -> Result<Found, Reborn> {
         let state = self.cell.lock();
+        state.check(epoch)?;
         let log = &state.log;
         let mut found = Found {
-            lag: log.end() - self.next,
+            lag: self.lag(&state).records,
+            start: (self.next, self.next_bytes),
             ..Found::default()
         };
-        let mut end = (self.next, self.next_bytes);
-        if log.first() > self.next {
-            found.trimmed_through = Some(log.trimmed_through());
-            end = log.start();
+        if let Some(past) = &self.past {
+            found.gather(
+                reading,
+                |ordinal| past.records().get(ordinal as usize),
+                |_, _| false,
+            );
+        } else {
+            if log.first() > self.next {
+                found.trimmed_through = Some(log.trimmed_through());
+                found.start = log.start();
+            }
+            let is_superseded = |ordinal, record: &Record| log.is_superseded(ordinal, record);
+            found.gather(reading, |ordinal| log.get(ordinal), is_superseded);
+            found.is_finished = log.is_finished() && found.end.0 == log.end();
         }
-        found.start = end;
+        let (dropped, volatile) = state.ring.after(self.next_volatile);
+        found.volatile_dropped = dropped;
+        found.volatile.extend(volatile.cloned());
+        found.volatile_from = state.ring.end() - found.volatile.len() as u64;
+        Ok(found)
+    }
+}
+
+impl Found {
+    /// Takes records one after another from its start on, up to the head, and as far as the limit allows.
+    fn gather<'a>(
+        &mut self,
+        reading: Reading<'_>,
+        get: impl Fn(u64) -> Option<&'a Arc<Record>>,
+        is_superseded: impl Fn(u64, &Record) -> bool,
+    ) {
+        let mut end = self.start;
         let mut room = reading.limit;
-        while let Some(record) = log.get(end.0) {
+        while let Some(record) = get(end.0) {
             if record.sequence() > reading.head {
                 break;
             }
             if room == 0 {
-                found.is_cut = true;
+                self.is_cut = true;
                 break;
             }
             let ordinal = end.0;
             end = (ordinal + 1, end.1 + record.cost() as u64);
             let is_own = record.is_from(reading.without);
-            if is_own || reading.is_conflating && log.is_superseded(ordinal, record) {
-                found.skipped.push(Skipped {
+            if is_own || reading.is_conflating && is_superseded(ordinal, record) {
+                self.skipped.push(Skipped {
                     sequence: record.sequence(),
                     end,
                     is_merged: !is_own,
@@ -201,17 +329,11 @@ impl Followed {
                 continue;
             }
             room = room.saturating_sub(record.size());
-            found.records.push(Candidate {
+            self.records.push(Candidate {
                 record: Arc::clone(record),
                 end,
             });
         }
-        found.end = end;
-        found.is_finished = log.is_finished() && end.0 == log.end();
-        let (dropped, volatile) = state.ring.after(self.next_volatile);
-        found.volatile_dropped = dropped;
-        found.volatile.extend(volatile.cloned());
-        found.volatile_from = state.ring.end() - found.volatile.len() as u64;
-        found
+        self.end = end;
     }
 }

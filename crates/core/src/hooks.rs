@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::close::CloseReason;
+use crate::fanout::FanOut;
 use crate::name::ChannelName;
 use crate::session::SessionInfo;
 use crate::sync::Mutex;
@@ -47,9 +48,10 @@ pub(crate) enum Event {
 }
 
 /// The events that were not told yet.
-#[derive(Default)]
 pub(crate) struct Notices {
     hooks: Option<Box<dyn Hooks>>,
+    fan_out: Arc<dyn FanOut>,
+    has_listener: bool,
     queue: Mutex<Queue>,
 }
 
@@ -60,28 +62,38 @@ struct Queue {
 }
 
 impl Notices {
-    pub(crate) fn new(hooks: Option<Box<dyn Hooks>>) -> Self {
+    pub(crate) fn new(hooks: Option<Box<dyn Hooks>>, fan_out: Arc<dyn FanOut>) -> Self {
         Self {
+            has_listener: hooks.is_some() || fan_out.minds_followers(),
             hooks,
+            fan_out,
             queue: Mutex::default(),
         }
     }
 
     /// Notes an event, made only where somebody listens. May be called under a lock.
     pub(crate) fn note(&self, event: impl FnOnce() -> Event) {
-        if self.hooks.is_some() {
+        if self.has_listener {
             self.queue.lock().events.push_back(event());
         }
     }
 
     /// Tells what was noted, unless another task is at it, which then tells this too. To be called with no lock held.
     pub(crate) fn tell(&self) {
-        let Some(hooks) = &self.hooks else { return };
+        if !self.has_listener {
+            return;
+        }
         let mut telling = Telling {
             notices: self,
             is_mine: false,
         };
         while let Some(event) = telling.next() {
+            match &event {
+                Event::FirstFollower(channel) => self.fan_out.followed(channel),
+                Event::LastFollowerGone(channel) => self.fan_out.unfollowed(channel),
+                Event::SessionOpened(_) | Event::SessionClosed(..) => {}
+            }
+            let Some(hooks) = &self.hooks else { continue };
             match event {
                 Event::FirstFollower(channel) => hooks.first_follower(&channel),
                 Event::LastFollowerGone(channel) => hooks.last_follower_gone(&channel),

@@ -8,7 +8,8 @@ use crate::channel::Channel;
 use crate::clock::{Clock, SystemClock};
 use crate::close::CloseReason;
 use crate::config::{ConfigError, Limits, LogLimits};
-use crate::fanout::{FanOut, Local};
+use crate::fanout::{FanOut, Local, Order};
+use crate::health::Health;
 use crate::hooks::{Hooks, Notices};
 use crate::ingest::Ingest;
 use crate::logs::Logs;
@@ -41,7 +42,6 @@ pub struct Hub(Arc<Shared>);
 
 struct Shared {
     ingest: Ingest,
-    fan_out: Box<dyn FanOut>,
     sessions: Arc<Sessions>,
     is_maintained: AtomicBool,
 }
@@ -59,7 +59,7 @@ impl Hub {
             limits: Limits::default(),
             log_limits: LogLimits::default(),
             log_limits_for: None,
-            fan_out: Box::new(Local::default()),
+            fan_out: Arc::new(Local::default()),
             hooks: None,
             clock: Box::new(SystemClock),
         }
@@ -87,8 +87,7 @@ impl Hub {
     /// was published between this call and the read: a message has to be such that applying it again changes nothing.
     #[must_use]
     pub fn position(&self) -> Position {
-        let logs = &self.ingest().logs;
-        logs.position(logs.head())
+        self.ingest().position()
     }
 
     /// Opens a session for a client connection. The adapters do.
@@ -120,11 +119,27 @@ impl Hub {
         self.0.sessions.shut()
     }
 
-    /// Ends a user's sessions, with [`CloseReason::Disconnected`]: their clients are told to stay away. Answers how many were told.
+    /// Ends a user's sessions, with [`CloseReason::Disconnected`]: their clients are told to stay away. Answers how many were told
+    /// on this node; those on others are told as soon as the fan-out reaches them.
     ///
     /// Change first what your routes look at. A plain `EventSource` comes back by itself and is to be refused there; and a
     /// request that a route let in a moment ago is no session yet.
     pub fn disconnect(&self, identity: &Identity) -> usize {
+        let order = Order::Disconnect(identity.clone());
+        let told = self.obey(&order);
+        self.fan_out().send_order(order);
+        told
+    }
+
+    /// Does on this node what another one ordered: for fan-outs. Answers how many sessions were told.
+    pub fn obey(&self, order: &Order) -> usize {
+        match order {
+            Order::Disconnect(identity) => self.disconnect_here(identity),
+            Order::Unsubscribe(identity, channel) => self.unsubscribe_here(identity, channel),
+        }
+    }
+
+    fn disconnect_here(&self, identity: &Identity) -> usize {
         let sessions = self.0.sessions.of(identity);
         for session in &sessions {
             session.close(CloseReason::Disconnected);
@@ -132,17 +147,31 @@ impl Hub {
         sessions.len()
     }
 
-    /// Takes back a user's right to follow a channel. Answers how many sessions were told.
+    /// Takes back a user's right to follow a channel. Answers how many sessions were told on this node; those on others are told
+    /// as soon as the fan-out reaches them.
     ///
     /// Where the client subscribed to it on a live connection, it is told and hears the others as before. Where the channel is
     /// one of those that the route subscribed to, the session ends with [`CloseReason::Revoked`], and the client comes back
     /// to a route that decides anew. So change first what your routes and handlers look at.
     pub fn unsubscribe(&self, identity: &Identity, channel: &ChannelName) -> usize {
+        let order = Order::Unsubscribe(identity.clone(), channel.clone());
+        let told = self.obey(&order);
+        self.fan_out().send_order(order);
+        told
+    }
+
+    fn unsubscribe_here(&self, identity: &Identity, channel: &ChannelName) -> usize {
         let sessions = self.0.sessions.of(identity);
         for session in &sessions {
             session.leave(channel);
         }
         sessions.len()
+    }
+
+    /// How it is: for an orchestrator, and for whoever wants to know why messages come late.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.fan_out().health()
     }
 
     /// How many client connections are open.
@@ -200,12 +229,14 @@ impl Hub {
         WeakHub(Arc::downgrade(&self.0))
     }
 
-    pub(crate) fn ingest(&self) -> &Ingest {
+    /// The way into its logs: for fan-outs.
+    #[must_use]
+    pub fn ingest(&self) -> &Ingest {
         &self.0.ingest
     }
 
     pub(crate) fn fan_out(&self) -> &dyn FanOut {
-        &*self.0.fan_out
+        &*self.ingest().logs.fan_out
     }
 }
 
@@ -250,7 +281,7 @@ pub struct HubBuilder {
     limits: Limits,
     log_limits: LogLimits,
     log_limits_for: Option<LogLimitsChange>,
-    fan_out: Box<dyn FanOut>,
+    fan_out: Arc<dyn FanOut>,
     hooks: Option<Box<dyn Hooks>>,
     clock: Box<dyn Clock>,
 }
@@ -277,7 +308,7 @@ impl HubBuilder {
 
     /// Takes another fan-out than [`Local`].
     pub fn fan_out(mut self, fan_out: impl FanOut) -> Self {
-        self.fan_out = Box::new(fan_out);
+        self.fan_out = Arc::new(fan_out);
         self
     }
 
@@ -322,19 +353,21 @@ impl HubBuilder {
                 }
             }
         };
-        let notices = Notices::new(self.hooks);
+        let notices = Notices::new(self.hooks, Arc::clone(&self.fan_out));
         let logs = Arc::new(Logs::new(
             self.limits,
             Box::new(log_limits_for),
             self.clock,
+            self.fan_out,
             notices,
         ));
-        Hub(Arc::new(Shared {
+        let hub = Hub(Arc::new(Shared {
             sessions: Arc::new(Sessions::new(Arc::clone(&logs))),
             ingest: Ingest { logs },
-            fan_out: self.fan_out,
             is_maintained: AtomicBool::new(false),
-        }))
+        }));
+        hub.fan_out().start(hub.downgrade());
+        hub
     }
 }
 

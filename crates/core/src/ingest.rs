@@ -5,16 +5,38 @@ use std::time::Instant;
 
 use crate::config::Limits;
 use crate::error::PublishError;
+use crate::gap::GapReason;
 use crate::logs::Logs;
 use crate::message::Message;
+use crate::meters::hub_meters;
 use crate::name::ChannelName;
-use crate::position::Position;
+use crate::position::{Check, Epoch, Position};
+use crate::record::Record;
 
-/// The one way into a hub's logs. It gives each record its number, appends it, moves the head, and then wakes
-/// whoever follows, in this order.
+/// The one way into a hub's logs. It appends each record at its place, moves the head, and then wakes whoever follows, in this
+/// order.
+///
+/// A fan-out either lets the hub number its records ([`Ingest::append`]) or brings numbers of its own: it
+/// [begins a life](Ingest::begin_life) and then says, in order and from one task, what stands at each number:
+/// [a record](Ingest::take), [something else](Ingest::pass), or [what nobody will know](Ingest::tear).
 #[derive(Debug, Clone)]
 pub struct Ingest {
     pub(crate) logs: Arc<Logs>,
+}
+
+/// A record that was given its place elsewhere.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Its number: above the head.
+    pub sequence: u64,
+    /// What tells it apart from another record of its number.
+    pub check: Check,
+    /// Its channel.
+    pub channel: ChannelName,
+    /// The message. None: the channel's end.
+    pub message: Option<Message>,
+    /// When it was logged, on the hub's clock.
+    pub logged_at: Instant,
 }
 
 impl Ingest {
@@ -39,9 +61,70 @@ impl Ingest {
         Ok(self.logs.announce(appended))
     }
 
-    /// Hands a message to whoever follows its channel now.
+    /// Begins another life of the log: whoever follows is told a gap, [`GapReason::Epoch`], and reads on in the new one.
+    ///
+    /// Of the new life nothing up to `head` is in memory. What stands after `fresh_after` was never part of an earlier life.
+    pub fn begin_life(&self, epoch: Epoch, head: u64, fresh_after: u64) {
+        self.logs.begin_life(epoch, head, fresh_after);
+    }
+
+    /// Logs what stands at the number behind the head. What exceeds a limit of this hub counts as trimmed.
+    pub fn take(&self, arrival: Arrival) -> Position {
+        let appended = self.logs.take(arrival);
+        self.logs.announce(appended)
+    }
+
+    /// What stands at the number behind the head is of no channel.
+    pub fn pass(&self, sequence: u64, check: Check) {
+        self.logs.pass(sequence, check);
+    }
+
+    /// What stands between the head and up to a number will not come: whoever follows is told.
+    pub fn tear(&self, through: u64, reason: GapReason) {
+        self.logs.tear(through, reason);
+    }
+
+    /// A record of this life that is too old for the hub's memory: for [`FanOut::history`](crate::FanOut::history).
+    #[must_use]
+    pub fn record(&self, arrival: Arrival) -> Arc<Record> {
+        let epoch = self.logs.life().epoch();
+        let position = Position::new(epoch, arrival.sequence, Some(arrival.check));
+        let record = Record::new(position, arrival.channel, arrival.message, arrival.logged_at);
+        Arc::new(record)
+    }
+
+    /// Where the log ends now.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.logs.position()
+    }
+
+    /// The position of a number up to the head.
+    #[must_use]
+    pub fn position_of(&self, sequence: u64) -> Position {
+        self.logs.life().position(sequence)
+    }
+
+    /// Whether the end of a channel is the last that is in memory of it.
+    #[must_use]
+    pub fn is_finished(&self, channel: &ChannelName) -> bool {
+        let cell = self.logs.find(channel);
+        cell.is_some_and(|cell| cell.lock().log.is_finished())
+    }
+
+    /// Hands a message to whoever follows its channel now, on this node.
     pub fn send_volatile(&self, channel: &ChannelName, message: Message) {
         self.logs.send_volatile(channel, message);
+    }
+
+    /// Counts a message that this node's application had logged elsewhere.
+    pub fn count_published(&self) {
+        hub_meters().published.increment(1);
+    }
+
+    /// Counts a volatile message that could not be carried.
+    pub fn count_volatile_dropped(&self) {
+        self.logs.count_volatile_dropped(1);
     }
 
     /// The hub's limits.

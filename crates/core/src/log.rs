@@ -208,7 +208,7 @@ mod tests {
         if let Some(key) = key {
             message = message.conflation_key(key);
         }
-        let position = Position::new(Epoch::random(), sequence);
+        let position = Position::new(Epoch::random(), sequence, None);
         let channel = ChannelName::parse("c").unwrap();
         log.append(
             Arc::new(Record::new(position, channel, Some(message), now)),

@@ -1,8 +1,11 @@
 //! All logs of a hub in one total order.
 //!
-//! Order of the locks: a map guard, or the order of the whole, then one cell, then the tables (tombstones, upkeep,
-//! notices). Before all of them the turn to shed. No map guard is held while the order is taken. Nobody is woken and no
-//! hook runs under any of them.
+//! Order of the locks: the order of the whole, then a map guard, then one cell, then the tables (tombstones, upkeep,
+//! notices, what a life keeps). Before all of them the turn to shed. Nobody is woken and no hook runs under any of them.
+//!
+//! A life begins under the order of the whole: first the tombstones take its epoch, by which channels come into memory, then each
+//! channel that is there. So a channel is of the new life before anybody appends to it, and whoever reads looks at the
+//! channel's epoch under the channel's lock.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,11 +14,15 @@ use crate::cell::{Cell, State};
 use crate::clock::Clock;
 use crate::config::{Limits, LogLimits};
 use crate::error::{LimitReached, PublishError};
+use crate::fanout::FanOut;
+use crate::gap::GapReason;
 use crate::hooks::{Event, Notices};
+use crate::ingest::Arrival;
+use crate::life::{Life, Tear};
 use crate::message::Message;
 use crate::meters::hub_meters;
 use crate::name::ChannelName;
-use crate::position::{Epoch, Position};
+use crate::position::{Check, Epoch, Position};
 use crate::record::{Record, Volatile};
 use crate::sleepers::Woken;
 use crate::sync::{AtomicU64, AtomicUsize, DashMap, Entry, Mutex, Ordering};
@@ -38,21 +45,27 @@ pub(crate) struct Appended {
 pub(crate) struct Logs {
     pub(crate) limits: Limits,
     pub(crate) notices: Notices,
-    epoch: Epoch,
+    pub(crate) fan_out: Arc<dyn FanOut>,
     clock: Box<dyn Clock>,
     log_limits_for: LogLimitsFor,
     cells: DashMap<ChannelName, Arc<Cell>>,
     cell_count: AtomicUsize,
     tombstones: Mutex<Tombstones>,
-    /// The sequence that the next record gets. Whoever holds it is the only one to append.
-    next_sequence: Mutex<u64>,
-    /// The sequence of the last record that can be read. Moves after the record is in its log, under both locks.
-    head: AtomicU64,
+    order: Mutex<Order>,
+    /// The number of the epoch in `order`, for a look without a lock.
+    epoch: AtomicU64,
     upkeep: Upkeep,
     shedding: Mutex<()>,
     volatile_dropped: AtomicU64,
     subscription_count: AtomicUsize,
     told: Mutex<Told>,
+}
+
+/// Whoever holds it is the only one to append.
+struct Order {
+    life: Arc<Life>,
+    /// The sequence that the next record gets.
+    next: u64,
 }
 
 /// What the meters were told last: they hold the sum of all hubs.
@@ -67,18 +80,21 @@ impl Logs {
         limits: Limits,
         log_limits_for: LogLimitsFor,
         clock: Box<dyn Clock>,
+        fan_out: Arc<dyn FanOut>,
         notices: Notices,
     ) -> Self {
+        let life = Arc::new(Life::alone());
+        let epoch = life.epoch();
         Self {
             notices,
-            epoch: Epoch::random(),
+            fan_out,
             clock,
             log_limits_for,
             cells: DashMap::new(),
             cell_count: AtomicUsize::new(0),
-            tombstones: Mutex::new(Tombstones::new(limits.max_tombstones)),
-            next_sequence: Mutex::new(1),
-            head: AtomicU64::new(0),
+            tombstones: Mutex::new(Tombstones::new(limits.max_tombstones, epoch)),
+            order: Mutex::new(Order { life, next: 1 }),
+            epoch: AtomicU64::new(epoch.number()),
             upkeep: Upkeep::default(),
             shedding: Mutex::default(),
             volatile_dropped: AtomicU64::new(0),
@@ -92,17 +108,20 @@ impl Logs {
         self.clock.now()
     }
 
-    pub(crate) fn epoch(&self) -> Epoch {
-        self.epoch
+    /// The life that it lives now.
+    pub(crate) fn life(&self) -> Arc<Life> {
+        Arc::clone(&self.order.lock().life)
     }
 
-    pub(crate) fn position(&self, sequence: u64) -> Position {
-        Position::new(self.epoch, sequence)
+    /// Whether a life is over by now. Where it is not, it may be a moment later.
+    pub(crate) fn is_past(&self, life: &Life) -> bool {
+        self.epoch.load(Ordering::SeqCst) != life.epoch().number()
     }
 
-    /// Every record up to here is in its log, or was trimmed from it.
-    pub(crate) fn head(&self) -> u64 {
-        self.head.load(Ordering::SeqCst)
+    /// Where the log ends now.
+    pub(crate) fn position(&self) -> Position {
+        let life = self.life();
+        life.position(life.head())
     }
 
     pub(crate) fn channel_count(&self) -> usize {
@@ -151,7 +170,7 @@ impl Logs {
     ) -> Result<Appended, PublishError> {
         let messages = u64::from(message.is_some());
         let now = self.now();
-        let mut record = Arc::new(Record::new(self.position(0), name.clone(), message, now));
+        let mut record = Arc::new(Record::new(Position::NOWHERE, name.clone(), message, now));
         loop {
             let cell = self.find_or_create(name)?;
             if record.cost() > cell.log_limits.max_bytes {
@@ -164,7 +183,7 @@ impl Logs {
                 self.evict_if_quiet(&cell);
                 return Err(error);
             }
-            let mut next = self.next_sequence.lock();
+            let mut order = self.order.lock();
             let mut state = cell.lock();
             if state.is_dead {
                 continue;
@@ -172,19 +191,14 @@ impl Logs {
             if state.log.is_finished() {
                 return Err(PublishError::Finished);
             }
-            let position = self.position(*next);
+            let position = Position::new(order.life.epoch(), order.next, None);
             if let Some(record) = Arc::get_mut(&mut record) {
                 record.place(position);
             }
-            let before = state.log.bytes();
-            state.log.append(record, now, &cell.log_limits);
-            self.head.store(*next, Ordering::SeqCst);
-            *next += 1;
-            drop(next);
-            // Under the channel's lock: if a trim could be counted before this append, the sum would fall below zero.
-            self.upkeep
-                .count_bytes(state.log.bytes() as isize - before as isize);
-            self.upkeep.note_records(&cell, &mut state);
+            self.keep(&cell, &mut state, record, now);
+            order.life.move_head(order.next);
+            order.next += 1;
+            drop(order);
             let woken = state.sleepers.take();
             return Ok(Appended {
                 position,
@@ -192,6 +206,113 @@ impl Logs {
                 messages,
             });
         }
+    }
+
+    /// Logs what a broker gave its place. What the hub has no room for counts as trimmed. To be [announced](Logs::announce).
+    pub(crate) fn take(&self, arrival: Arrival) -> Appended {
+        let Arrival {
+            sequence,
+            check,
+            channel,
+            message,
+            logged_at,
+        } = arrival;
+        let now = self.now();
+        let unplaced = Record::new(Position::NOWHERE, channel.clone(), message, logged_at);
+        let mut record = Arc::new(unplaced);
+        loop {
+            let cell = self.find_or_create(&channel).ok();
+            let mut order = self.order.lock();
+            let position = Position::new(order.life.epoch(), sequence, Some(check));
+            let Some(cell) = cell else {
+                let epoch = order.life.epoch();
+                self.tombstones.lock().bury(epoch, &channel, sequence);
+                order.pass(sequence, check);
+                return Appended::unheard(position);
+            };
+            let mut state = cell.lock();
+            if state.is_dead {
+                continue;
+            }
+            if let Some(record) = Arc::get_mut(&mut record) {
+                record.place(position);
+            }
+            self.keep(&cell, &mut state, record, now);
+            order.pass(sequence, check);
+            drop(order);
+            let woken = state.sleepers.take();
+            return Appended {
+                position,
+                woken,
+                messages: 0,
+            };
+        }
+    }
+
+    /// Moves the head behind a record that is of no channel.
+    pub(crate) fn pass(&self, sequence: u64, check: Check) {
+        self.order.lock().pass(sequence, check);
+    }
+
+    /// Gives up what lies between the head and a sequence: whoever follows any channel is told.
+    pub(crate) fn tear(&self, through: u64, reason: GapReason) {
+        let mut order = self.order.lock();
+        let after = order.life.head();
+        if through <= after {
+            return;
+        }
+        // First what comes into memory later, then whoever is there.
+        self.tombstones.lock().doubt_through(through);
+        order.life.tear(Tear {
+            after,
+            through,
+            reason,
+        });
+        order.life.move_head(through);
+        order.next = through + 1;
+        drop(order);
+        for cell in self.cells() {
+            let woken = cell.lock().sleepers.take();
+            woken.wake();
+        }
+    }
+
+    /// Begins another life, whose records up to `head` are not in memory and whose numbers come from elsewhere. All that the logs
+    /// hold goes, and whoever follows is told.
+    pub(crate) fn begin_life(&self, epoch: Epoch, head: u64, fresh_after: u64) {
+        let life = Arc::new(Life::shared(epoch, head, fresh_after, self.limits.max_checks));
+        let mut order = self.order.lock();
+        self.tombstones.lock().begin_anew(epoch, head);
+        self.epoch.store(epoch.number(), Ordering::SeqCst);
+        *order = Order { life, next: head + 1 };
+        let cells = self.cells();
+        let mut woken = Vec::new();
+        for cell in &cells {
+            let mut state = cell.lock();
+            let before = state.log.bytes();
+            state.begin_anew(epoch, head);
+            self.upkeep.count_bytes(-(before as isize));
+            woken.push(state.sleepers.take());
+        }
+        drop(order);
+        woken.into_iter().for_each(Woken::wake);
+        for cell in &cells {
+            self.evict_if_quiet(cell);
+        }
+    }
+
+    fn cells(&self) -> Vec<Arc<Cell>> {
+        self.cells.iter().map(|cell| Arc::clone(&cell)).collect()
+    }
+
+    /// Puts a record into its log. Under the channel's lock: if a trim could be counted before this append, the sum of bytes would
+    /// fall below zero.
+    fn keep(&self, cell: &Arc<Cell>, state: &mut State, record: Arc<Record>, now: Instant) {
+        let before = state.log.bytes();
+        state.log.append(record, now, &cell.log_limits);
+        self.upkeep
+            .count_bytes(state.log.bytes() as isize - before as isize);
+        self.upkeep.note_records(cell, state);
     }
 
     /// Wakes whoever follows, and makes room. With no lock held.
@@ -327,8 +448,8 @@ impl Logs {
                     self.cell_count.fetch_sub(1, Ordering::SeqCst);
                     return Err(LimitReached::new("max_channels", self.limits.max_channels));
                 }
-                let trimmed_through = self.tombstones.lock().exhume(name);
-                let cell = Arc::new(Cell::new(name.clone(), log_limits, trimmed_through));
+                let (epoch, trimmed_through) = self.tombstones.lock().exhume(name);
+                let cell = Arc::new(Cell::new(name.clone(), log_limits, epoch, trimmed_through));
                 vacant.insert(Arc::clone(&cell));
                 Ok(cell)
             }
@@ -345,11 +466,29 @@ impl Logs {
             state.is_dead = true;
             self.tombstones
                 .lock()
-                .bury(&cell.name, state.log.trimmed_through());
+                .bury(state.epoch, &cell.name, state.log.trimmed_through());
             true
         });
         if evicted.is_some() {
             self.cell_count.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Order {
+    fn pass(&mut self, sequence: u64, check: Check) {
+        self.life.note_check(sequence, check);
+        self.life.move_head(sequence);
+        self.next = sequence + 1;
+    }
+}
+
+impl Appended {
+    fn unheard(position: Position) -> Self {
+        Self {
+            position,
+            woken: Woken::default(),
+            messages: 0,
         }
     }
 }
@@ -363,8 +502,7 @@ impl Drop for Logs {
 impl std::fmt::Debug for Logs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Logs")
-            .field("epoch", &self.epoch)
-            .field("head", &self.head())
+            .field("position", &self.position())
             .field("channels", &self.channel_count())
             .finish_non_exhaustive()
     }

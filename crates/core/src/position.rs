@@ -11,6 +11,11 @@ const EPOCH_DIGITS: usize = 10;
 
 const EPOCHS: u64 = 36_u64.pow(EPOCH_DIGITS as u32);
 
+/// The length of a check's text: six digits of base 36 hold 31 bits.
+const CHECK_DIGITS: usize = 6;
+
+const CHECKS: u64 = 36_u64.pow(CHECK_DIGITS as u32);
+
 /// One life of a hub's log. A cursor of another life says nothing about this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch(u64);
@@ -21,20 +26,79 @@ impl Epoch {
     pub fn random() -> Self {
         Self(fastrand::u64(1..EPOCHS))
     }
+
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
 }
 
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut digits = [b'0'; EPOCH_DIGITS];
-        let mut rest = self.0;
-        for digit in digits.iter_mut().rev() {
-            *digit = b"0123456789abcdefghijklmnopqrstuvwxyz"[(rest % 36) as usize];
-            rest /= 36;
-        }
-        digits
-            .iter()
-            .try_for_each(|digit| fmt::Write::write_char(f, char::from(*digit)))
+        write_digits::<EPOCH_DIGITS>(self.0, f)
     }
+}
+
+impl FromStr for Epoch {
+    type Err = PositionError;
+
+    /// Takes exactly what `Display` writes.
+    fn from_str(text: &str) -> Result<Self, PositionError> {
+        read_digits::<EPOCH_DIGITS>(text).map(Self)
+    }
+}
+
+/// Tells two records apart that have the same number in two histories: a broker whose disk was put back hands numbers out again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Check(u32);
+
+impl Check {
+    /// The check of a record that was stored at this time, in nanoseconds.
+    #[must_use]
+    pub fn of(stored_at_nanos: u64) -> Self {
+        // Spread, so that two times which differ in any bits differ in the 31 that are kept (splitmix64's finalizer).
+        let mut mixed = stored_at_nanos;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Self(((mixed ^ (mixed >> 31)) % CHECKS) as u32)
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_digits::<CHECK_DIGITS>(self.0.into(), f)
+    }
+}
+
+impl FromStr for Check {
+    type Err = PositionError;
+
+    /// Takes exactly what `Display` writes.
+    fn from_str(text: &str) -> Result<Self, PositionError> {
+        let check = read_digits::<CHECK_DIGITS>(text)?;
+        u32::try_from(check).map(Self).map_err(|_| PositionError)
+    }
+}
+
+/// So many digits of base 36, the highest first.
+fn write_digits<const DIGITS: usize>(number: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut digits = [b'0'; DIGITS];
+    let mut rest = number;
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdefghijklmnopqrstuvwxyz"[(rest % 36) as usize];
+        rest /= 36;
+    }
+    digits
+        .iter()
+        .try_for_each(|digit| fmt::Write::write_char(f, char::from(*digit)))
+}
+
+/// What [`write_digits`] writes, and nothing else.
+fn read_digits<const DIGITS: usize>(text: &str) -> Result<u64, PositionError> {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase();
+    if text.len() != DIGITS || !text.bytes().all(is_digit) {
+        return Err(PositionError);
+    }
+    u64::from_str_radix(text, 36).map_err(|_| PositionError)
 }
 
 /// A place in a hub's one total order: after the record with this sequence number, before the next.
@@ -53,6 +117,8 @@ impl fmt::Display for Epoch {
 pub struct Position {
     epoch: Epoch,
     sequence: u64,
+    /// Of the record with this number. None where the log has no broker, or where the record was never seen.
+    check: Option<Check>,
 }
 
 impl Position {
@@ -61,10 +127,15 @@ impl Position {
     pub(crate) const NOWHERE: Self = Self {
         epoch: Epoch(0),
         sequence: 0,
+        check: None,
     };
 
-    pub(crate) fn new(epoch: Epoch, sequence: u64) -> Self {
-        Self { epoch, sequence }
+    pub(crate) fn new(epoch: Epoch, sequence: u64, check: Option<Check>) -> Self {
+        Self {
+            epoch,
+            sequence,
+            check,
+        }
     }
 
     /// The life of the log that this position belongs to.
@@ -73,20 +144,29 @@ impl Position {
         self.epoch
     }
 
-    pub(crate) fn sequence(self) -> u64 {
+    /// The number of the last record before this place. For [fan-outs](crate::FanOut): to everybody else a position is opaque.
+    #[must_use]
+    pub fn sequence(self) -> u64 {
         self.sequence
+    }
+
+    /// What tells that record apart from another one of its number, where that is known.
+    #[must_use]
+    pub fn check(self) -> Option<Check> {
+        self.check
     }
 }
 
 impl PartialOrd for Position {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self.epoch == other.epoch).then(|| self.sequence.cmp(&other.sequence))
+        (self.epoch == other.epoch).then(|| (self.sequence, self.check).cmp(&(other.sequence, other.check)))
     }
 }
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.epoch, self.sequence)
+        write!(f, "{}-{}", self.epoch, self.sequence)?;
+        self.check.map_or(Ok(()), |check| write!(f, "-{check}"))
     }
 }
 
@@ -95,19 +175,18 @@ impl FromStr for Position {
 
     /// Takes exactly what `Display` writes, so that one position has one text.
     fn from_str(text: &str) -> Result<Self, PositionError> {
-        let (epoch, sequence) = text.split_once('-').ok_or(PositionError)?;
-        let is_epoch = epoch.len() == EPOCH_DIGITS
-            && epoch
-                .bytes()
-                .all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
+        let (epoch, rest) = text.split_once('-').ok_or(PositionError)?;
+        let (sequence, check) = match rest.split_once('-') {
+            Some((sequence, check)) => (sequence, Some(check.parse()?)),
+            None => (rest, None),
+        };
         let is_sequence =
             sequence.bytes().all(|b| b.is_ascii_digit()) && (sequence == "0" || !sequence.starts_with('0'));
-        if !is_epoch || !is_sequence {
+        if !is_sequence {
             return Err(PositionError);
         }
-        let epoch = u64::from_str_radix(epoch, 36).map_err(|_| PositionError)?;
         let sequence = sequence.parse().map_err(|_| PositionError)?;
-        Ok(Self::new(Epoch(epoch), sequence))
+        Ok(Self::new(epoch.parse()?, sequence, check))
     }
 }
 
@@ -147,6 +226,10 @@ mod tests {
             "0123456789-01",
             "0123456789-+1",
             "0123456789-1-2",
+            "0123456789-1-",
+            "0123456789-1-00000A",
+            "0123456789-1-0000000",
+            "0123456789-1-000000-1",
         ] {
             assert_eq!(text.parse::<Position>(), Err(PositionError), "{text}");
         }
@@ -159,23 +242,35 @@ mod tests {
             assert_eq!(text.parse::<Position>(), Err(PositionError), "{text}");
         }
         assert!("zzzzzzzzzz-18446744073709551615".parse::<Position>().is_ok());
+        assert!(
+            "zzzzzzzzzz-18446744073709551615-zzzzzz"
+                .parse::<Position>()
+                .is_ok()
+        );
     }
 
     #[test]
     fn positions_of_two_epochs_have_no_order() {
-        let here = Position::new(Epoch(1), 1);
-        assert!(here < Position::new(Epoch(1), 2));
-        assert_eq!(here.partial_cmp(&Position::new(Epoch(2), 2)), None);
+        let here = Position::new(Epoch(1), 1, None);
+        assert!(here < Position::new(Epoch(1), 2, None));
+        assert_eq!(here.partial_cmp(&Position::new(Epoch(2), 2, None)), None);
+    }
+
+    #[test]
+    fn times_a_nanosecond_apart_have_checks_far_apart() {
+        let checks: std::collections::HashSet<_> = (0..100_000).map(|nanos| Check::of(nanos).0).collect();
+        // Of 100,000 drawn at random out of 36^6, two or three pairs meet.
+        assert!(checks.len() > 99_980, "{}", checks.len());
     }
 
     proptest! {
         #[test]
-        fn text_and_json_read_back_what_they_wrote(epoch in 0..EPOCHS, sequence: u64) {
-            let position = Position::new(Epoch(epoch), sequence);
+        fn text_and_json_read_back_what_they_wrote(epoch in 0..EPOCHS, sequence: u64, stored_at: Option<u64>) {
+            let position = Position::new(Epoch(epoch), sequence, stored_at.map(Check::of));
             let text = position.to_string();
             prop_assert_eq!(text.parse(), Ok(position));
-            // A longer one, or one of other characters, in `Last-Event-ID` would make a browser ask first (Fetch standard, CORS-safelisted).
-            prop_assert!(text.len() <= 32);
+            // One above 128 bytes, or of other characters, in `Last-Event-ID` would make a browser ask first (Fetch standard, CORS-safelisted).
+            prop_assert!(text.len() <= 38);
             prop_assert!(text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
             let json = serde_json::to_string(&position).unwrap();
             prop_assert_eq!(serde_json::from_str::<Position>(&json).unwrap(), position);

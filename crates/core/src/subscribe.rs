@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::channel::Channel;
 use crate::error::{LimitReached, SubscribeError};
-use crate::followed::Followed;
+use crate::followed::{Followed, Reborn};
 use crate::gap::{Gap, GapReason};
 use crate::hub::Hub;
 use crate::lag::LagRule;
+use crate::life::{Judged, Life};
 use crate::logs::Logs;
 use crate::message::Identity;
 use crate::name::ChannelName;
@@ -27,7 +28,7 @@ pub struct Subscribe {
 
 /// From where a subscription reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Start {
+pub(crate) enum Start {
     /// From the head on. A channel that is finished has no "from now on": it is read from the start of what is kept.
     Now,
     After(Position),
@@ -35,6 +36,8 @@ enum Start {
     Kept,
     /// A cursor that made no sense.
     Unreadable,
+    /// A cursor of this epoch, but of a history that is lost.
+    Lost(Position),
 }
 
 impl Subscribe {
@@ -142,130 +145,177 @@ impl From<&Channel> for Subscribe {
 }
 
 /// Puts each followed channel's reader in its place, and says where that is.
-fn place(logs: &Logs, followed: &mut [Followed], start: Start) -> Origin {
-    let head = logs.head();
-    match start {
-        Start::Now if followed.iter().all(Followed::is_finished) => place_at_start(logs, followed, None),
-        Start::Now => place_after(logs, followed, head),
-        Start::Kept => place_at_start(logs, followed, None),
-        Start::Last(count) => place_at_last(logs, followed, head, count),
-        Start::Unreadable | Start::After(Position::NOWHERE) => {
-            jump(logs, followed, head, None, GapReason::Unreadable)
+pub(crate) fn place(logs: &Arc<Logs>, followed: &mut [Followed], start: Start) -> Origin {
+    loop {
+        let placing = Placing {
+            logs,
+            life: logs.life(),
+        };
+        // A life that ended meanwhile is none to begin in.
+        if let Ok(origin) = placing.place(followed, start) {
+            return origin;
         }
-        Start::After(position) if position.epoch() != logs.epoch() => {
-            // Nothing that is kept can have been seen: all of it is of this life.
-            place_at_start(logs, followed, Some(position))
-        }
-        Start::After(position) if position.sequence() > head => {
-            jump(logs, followed, head, Some(position), GapReason::Epoch)
-        }
-        Start::After(position) => place_after(logs, followed, position.sequence()),
     }
 }
 
-/// After a sequence, with a gap for each channel that was trimmed beyond it. Also where it is the head: more may have been
-/// published and trimmed since that was read.
-fn place_after(logs: &Logs, followed: &mut [Followed], cursor: u64) -> Origin {
-    let before = logs.position(cursor);
-    let mut gaps = Vec::new();
-    for followed in followed {
-        if let Some(trimmed_through) = followed.place_after(cursor) {
-            gaps.push(trimmed(logs, followed, before, trimmed_through));
-        }
-    }
-    Origin { cursor, before, gaps }
+struct Placing<'a> {
+    logs: &'a Arc<Logs>,
+    life: Arc<Life>,
 }
 
-/// At the start of what is kept. A cursor of another life is answered with a gap up to there.
-fn place_at_start(logs: &Logs, followed: &mut [Followed], foreign: Option<Position>) -> Origin {
-    let head = logs.head();
-    let mut cursor = head;
-    let mut gaps = Vec::new();
-    for followed in followed {
-        let (trimmed_through, first) = followed.place_at_start();
-        cursor = cursor.min(first.map_or(head, |sequence| sequence - 1));
-        if foreign.is_some() {
+impl Placing<'_> {
+    fn place(self, followed: &mut [Followed], start: Start) -> Result<Origin, Reborn> {
+        match start {
+            Start::Now if followed.iter().all(Followed::is_finished) => self.at_start(followed, None),
+            Start::Now => self.at_head(followed),
+            Start::Kept => self.at_start(followed, None),
+            Start::Last(count) => self.at_last(followed, count),
+            Start::Unreadable | Start::After(Position::NOWHERE) => {
+                self.jump(followed, None, GapReason::Unreadable)
+            }
+            Start::Lost(position) => self.jump(followed, Some(position), GapReason::Epoch),
+            Start::After(position) if position.epoch() != self.life.epoch() => {
+                // Nothing that is kept can have been seen: all of it is of this life.
+                self.at_start(followed, Some(position))
+            }
+            Start::After(position) => match self.life.judge(position) {
+                Judged::Known => self.after(followed, position),
+                Judged::Foreign => self.jump(followed, Some(position), GapReason::Epoch),
+                Judged::Beyond | Judged::Unknown => self.beyond_knowledge(followed, position),
+            },
+        }
+    }
+
+    /// From now on.
+    fn at_head(self, followed: &mut [Followed]) -> Result<Origin, Reborn> {
+        let head = self.life.head();
+        let before = self.life.position(head);
+        let mut gaps = Vec::new();
+        for followed in followed {
+            // More may have been published and trimmed since the head was read.
+            if let Some(trimmed_through) = followed.place_after(self.life.epoch(), head)? {
+                gaps.push(self.trimmed(followed, before, trimmed_through));
+            }
+        }
+        Ok(self.origin(head, before, gaps))
+    }
+
+    /// After a position. What memory lacks of it is read from the fan-out's history, or is a gap.
+    fn after(self, followed: &mut [Followed], position: Position) -> Result<Origin, Reborn> {
+        let cursor = position.sequence();
+        let mut gaps = Vec::new();
+        for followed in followed {
+            let trimmed_through = followed.place_after(self.life.epoch(), cursor)?;
+            let is_whole = trimmed_through.is_none() && self.life.torn_through() <= cursor;
+            if is_whole || followed.ask(self.logs, &self.life, position) {
+                continue;
+            }
+            // A tear is told when it is come to.
+            if let Some(trimmed_through) = trimmed_through {
+                gaps.push(self.trimmed(followed, position, trimmed_through));
+            }
+        }
+        Ok(self.origin(cursor, position, gaps))
+    }
+
+    /// After a position of which only the fan-out can say whether it is one of this life.
+    fn beyond_knowledge(self, followed: &mut [Followed], position: Position) -> Result<Origin, Reborn> {
+        for each in &mut *followed {
+            each.place_after(self.life.epoch(), position.sequence())?;
+            if !each.ask(self.logs, &self.life, position) {
+                return self.jump(followed, Some(position), GapReason::Epoch);
+            }
+        }
+        Ok(self.origin(position.sequence(), position, Vec::new()))
+    }
+
+    /// At the start of what is kept. A cursor of another life is answered with a gap up to there.
+    fn at_start(self, followed: &mut [Followed], foreign: Option<Position>) -> Result<Origin, Reborn> {
+        let head = self.life.head();
+        let after = foreign.map_or(0, |_| self.life.fresh_after());
+        let mut cursor = head;
+        let mut gaps = Vec::new();
+        for followed in followed {
+            let (trimmed_through, first) = followed.place_at_start(self.life.epoch(), after)?;
+            cursor = cursor.min(first.map_or(head, |sequence| sequence - 1));
+            if foreign.is_some() {
+                gaps.push(Gap {
+                    channel: followed.name().clone(),
+                    from: foreign,
+                    to: Some(self.life.position(trimmed_through.max(after))),
+                    reason: GapReason::Epoch,
+                });
+            } else if trimmed_through > head {
+                gaps.push(self.trimmed(followed, self.life.position(head), trimmed_through));
+            }
+        }
+        let before = foreign.unwrap_or_else(|| self.life.position(cursor));
+        Ok(self.origin(cursor, before, gaps))
+    }
+
+    /// At the end, with a gap: the cursor says nothing of what was seen, so that anything older might come twice.
+    fn jump(
+        self,
+        followed: &mut [Followed],
+        from: Option<Position>,
+        reason: GapReason,
+    ) -> Result<Origin, Reborn> {
+        let head = self.life.head();
+        let mut gaps = Vec::new();
+        for followed in followed {
+            let trimmed_through = followed.place_after(self.life.epoch(), head)?;
             gaps.push(Gap {
                 channel: followed.name().clone(),
-                from: foreign,
-                to: Some(logs.position(trimmed_through)),
-                reason: GapReason::Epoch,
+                from,
+                to: Some(self.life.position(trimmed_through.unwrap_or(head))),
+                reason,
             });
-        } else if trimmed_through > head {
-            gaps.push(trimmed(logs, followed, logs.position(head), trimmed_through));
         }
+        Ok(self.origin(head, Position::NOWHERE, gaps))
     }
-    Origin {
-        cursor,
-        before: foreign.unwrap_or(logs.position(cursor)),
-        gaps,
-    }
-}
 
-/// At the end, with a gap: the cursor says nothing of what was seen, so that anything older might come twice.
-fn jump(
-    logs: &Logs,
-    followed: &mut [Followed],
-    head: u64,
-    from: Option<Position>,
-    reason: GapReason,
-) -> Origin {
-    let mut gaps = Vec::new();
-    for followed in followed {
-        let trimmed_through = followed.place_after(head);
-        gaps.push(Gap {
+    /// Before the last records of all channels together.
+    fn at_last(self, followed: &mut [Followed], count: usize) -> Result<Origin, Reborn> {
+        let head = self.life.head();
+        let mut last = Vec::new();
+        let mut kept_after = Vec::new();
+        for followed in &*followed {
+            let (trimmed_through, sequences) = followed.last_sequences(head, count);
+            kept_after.push(trimmed_through.min(head));
+            last.extend(sequences);
+        }
+        last.sort_unstable_by(|a, b| b.cmp(a));
+        last.truncate(count);
+        let cursor = last.last().map_or(head, |oldest| oldest - 1);
+        let mut gaps = Vec::new();
+        for (followed, kept_after) in followed.iter_mut().zip(kept_after) {
+            // What was no longer kept is not asked for. What was trimmed since that look is owed.
+            let owed_after = kept_after.max(cursor);
+            if let Some(trimmed_through) = followed.place_after(self.life.epoch(), cursor)?
+                && trimmed_through > owed_after
+            {
+                gaps.push(self.trimmed(followed, self.life.position(owed_after), trimmed_through));
+            }
+        }
+        let before = self.life.position(cursor);
+        Ok(self.origin(cursor, before, gaps))
+    }
+
+    fn trimmed(&self, followed: &Followed, from: Position, trimmed_through: u64) -> Gap {
+        Gap {
             channel: followed.name().clone(),
-            from,
-            to: Some(logs.position(trimmed_through.unwrap_or(head))),
-            reason,
-        });
-    }
-    Origin {
-        cursor: head,
-        before: Position::NOWHERE,
-        gaps,
-    }
-}
-
-/// Before the last records of all channels together.
-fn place_at_last(logs: &Logs, followed: &mut [Followed], head: u64, count: usize) -> Origin {
-    let mut last = Vec::new();
-    let mut kept_after = Vec::new();
-    for followed in &*followed {
-        let (trimmed_through, sequences) = followed.last_sequences(head, count);
-        kept_after.push(trimmed_through.min(head));
-        last.extend(sequences);
-    }
-    last.sort_unstable_by(|a, b| b.cmp(a));
-    last.truncate(count);
-    let cursor = last.last().map_or(head, |oldest| oldest - 1);
-    let mut gaps = Vec::new();
-    for (followed, kept_after) in followed.iter_mut().zip(kept_after) {
-        // What was no longer kept is not asked for. What was trimmed since that look is owed.
-        let owed_after = kept_after.max(cursor);
-        if let Some(trimmed_through) = followed.place_after(cursor)
-            && trimmed_through > owed_after
-        {
-            gaps.push(trimmed(
-                logs,
-                followed,
-                logs.position(owed_after),
-                trimmed_through,
-            ));
+            from: Some(from),
+            to: Some(self.life.position(trimmed_through)),
+            reason: GapReason::Trimmed,
         }
     }
-    Origin {
-        cursor,
-        before: logs.position(cursor),
-        gaps,
-    }
-}
 
-fn trimmed(logs: &Logs, followed: &Followed, from: Position, trimmed_through: u64) -> Gap {
-    Gap {
-        channel: followed.name().clone(),
-        from: Some(from),
-        to: Some(logs.position(trimmed_through)),
-        reason: GapReason::Trimmed,
+    fn origin(self, cursor: u64, before: Position, gaps: Vec<Gap>) -> Origin {
+        Origin {
+            life: self.life,
+            cursor,
+            before,
+            gaps,
+        }
     }
 }

@@ -3,10 +3,14 @@
 //! A subscription owns no queue. It reads what stands after its cursor, up to the hub's head, in the hub's order, and
 //! cut at a sequence where that is more than the caller has room for. Live and replay are the same read.
 //!
-//! Invariants: the cursor never goes back. Nothing at or below the cursor is unread, but what a gap named. The waker is
+//! What memory lacks when it is opened it reads from the fan-out's history, in pages, until it has caught up with memory. Then
+//! never again: a live reader that is overtaken is told so.
+//!
+//! Invariants: the cursor never goes back, within one life of the log. Nothing at or below the cursor is unread, but what a gap named. The waker is
 //! registered before the last look, so no record is slept through. No lock is held while a record is encoded.
 
 mod gather;
+mod pages;
 
 use std::collections::VecDeque;
 use std::future;
@@ -22,6 +26,7 @@ use crate::gap::Gap;
 use crate::item::{Batch, Item};
 use crate::joining::{join, join_run};
 use crate::lag::{Lag, LagRule};
+use crate::life::Life;
 use crate::logs::Logs;
 use crate::message::Identity;
 use crate::name::ChannelName;
@@ -32,14 +37,17 @@ use crate::wire::Wire;
 #[derive(Debug)]
 pub struct Subscription {
     pub(crate) logs: Arc<Logs>,
+    /// The life of the log in which its cursor is a number.
+    life: Arc<Life>,
     pub(crate) followed: Vec<Followed>,
     is_multi: bool,
     lag_rule: LagRule,
     without: Option<Identity>,
     cursor: u64,
-    /// What it has to be told before anything else, and where its client stands until then.
+    /// What it has to be told before anything else.
     opening_gaps: Vec<Gap>,
-    before_opening: Position,
+    /// Where its client stands until then. Later the last position that is known better than by its number.
+    anchor: Position,
     /// How many records stood after the cursor when it last read.
     lag: u64,
     /// Whether it has read everything at any time. Until then it replays.
@@ -50,6 +58,7 @@ pub struct Subscription {
 
 /// Where a subscription begins.
 pub(crate) struct Origin {
+    pub(crate) life: Arc<Life>,
     pub(crate) cursor: u64,
     /// The position that its client came with, or one that stands for a cursor which made no sense.
     pub(crate) before: Position,
@@ -66,6 +75,7 @@ impl Subscription {
         logs.count_subscription()?;
         let (followed, opening_gaps) = (Vec::new(), Vec::new());
         Ok(Self {
+            life: logs.life(),
             logs,
             followed,
             is_multi,
@@ -73,7 +83,7 @@ impl Subscription {
             without,
             cursor: 0,
             opening_gaps,
-            before_opening: Position::NOWHERE,
+            anchor: Position::NOWHERE,
             lag: 0,
             is_live: false,
             has_kept_up: false,
@@ -86,6 +96,7 @@ impl Subscription {
     }
 
     pub(crate) fn begin(&mut self, origin: Origin) {
+        self.life = origin.life;
         self.cursor = origin.cursor;
         // One channel: what the gap names is all that lies before its end.
         if let ([gap], false) = (&*origin.gaps, self.is_multi)
@@ -94,28 +105,29 @@ impl Subscription {
             self.cursor = self.cursor.max(to.sequence());
         }
         self.opening_gaps = origin.gaps;
-        self.before_opening = origin.before;
+        self.anchor = origin.before;
         self.has_kept_up = !self.is_lagging();
-        self.is_live = self.lag_of_all().records == 0;
+        self.is_live = self.lag_of_all().records == 0 && !self.is_asking();
     }
 
     /// Where it stands: the id with which a client would miss nothing and get nothing twice.
     ///
-    /// As long as a gap is unread that it opened with, this is the position that the client came with, or one that stands for a
-    /// cursor that made no sense: whoever comes back with it is told of the gap again.
+    /// As long as a gap is unread that it opened with, or the fan-out is still asked, this is the position that the client came
+    /// with, or one that stands for a cursor that made no sense: whoever comes back with it is told of the gap again.
     #[must_use]
     pub fn cursor(&self) -> Position {
-        if self.opening_gaps.is_empty() {
-            self.logs.position(self.cursor)
+        let is_here = self.anchor.epoch() == self.life.epoch() && self.anchor.sequence() == self.cursor;
+        if is_here || !self.opening_gaps.is_empty() {
+            self.anchor
         } else {
-            self.before_opening
+            self.life.position(self.cursor)
         }
     }
 
     /// Where it will stand once it has read the gaps that it begins with.
     #[must_use]
     pub fn position(&self) -> Position {
-        self.logs.position(self.cursor)
+        self.life.position(self.cursor)
     }
 
     /// Whether it is to several channels.
@@ -242,17 +254,24 @@ impl Subscription {
         cx: &mut Context<'_>,
         mut gather: impl FnMut(&mut Self) -> Result<Vec<Item>, CloseReason>,
     ) -> Poll<Result<Vec<Item>, CloseReason>> {
-        let items = gather(self)?;
-        if !items.is_empty() {
-            return Poll::Ready(Ok(items));
-        }
-        self.is_live = true;
-        self.sleep(cx);
-        let items = gather(self)?;
-        if items.is_empty() {
-            Poll::Pending
-        } else {
-            Poll::Ready(Ok(items))
+        loop {
+            ready!(self.poll_pages(cx))?;
+            let items = gather(self)?;
+            if !items.is_empty() {
+                return Poll::Ready(Ok(items));
+            }
+            if self.is_asking() {
+                continue;
+            }
+            self.is_live = true;
+            self.sleep(cx);
+            let items = gather(self)?;
+            if !items.is_empty() {
+                return Poll::Ready(Ok(items));
+            }
+            if !self.is_asking() {
+                return Poll::Pending;
+            }
         }
     }
 
@@ -296,7 +315,12 @@ impl Subscription {
         };
         let mut state = followed.cell.lock();
         let (from, end) = (followed.next, state.log.end());
-        if state.log.first() > from || self.lag_rule.is_crossed(followed.lag(&state)) {
+        let is_elsewhere = state.check(self.life.epoch()).is_err() || followed.past().is_some();
+        if is_elsewhere
+            || state.log.first() > from
+            || followed.next_tear(&self.life, self.cursor).is_some()
+            || self.lag_rule.is_crossed(followed.lag(&state))
+        {
             return Shortcut::None;
         }
         self.has_kept_up = true;
@@ -306,7 +330,7 @@ impl Subscription {
             }
             let given_up = state.sleepers.enter(&mut followed.place, cx.waker());
             // Under the channel's lock, so that the head is at or past all that the channel holds and no more.
-            let head = self.logs.head();
+            let head = self.life.head();
             drop(state);
             drop(given_up);
             self.advance(head);
@@ -323,8 +347,11 @@ impl Subscription {
             let stretch = join_run(&records, (from, followed.next_bytes), end, wire, limit);
             if is_shared && (records.len() > 1 || wire.headroom() > 0) {
                 let mut state = followed.cell.lock();
-                state.stretches.keep(stretch.clone());
-                self.logs.note_warmth(&followed.cell, &mut state);
+                // Of another life its ordinals would mean other records.
+                if state.check(self.life.epoch()).is_ok() {
+                    state.stretches.keep(stretch.clone());
+                    self.logs.note_warmth(&followed.cell, &mut state);
+                }
             }
             stretch
         });

@@ -30,6 +30,11 @@ impl<T> Mutex<T> {
         Self(imp::Mutex::new(value))
     }
 
+    /// What it holds, where nobody else can.
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,10 +10,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::name::ChannelName;
+use crate::position::Epoch;
 
 /// How far channels were trimmed that are not in memory.
 #[derive(Debug)]
 pub(crate) struct Tombstones {
+    /// The life that all of this is said of.
+    epoch: Epoch,
     by_name: HashMap<ChannelName, u64>,
     /// The same by sequence. A record belongs to one channel, so no two share one.
     by_sequence: BTreeMap<u64, ChannelName>,
@@ -22,8 +25,9 @@ pub(crate) struct Tombstones {
 }
 
 impl Tombstones {
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize, epoch: Epoch) -> Self {
         Self {
+            epoch,
             by_name: HashMap::new(),
             by_sequence: BTreeMap::new(),
             forgotten_through: 0,
@@ -31,12 +35,14 @@ impl Tombstones {
         }
     }
 
-    /// A channel leaves memory.
-    pub(crate) fn bury(&mut self, name: &ChannelName, trimmed_through: u64) {
-        if trimmed_through <= self.forgotten_through {
+    /// A channel leaves memory, or had no room in it. What is said of another life is not heard.
+    pub(crate) fn bury(&mut self, epoch: Epoch, name: &ChannelName, trimmed_through: u64) {
+        if epoch != self.epoch || trimmed_through <= self.forgotten_through {
             return;
         }
-        self.by_name.insert(name.clone(), trimmed_through);
+        if let Some(before) = self.by_name.insert(name.clone(), trimmed_through) {
+            self.by_sequence.remove(&before);
+        }
         self.by_sequence.insert(trimmed_through, name.clone());
         // The lowest goes first: it raises `forgotten_through`, and with it everybody's doubt, the least.
         while self.by_name.len() > self.capacity
@@ -47,15 +53,29 @@ impl Tombstones {
         }
     }
 
-    /// A channel comes into memory: how far it counts as trimmed.
-    pub(crate) fn exhume(&mut self, name: &ChannelName) -> u64 {
-        match self.by_name.remove(name) {
+    /// A channel comes into memory: in which life, and how far it counts as trimmed.
+    pub(crate) fn exhume(&mut self, name: &ChannelName) -> (Epoch, u64) {
+        let trimmed_through = match self.by_name.remove(name) {
             Some(trimmed_through) => {
                 self.by_sequence.remove(&trimmed_through);
                 trimmed_through
             }
             None => self.forgotten_through,
-        }
+        };
+        (self.epoch, trimmed_through)
+    }
+
+    /// Nothing is known of any channel up to a sequence, which no record lies behind yet.
+    pub(crate) fn doubt_through(&mut self, sequence: u64) {
+        self.by_name = HashMap::new();
+        self.by_sequence = BTreeMap::new();
+        self.forgotten_through = sequence;
+    }
+
+    /// Another life begins: nothing is known of it up to a sequence.
+    pub(crate) fn begin_anew(&mut self, epoch: Epoch, forgotten_through: u64) {
+        self.epoch = epoch;
+        self.doubt_through(forgotten_through);
     }
 }
 
@@ -67,30 +87,58 @@ mod tests {
         ChannelName::parse(name).unwrap()
     }
 
+    fn trimmed(tombstones: &mut Tombstones, channel: &str) -> u64 {
+        tombstones.exhume(&name(channel)).1
+    }
+
     #[test]
     fn what_falls_out_casts_doubt_on_the_unknown_only() {
-        let mut tombstones = Tombstones::new(2);
-        tombstones.bury(&name("a"), 10);
-        tombstones.bury(&name("b"), 30);
-        assert_eq!(tombstones.exhume(&name("unknown")), 0);
-        tombstones.bury(&name("c"), 20);
+        let epoch = Epoch::random();
+        let mut tombstones = Tombstones::new(2, epoch);
+        tombstones.bury(epoch, &name("a"), 10);
+        tombstones.bury(epoch, &name("b"), 30);
+        assert_eq!(trimmed(&mut tombstones, "unknown"), 0);
+        tombstones.bury(epoch, &name("c"), 20);
         assert_eq!(
-            tombstones.exhume(&name("a")),
+            trimmed(&mut tombstones, "a"),
             10,
             "forgotten, so as far as the table forgot"
         );
-        assert_eq!(tombstones.exhume(&name("unknown")), 10);
-        assert_eq!(tombstones.exhume(&name("b")), 30);
-        assert_eq!(tombstones.exhume(&name("c")), 20);
+        assert_eq!(trimmed(&mut tombstones, "unknown"), 10);
+        assert_eq!(trimmed(&mut tombstones, "b"), 30);
+        assert_eq!(trimmed(&mut tombstones, "c"), 20);
         assert!(tombstones.by_sequence.is_empty());
     }
 
     #[test]
     fn a_channel_that_lost_nothing_of_its_own_takes_no_room() {
-        let mut tombstones = Tombstones::new(0);
-        tombstones.bury(&name("a"), 10);
-        tombstones.bury(&name("b"), 10);
+        let epoch = Epoch::random();
+        let mut tombstones = Tombstones::new(0, epoch);
+        tombstones.bury(epoch, &name("a"), 10);
+        tombstones.bury(epoch, &name("b"), 10);
         assert!(tombstones.by_name.is_empty());
-        assert_eq!(tombstones.exhume(&name("b")), 10);
+        assert_eq!(trimmed(&mut tombstones, "b"), 10);
+    }
+
+    #[test]
+    fn a_new_life_knows_nothing_of_the_one_before() {
+        let (before, epoch) = (Epoch::random(), Epoch::random());
+        let mut tombstones = Tombstones::new(2, before);
+        tombstones.bury(before, &name("a"), 10);
+        tombstones.begin_anew(epoch, 3);
+        tombstones.bury(before, &name("b"), 20);
+        for channel in ["a", "b"] {
+            assert_eq!(tombstones.exhume(&name(channel)), (epoch, 3));
+        }
+    }
+
+    #[test]
+    fn a_channel_that_is_buried_twice_stands_under_the_later_sequence() {
+        let epoch = Epoch::random();
+        let mut tombstones = Tombstones::new(1, epoch);
+        tombstones.bury(epoch, &name("a"), 10);
+        tombstones.bury(epoch, &name("a"), 20);
+        tombstones.bury(epoch, &name("b"), 15);
+        assert_eq!(trimmed(&mut tombstones, "a"), 20);
     }
 }

@@ -24,11 +24,12 @@
 //! ```
 
 pub use dualcast_core::{
-    Channel, ChannelName, Clock, CloseReason, ConfigError, Epoch, FanOut, Gap, GapReason, Hooks, Hub,
-    HubBuilder, Identity, Ingest, IntoChannelName, Item, LagRule, LimitReached, Limits, Local, LogLimits,
-    METRICS, MaxLag, Merged, Message, MessageError, Metric, MetricKind, NameError, Payload, Position,
-    PositionError, PublishError, Publishing, Reconnect, Record, SessionId, SessionInfo, Subscribe,
-    SubscribeError, Subscription, SystemClock, Transport, Volatile,
+    Arrival, Channel, ChannelName, Check, Clock, CloseReason, ConfigError, Epoch, FanOut, Gap, GapReason,
+    Health, History, Hooks, Hub, HubBuilder, Identity, Ingest, IntoChannelName, Item, LagRule, LimitReached,
+    Limits, Local, LogLimits, Lost, METRICS, MaxLag, Merged, Message, MessageError, Metric, MetricKind,
+    NameError, Order, Page, Payload, Position, PositionError, PublishError, Publishing, Reconnect, Record,
+    SessionId, SessionInfo, Subscribe, SubscribeError, Subscription, SystemClock, Transport, Volatile,
+    Wanted, WeakHub,
 };
 #[cfg(feature = "tls")]
 pub use dualcast_http::rustls;

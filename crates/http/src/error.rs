@@ -125,6 +125,7 @@ impl From<PublishError> for Error {
             PublishError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
             PublishError::Finished => (StatusCode::CONFLICT, "finished"),
             PublishError::Limit(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            PublishError::Unconfirmed(_) => (StatusCode::GATEWAY_TIMEOUT, "unconfirmed"),
             _ => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         };
         Self::new(status, code, error.to_string())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Subscription;
 use crate::close::CloseReason;
-use crate::followed::{Found, Reading};
+use crate::followed::{Found, Reading, Reborn};
 use crate::gap::{Gap, GapReason, Merged};
 use crate::item::Item;
 use crate::lag::LagRule;
@@ -23,6 +23,13 @@ impl Subscription {
         volatile_size: impl Fn(&Volatile) -> usize,
     ) -> Result<Vec<Item>, CloseReason> {
         let limit = limit.max(1);
+        if self.logs.is_past(&self.life) {
+            self.enter_new_life();
+        }
+        self.turn_pages()?;
+        if self.is_asking() {
+            return Ok(Vec::new());
+        }
         let is_lagging = self.is_lagging();
         if is_lagging && self.has_kept_up && matches!(self.lag_rule, LagRule::Disconnect(_)) {
             return Err(CloseReason::Slow);
@@ -30,10 +37,12 @@ impl Subscription {
         let mut items = self.take_opening_gaps();
         // Before any channel is read: what comes to one channel while another is read must wait for the next time,
         // or the cursor would pass over what comes to the other in between.
-        let head = self.logs.head();
-        if is_lagging && matches!(self.lag_rule, LagRule::Skip(_)) {
-            self.skip_to(head, &mut items);
+        let head = self.life.head();
+        if is_lagging && matches!(self.lag_rule, LagRule::Skip(_)) && self.skip_to(head, &mut items).is_err()
+        {
+            return Ok(items);
         }
+        let head = self.horizon(head);
         let is_conflating = is_lagging && matches!(self.lag_rule, LagRule::Conflate(_));
         let without = self.without.as_ref();
         let reading = Reading {
@@ -42,11 +51,12 @@ impl Subscription {
             without,
             is_conflating,
         };
-        let found: Vec<Found> = self
-            .followed
-            .iter()
-            .map(|followed| followed.look(reading))
-            .collect();
+        let epoch = self.life.epoch();
+        let found = self.followed.iter().map(|followed| followed.look(epoch, reading));
+        let Ok(found) = found.collect::<Result<Vec<Found>, Reborn>>() else {
+            // What it has to say of this life is said; the next look is at the other.
+            return Ok(items);
+        };
         self.lag = found.iter().map(|found| found.lag).sum();
         self.tell_trims(&found, &mut items);
         // Of several channels some records may stand before the gap's end: without them its client would come back to the same gap.
@@ -62,6 +72,7 @@ impl Subscription {
             let room = limit.saturating_sub(taken.bytes);
             self.take_volatile(&found, room, volatile_size, &mut items);
             self.leave_finished(&found);
+            self.tell_tears(head, &mut items);
         }
         if items.is_empty() && self.followed.is_empty() {
             return Err(CloseReason::Finished);
@@ -71,28 +82,54 @@ impl Subscription {
 
     fn take_opening_gaps(&mut self) -> Vec<Item> {
         let gaps = mem::take(&mut self.opening_gaps);
-        tell(gaps, self.before_opening, self.cursor())
+        tell(gaps, self.anchor, self.cursor())
     }
 
     /// Jumps to the head, as [`LagRule::Skip`] says.
-    fn skip_to(&mut self, head: u64, items: &mut Vec<Item>) {
+    fn skip_to(&mut self, head: u64, items: &mut Vec<Item>) -> Result<(), Reborn> {
         let from = self.cursor();
         let mut gaps = Vec::new();
-        self.advance(head);
         for followed in &mut self.followed {
-            if let Some(to) = followed.skip_to(head) {
+            if let Some(to) = followed.skip_to(self.life.epoch(), head)? {
                 if !self.is_multi {
                     self.cursor = self.cursor.max(to);
                 }
                 gaps.push(Gap {
                     channel: followed.name().clone(),
                     from: Some(from),
-                    to: Some(self.logs.position(to)),
+                    to: Some(self.life.position(to)),
                     reason: GapReason::Slow,
                 });
             }
         }
+        self.advance(head);
         items.extend(tell(gaps, from, self.cursor()));
+        Ok(())
+    }
+
+    /// Tells what was torn behind all that could be read.
+    fn tell_tears(&mut self, horizon: u64, items: &mut Vec<Item>) {
+        let before = self.cursor();
+        let mut gaps = Vec::new();
+        let mut through = self.cursor;
+        for followed in &mut self.followed {
+            let tear = followed.next_tear(&self.life, self.cursor);
+            let Some(tear) = tear.filter(|tear| tear.after <= horizon) else {
+                continue;
+            };
+            followed.pass_tear(tear);
+            through = tear.through;
+            gaps.push(Gap {
+                channel: followed.name().clone(),
+                from: Some(self.life.position(tear.after)),
+                to: Some(self.life.position(tear.through)),
+                reason: tear.reason,
+            });
+        }
+        if gaps.len() == self.followed.len() {
+            self.advance(through);
+        }
+        items.extend(tell(gaps, before, self.cursor()));
     }
 
     /// Tells where the trim came first.
@@ -106,7 +143,7 @@ impl Subscription {
                 self.advance(trimmed_through);
             }
             let channel = self.followed[index].name().clone();
-            let to = Some(self.logs.position(trimmed_through));
+            let to = Some(self.life.position(trimmed_through));
             let gap = Gap {
                 channel,
                 from: Some(from),
@@ -150,6 +187,9 @@ impl Subscription {
             (followed.next, followed.next_bytes) = taken.place(index, &found[index]);
         }
         self.has_kept_up |= taken.cut_after.is_none();
+        if let Some(last) = taken.records.last() {
+            self.anchor = last.position();
+        }
         self.advance(taken.cut_after.unwrap_or(head));
     }
 

@@ -1,0 +1,48 @@
+//! History: what a fan-out still knows of a channel when the hub's memory doesn't.
+//!
+//! Pages are shared: all who come back with the same need read the same records, encoded once.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+use crate::gap::GapReason;
+use crate::name::ChannelName;
+use crate::position::Position;
+use crate::record::Record;
+
+/// What a reader wants to know of a channel.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Where the reader stands. Perhaps beyond this node's head, or in a history that was lost: that is to be found out first.
+    pub after: Position,
+    /// Up to which number the hub's memory lacks it. What is told beyond that is welcome up to the hub's head.
+    pub through: u64,
+}
+
+/// A stretch of a channel's history.
+#[derive(Debug)]
+pub struct Page {
+    /// What stood between where the reader stands and the first of these records, and is gone.
+    pub lost: Option<Lost>,
+    /// Records of the channel, in order. Those up to where the reader stands are skipped.
+    pub records: Vec<Arc<Record>>,
+    /// Up to here nothing of the channel is missing but what is lost. Above where the reader stands, unless that was all there
+    /// was to find out; at most the hub's head.
+    pub through: u64,
+}
+
+/// What is gone of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// Up to which number.
+    pub through: u64,
+    /// Why. [`GapReason::Epoch`]: the reader stands in a history that is none any more, and nothing else of the page counts.
+    pub reason: GapReason,
+}
+
+/// A page on its way. An error: it could not be read in time, and the reader should come back with its cursor.
+pub type History = BoxFuture<'static, Result<Arc<Page>, Arc<dyn Error + Send + Sync>>>;

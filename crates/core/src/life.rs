@@ -1,0 +1,242 @@
+//! Lives: one unbroken numbering of a hub's log.
+//!
+//! With the embedded fan-out a hub lives once. With a broker it begins another life when the broker's log is not the one any
+//! more that it was: then numbers may be used again, and a cursor of before says nothing.
+//!
+//! Invariants: the head never falls. A life that is over stays as it was, so that who still holds it reads its own numbers.
+//! What is torn is told to whoever followed when it tore.
+
+use std::collections::VecDeque;
+
+use crate::gap::GapReason;
+use crate::position::{Check, Epoch, Position};
+use crate::sync::{AtomicU64, Mutex, Ordering};
+
+/// One life of a hub's log.
+#[derive(Debug)]
+pub(crate) struct Life {
+    epoch: Epoch,
+    /// What follows this sequence can't have been seen by who comes from another life.
+    fresh_after: u64,
+    /// The sequence of the last record that can be read. Moves after the record is in its log, under both locks.
+    head: AtomicU64,
+    /// None where there is nobody who could use a number twice.
+    checks: Option<Mutex<Checks>>,
+    /// The end of the last tear.
+    torn_through: AtomicU64,
+    tears: Mutex<VecDeque<Tear>>,
+}
+
+/// Records of whichever channels that the hub will never get: those after one sequence, up to and including another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tear {
+    pub(crate) after: u64,
+    pub(crate) through: u64,
+    pub(crate) reason: GapReason,
+}
+
+/// What is to be thought of a client's position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judged {
+    /// It is one of this life.
+    Known,
+    /// It lies beyond the head: perhaps another node's head is further on.
+    Beyond,
+    /// Too old for the checks that are kept.
+    Unknown,
+    /// Its number belongs to another record here.
+    Foreign,
+}
+
+impl Life {
+    /// The only life of a hub that gives out its numbers itself.
+    pub(crate) fn alone() -> Self {
+        Self::new(Epoch::random(), (0, 0), None)
+    }
+
+    /// A life whose numbers, from `head` on, come from elsewhere.
+    pub(crate) fn shared(epoch: Epoch, head: u64, fresh_after: u64, max_checks: usize) -> Self {
+        let checks = Checks {
+            first: head + 1,
+            kept: VecDeque::new(),
+            capacity: max_checks,
+        };
+        Self::new(epoch, (head, fresh_after), Some(Mutex::new(checks)))
+    }
+
+    fn new(epoch: Epoch, (head, fresh_after): (u64, u64), checks: Option<Mutex<Checks>>) -> Self {
+        Self {
+            epoch,
+            fresh_after,
+            head: AtomicU64::new(head),
+            checks,
+            torn_through: AtomicU64::new(0),
+            tears: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    pub(crate) fn fresh_after(&self) -> u64 {
+        self.fresh_after
+    }
+
+    /// Every record up to here is in its log, or was trimmed from it, or lies in a tear.
+    pub(crate) fn head(&self) -> u64 {
+        self.head.load(Ordering::SeqCst)
+    }
+
+    /// Moves the head. Under the order of the whole.
+    pub(crate) fn move_head(&self, sequence: u64) {
+        self.head.store(sequence, Ordering::SeqCst);
+    }
+
+    /// Notes the check of the record behind the head, before the head moves there.
+    pub(crate) fn note_check(&self, sequence: u64, check: Check) {
+        if let Some(checks) = &self.checks {
+            checks.lock().note(sequence, check);
+        }
+    }
+
+    /// The position of a sequence, with its check where that is known.
+    pub(crate) fn position(&self, sequence: u64) -> Position {
+        let checks = self.checks.as_ref();
+        let check = checks.and_then(|checks| checks.lock().get(sequence));
+        Position::new(self.epoch, sequence, check)
+    }
+
+    /// Judges a position of this epoch.
+    pub(crate) fn judge(&self, position: Position) -> Judged {
+        let sequence = position.sequence();
+        if sequence > self.head() {
+            // Where the numbers are given out here, nothing can come of it.
+            return self.checks.as_ref().map_or(Judged::Foreign, |_| Judged::Beyond);
+        }
+        let (Some(checks), Some(check)) = (&self.checks, position.check()) else {
+            return Judged::Known;
+        };
+        match checks.lock().get(sequence) {
+            Some(known) if known == check => Judged::Known,
+            Some(_) => Judged::Foreign,
+            None => Judged::Unknown,
+        }
+    }
+
+    /// Notes that what follows the head will never come, up to a sequence. Under the order of the whole, before the head moves there.
+    pub(crate) fn tear(&self, tear: Tear) {
+        let mut tears = self.tears.lock();
+        tears.push_back(tear);
+        // Too many to remember each: the oldest two are told as one, with all that lies between them.
+        if tears.len() > MAX_TEARS
+            && let Some(oldest) = tears.pop_front()
+            && let Some(next) = tears.front_mut()
+        {
+            next.after = oldest.after;
+        }
+        self.torn_through.store(tear.through, Ordering::SeqCst);
+    }
+
+    /// The end of the last tear, or 0.
+    pub(crate) fn torn_through(&self) -> u64 {
+        self.torn_through.load(Ordering::SeqCst)
+    }
+
+    /// The first tear that ends behind a sequence.
+    pub(crate) fn tear_behind(&self, sequence: u64) -> Option<Tear> {
+        if self.torn_through() <= sequence {
+            return None;
+        }
+        let tears = self.tears.lock();
+        tears.iter().find(|tear| tear.through > sequence).copied()
+    }
+}
+
+/// The checks of the newest records, without a hole between them.
+#[derive(Debug)]
+struct Checks {
+    first: u64,
+    kept: VecDeque<Check>,
+    capacity: usize,
+}
+
+impl Checks {
+    fn note(&mut self, sequence: u64, check: Check) {
+        if sequence != self.first + self.kept.len() as u64 {
+            self.kept.clear();
+            self.first = sequence;
+        }
+        self.kept.push_back(check);
+        if self.kept.len() > self.capacity {
+            self.kept.pop_front();
+            self.first += 1;
+        }
+    }
+
+    fn get(&self, sequence: u64) -> Option<Check> {
+        let index = sequence.checked_sub(self.first)?;
+        self.kept.get(index as usize).copied()
+    }
+}
+
+/// How many tears are told each by itself, to a subscription that has not read that far.
+const MAX_TEARS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shared(max_checks: usize) -> Life {
+        let life = Life::shared(Epoch::random(), 10, 0, max_checks);
+        for sequence in 11..=14 {
+            life.note_check(sequence, Check::of(sequence));
+            life.move_head(sequence);
+        }
+        life
+    }
+
+    #[test]
+    fn a_position_is_known_by_the_check_of_its_record() {
+        let life = shared(3);
+        let position = |sequence, check: u64| Position::new(life.epoch(), sequence, Some(Check::of(check)));
+        assert_eq!(life.judge(position(12, 12)), Judged::Known);
+        assert_eq!(life.judge(position(12, 13)), Judged::Foreign);
+        assert_eq!(
+            life.judge(position(11, 11)),
+            Judged::Unknown,
+            "only three are kept"
+        );
+        assert_eq!(life.judge(position(15, 15)), Judged::Beyond);
+        assert_eq!(life.judge(life.position(14)), Judged::Known);
+        assert_eq!(life.position(11).check(), None);
+    }
+
+    #[test]
+    fn checks_begin_anew_behind_a_hole() {
+        let life = shared(99);
+        life.note_check(20, Check::of(20));
+        assert_eq!(life.position(14).check(), None);
+        assert_eq!(life.position(20).check(), Some(Check::of(20)));
+    }
+
+    #[test]
+    fn what_is_torn_is_told_even_when_much_is() {
+        let life = shared(9);
+        let tears = MAX_TEARS as u64 + 2;
+        for number in 1..=tears {
+            let (after, through) = (100 * number, 100 * number + 10);
+            let reason = GapReason::Unavailable;
+            life.tear(Tear {
+                after,
+                through,
+                reason,
+            });
+        }
+        let first = life.tear_behind(0).unwrap();
+        assert_eq!((first.after, first.through), (100, 310), "the first three in one");
+        let last = life.tear_behind(100 * tears).unwrap();
+        assert_eq!((last.after, last.through), (100 * tears, 100 * tears + 10));
+        assert_eq!(life.tear_behind(life.torn_through()), None);
+    }
+}
