@@ -1,4 +1,4 @@
-//! Which crate may know which: `core <- {http <- {sse, ws}} <- dualcast <- {examples, tests, bench}`.
+//! Which crate may know which: `core <- {http <- {sse, ws}, nats} <- dualcast <- {examples, tests, bench}`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Whom of us a crate may name. The examples are not listed: they know what a user knows.
-const EDGES: [(&str, &[&str]); 9] = [
+const EDGES: [(&str, &[&str]); 11] = [
     ("dualcast-core", &[]),
     ("dualcast-http", &["dualcast-core"]),
     (
@@ -15,6 +15,7 @@ const EDGES: [(&str, &[&str]); 9] = [
         &["dualcast-core", "dualcast-http", "dualcast-event-stream"],
     ),
     ("dualcast-ws", &["dualcast-core", "dualcast-http"]),
+    ("dualcast-nats", &["dualcast-core", "dualcast-nats-server"]),
     (
         "dualcast",
         &["dualcast-core", "dualcast-http", "dualcast-sse", "dualcast-ws"],
@@ -24,7 +25,12 @@ const EDGES: [(&str, &[&str]); 9] = [
     ("dualcast-fuzz", &["dualcast", "dualcast-tests"]),
     // Only read by tests: it knows what the standard says, and nothing of how Dualcast writes.
     ("dualcast-event-stream", &[]),
+    // The same: it knows what a nats-server is, and nothing of what is done with one.
+    ("dualcast-nats-server", &[]),
 ];
+
+/// Those that only tests build on.
+const OF_TESTS: [&str; 2] = ["dualcast-event-stream", "dualcast-nats-server"];
 
 /// What the core is built without: HTTP, sockets, runtimes, brokers.
 const NOT_IN_CORE: [&str; 8] = [
@@ -112,7 +118,7 @@ fn no_crate_knows_more_of_us_than_it_may() {
         for Dependency { name, is_dev } in &package.dependencies {
             let is_tests_alone = *is_dev || package.name == "dualcast-tests";
             assert!(
-                name != "dualcast-event-stream" || is_tests_alone,
+                !OF_TESTS.contains(&&**name) || is_tests_alone,
                 "{} must not build on {name}",
                 package.name
             );

@@ -1,0 +1,37 @@
+//! What Dualcast's fan-out over NATS is made of.
+//!
+//! The log of a hub is one JetStream stream, from which every node of an application mirrors what it shows its clients.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+#[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
+mod api;
+#[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
+mod connect;
+#[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
+mod envelope;
+#[cfg(test)]
+mod fixture;
+#[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
+mod garbage;
+#[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
+mod headers;
+mod message_id;
+mod options;
+mod percent;
+mod settings;
+#[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
+mod stamp;
+#[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
+mod stream;
+#[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
+mod subjects;
+
+pub use api::ApiError;
+pub use connect::ConnectError;
+pub use options::{
+    Access, Existing, MAX_PREFIX_BYTES, MAX_STREAM_NAME_BYTES, NatsOptions, OptionsError, StreamOptions,
+    TailLimits, TlsOptions,
+};
+pub use settings::Difference;
+pub use stream::StreamError;
