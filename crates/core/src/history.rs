@@ -29,7 +29,7 @@ pub struct Page {
     /// What stood between where the reader stands and the first of these records, and is gone.
     pub lost: Option<Lost>,
     /// Records of the channel, in order. Those up to where the reader stands are skipped.
-    pub records: Vec<Arc<Record>>,
+    pub records: Arc<[Arc<Record>]>,
     /// Up to here nothing of the channel is missing but what is lost. Above where the reader stands, unless that was all there
     /// was to find out; at most the hub's head.
     pub through: u64,

@@ -17,11 +17,32 @@ use crate::record::Record;
 /// order.
 ///
 /// A fan-out either lets the hub number its records ([`Ingest::append`]) or brings numbers of its own: it
-/// [begins a life](Ingest::begin_life) and then says, in order and from one task, what stands at each number:
-/// [a record](Ingest::take), [something else](Ingest::pass), or [what nobody will know](Ingest::tear).
+/// [begins a life](Ingest::begin_life) and then says, in order and from one task, what stands at each number
+/// ([`Ingest::take`]).
 #[derive(Debug, Clone)]
 pub struct Ingest {
     pub(crate) logs: Arc<Logs>,
+}
+
+/// What stands at the numbers behind the head.
+#[derive(Debug)]
+pub enum Step {
+    /// A record.
+    Record(Arrival),
+    /// Something that is of no channel.
+    Other {
+        /// Its number.
+        sequence: u64,
+        /// What tells it apart from something else of its number.
+        check: Check,
+    },
+    /// What will not come: whoever follows is told.
+    Tear {
+        /// Up to which number.
+        through: u64,
+        /// Why.
+        reason: GapReason,
+    },
 }
 
 /// A record that was given its place elsewhere.
@@ -63,25 +84,31 @@ impl Ingest {
 
     /// Begins another life of the log: whoever follows is told a gap, [`GapReason::Epoch`], and reads on in the new one.
     ///
-    /// Of the new life nothing up to `head` is in memory. What stands after `fresh_after` was never part of an earlier life.
-    pub fn begin_life(&self, epoch: Epoch, head: u64, fresh_after: u64) {
-        self.logs.begin_life(epoch, head, fresh_after);
+    /// Of the new life nothing up to `head` is in memory, and then come these steps, before anybody reads in it. What stands after
+    /// `fresh_after` was never part of an earlier life.
+    pub fn begin_life(&self, epoch: Epoch, head: u64, fresh_after: u64, tail: Vec<Step>) {
+        self.logs.begin_life(epoch, head, fresh_after, tail);
     }
 
-    /// Logs what stands at the number behind the head. What exceeds a limit of this hub counts as trimmed.
-    pub fn take(&self, arrival: Arrival) -> Position {
-        let appended = self.logs.take(arrival);
-        self.logs.announce(appended)
+    /// Takes what stands behind the head. A record that exceeds a limit of this hub counts as trimmed.
+    pub fn take(&self, step: Step) {
+        match step {
+            Step::Record(arrival) => {
+                let appended = self.logs.take(arrival);
+                self.logs.announce(appended);
+            }
+            Step::Other { sequence, check } => self.logs.pass(sequence, check),
+            Step::Tear { through, reason } => self.logs.tear(through, reason),
+        }
     }
 
-    /// What stands at the number behind the head is of no channel.
-    pub fn pass(&self, sequence: u64, check: Check) {
-        self.logs.pass(sequence, check);
-    }
-
-    /// What stands between the head and up to a number will not come: whoever follows is told.
-    pub fn tear(&self, through: u64, reason: GapReason) {
-        self.logs.tear(through, reason);
+    /// Whether a message may be published to a channel now, as far as this node can say.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::Finished`] after the channel's end, [`PublishError::TooLarge`] where its log could not hold the message.
+    pub fn check(&self, channel: &ChannelName, message: Option<&Message>) -> Result<(), PublishError> {
+        self.logs.check(channel, message)
     }
 
     /// A record of this life that is too old for the hub's memory: for [`FanOut::history`](crate::FanOut::history).
@@ -103,13 +130,6 @@ impl Ingest {
     #[must_use]
     pub fn position_of(&self, sequence: u64) -> Position {
         self.logs.life().position(sequence)
-    }
-
-    /// Whether the end of a channel is the last that is in memory of it.
-    #[must_use]
-    pub fn is_finished(&self, channel: &ChannelName) -> bool {
-        let cell = self.logs.find(channel);
-        cell.is_some_and(|cell| cell.lock().log.is_finished())
     }
 
     /// Hands a message to whoever follows its channel now, on this node.

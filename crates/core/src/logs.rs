@@ -17,13 +17,13 @@ use crate::error::{LimitReached, PublishError};
 use crate::fanout::FanOut;
 use crate::gap::GapReason;
 use crate::hooks::{Event, Notices};
-use crate::ingest::Arrival;
+use crate::ingest::{Arrival, Step};
 use crate::life::{Life, Tear};
 use crate::message::Message;
 use crate::meters::hub_meters;
 use crate::name::ChannelName;
 use crate::position::{Check, Epoch, Position};
-use crate::record::{Record, Volatile};
+use crate::record::{self, RECORD_OVERHEAD_BYTES, Record, Volatile};
 use crate::sleepers::Woken;
 use crate::sync::{AtomicU64, AtomicUsize, DashMap, Entry, Mutex, Ordering};
 use crate::tombstones::Tombstones;
@@ -162,6 +162,19 @@ impl Logs {
         self.cells.get(name).map(|cell| Arc::clone(&cell))
     }
 
+    /// Whether a message, or its end, could be appended to a channel now.
+    pub(crate) fn check(&self, name: &ChannelName, message: Option<&Message>) -> Result<(), PublishError> {
+        let cell = self.find(name);
+        if cell.as_ref().is_some_and(|cell| cell.lock().log.is_finished()) {
+            return Err(PublishError::Finished);
+        }
+        let log_limits = cell.map_or_else(
+            || (self.log_limits_for)(name),
+            |cell| Arc::clone(&cell.log_limits),
+        );
+        check_cost(message.map_or(RECORD_OVERHEAD_BYTES, record::cost), &log_limits)
+    }
+
     /// Logs a message, or the end of its channel, at the next place in the order. To be [announced](Logs::announce).
     pub(crate) fn append(
         &self,
@@ -173,13 +186,7 @@ impl Logs {
         let mut record = Arc::new(Record::new(Position::NOWHERE, name.clone(), message, now));
         loop {
             let cell = self.find_or_create(name)?;
-            if record.cost() > cell.log_limits.max_bytes {
-                let limit = "LogLimits::max_bytes";
-                let error = PublishError::TooLarge {
-                    bytes: record.cost(),
-                    limit,
-                    max: cell.log_limits.max_bytes,
-                };
+            if let Err(error) = check_cost(record.cost(), &cell.log_limits) {
                 self.evict_if_quiet(&cell);
                 return Err(error);
             }
@@ -210,6 +217,13 @@ impl Logs {
 
     /// Logs what a broker gave its place. What the hub has no room for counts as trimmed. To be [announced](Logs::announce).
     pub(crate) fn take(&self, arrival: Arrival) -> Appended {
+        // Before the order is taken: the application says what its log is bounded by.
+        let _room = self.find_or_create(&arrival.channel);
+        self.place(&mut self.order.lock(), arrival)
+    }
+
+    /// Logs a record where its channel is in memory.
+    fn place(&self, order: &mut Order, arrival: Arrival) -> Appended {
         let Arrival {
             sequence,
             check,
@@ -217,33 +231,25 @@ impl Logs {
             message,
             logged_at,
         } = arrival;
-        let now = self.now();
-        let unplaced = Record::new(Position::NOWHERE, channel.clone(), message, logged_at);
-        let mut record = Arc::new(unplaced);
+        let epoch = order.life.epoch();
+        let position = Position::new(epoch, sequence, Some(check));
         loop {
-            let cell = self.find_or_create(&channel).ok();
-            let mut order = self.order.lock();
-            let position = Position::new(order.life.epoch(), sequence, Some(check));
-            let Some(cell) = cell else {
-                let epoch = order.life.epoch();
+            let Some(cell) = self.find(&channel) else {
                 self.tombstones.lock().bury(epoch, &channel, sequence);
                 order.pass(sequence, check);
                 return Appended::unheard(position);
             };
             let mut state = cell.lock();
             if state.is_dead {
+                // It is on its way out of the map.
                 continue;
             }
-            if let Some(record) = Arc::get_mut(&mut record) {
-                record.place(position);
-            }
-            self.keep(&cell, &mut state, record, now);
+            let record = Record::new(position, channel, message, logged_at);
+            self.keep(&cell, &mut state, Arc::new(record), self.now());
             order.pass(sequence, check);
-            drop(order);
-            let woken = state.sleepers.take();
             return Appended {
                 position,
-                woken,
+                woken: state.sleepers.take(),
                 messages: 0,
             };
         }
@@ -256,7 +262,14 @@ impl Logs {
 
     /// Gives up what lies between the head and a sequence: whoever follows any channel is told.
     pub(crate) fn tear(&self, through: u64, reason: GapReason) {
-        let mut order = self.order.lock();
+        self.tear_under(&mut self.order.lock(), through, reason);
+        for cell in self.cells() {
+            let woken = cell.lock().sleepers.take();
+            woken.wake();
+        }
+    }
+
+    fn tear_under(&self, order: &mut Order, through: u64, reason: GapReason) {
         let after = order.life.head();
         if through <= after {
             return;
@@ -270,17 +283,17 @@ impl Logs {
         });
         order.life.move_head(through);
         order.next = through + 1;
-        drop(order);
-        for cell in self.cells() {
-            let woken = cell.lock().sleepers.take();
-            woken.wake();
-        }
     }
 
     /// Begins another life, whose records up to `head` are not in memory and whose numbers come from elsewhere. All that the logs
-    /// hold goes, and whoever follows is told.
-    pub(crate) fn begin_life(&self, epoch: Epoch, head: u64, fresh_after: u64) {
+    /// hold goes, and whoever follows is told. Nobody comes into it before all steps of its tail are taken.
+    pub(crate) fn begin_life(&self, epoch: Epoch, head: u64, fresh_after: u64, tail: Vec<Step>) {
         let life = Arc::new(Life::shared(epoch, head, fresh_after, self.limits.max_checks));
+        for step in &tail {
+            if let Step::Record(arrival) = step {
+                let _room = self.find_or_create(&arrival.channel);
+            }
+        }
         let mut order = self.order.lock();
         self.tombstones.lock().begin_anew(epoch, head);
         self.epoch.store(epoch.number(), Ordering::SeqCst);
@@ -294,11 +307,19 @@ impl Logs {
             self.upkeep.count_bytes(-(before as isize));
             woken.push(state.sleepers.take());
         }
+        for step in tail {
+            match step {
+                Step::Record(arrival) => woken.push(self.place(&mut order, arrival).woken),
+                Step::Other { sequence, check } => order.pass(sequence, check),
+                Step::Tear { through, reason } => self.tear_under(&mut order, through, reason),
+            }
+        }
         drop(order);
         woken.into_iter().for_each(Woken::wake);
         for cell in &cells {
             self.evict_if_quiet(cell);
         }
+        self.shed();
     }
 
     fn cells(&self) -> Vec<Arc<Cell>> {
@@ -473,6 +494,15 @@ impl Logs {
             self.cell_count.fetch_sub(1, Ordering::SeqCst);
         }
     }
+}
+
+fn check_cost(bytes: usize, log_limits: &LogLimits) -> Result<(), PublishError> {
+    let max = log_limits.max_bytes;
+    if bytes > max {
+        let limit = "LogLimits::max_bytes";
+        return Err(PublishError::TooLarge { bytes, limit, max });
+    }
+    Ok(())
 }
 
 impl Order {

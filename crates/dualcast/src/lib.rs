@@ -28,7 +28,7 @@ pub use dualcast_core::{
     Health, History, Hooks, Hub, HubBuilder, Identity, Ingest, IntoChannelName, Item, LagRule, LimitReached,
     Limits, Local, LogLimits, Lost, METRICS, MaxLag, Merged, Message, MessageError, Metric, MetricKind,
     NameError, Order, Page, Payload, Position, PositionError, PublishError, Publishing, Reconnect, Record,
-    SessionId, SessionInfo, Subscribe, SubscribeError, Subscription, SystemClock, Transport, Volatile,
+    SessionId, SessionInfo, Step, Subscribe, SubscribeError, Subscription, SystemClock, Transport, Volatile,
     Wanted, WeakHub,
 };
 #[cfg(feature = "tls")]
