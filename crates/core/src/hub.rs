@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::channel::Channel;
 use crate::clock::{Clock, SystemClock};
@@ -126,23 +126,20 @@ impl Hub {
     /// request that a route let in a moment ago is no session yet.
     pub fn disconnect(&self, identity: &Identity) -> usize {
         let order = Order::Disconnect(identity.clone());
-        let told = self.obey(&order);
+        let told = self.obey(&order, Instant::now());
         self.fan_out().send_order(order);
         told
     }
 
-    /// Does on this node what another one ordered: for fan-outs. Answers how many sessions were told.
-    pub fn obey(&self, order: &Order) -> usize {
-        match order {
-            Order::Disconnect(identity) => self.disconnect_here(identity),
-            Order::Unsubscribe(identity, channel) => self.unsubscribe_here(identity, channel),
-        }
-    }
-
-    fn disconnect_here(&self, identity: &Identity) -> usize {
-        let sessions = self.0.sessions.of(identity);
+    /// Does on this node what was ordered on any, to the sessions that were opened by then: for fan-outs. Answers how many were told.
+    pub fn obey(&self, order: &Order, opened_by: Instant) -> usize {
+        let (Order::Disconnect(identity) | Order::Unsubscribe(identity, _)) = order;
+        let sessions = self.0.sessions.of(identity, opened_by);
         for session in &sessions {
-            session.close(CloseReason::Disconnected);
+            match order {
+                Order::Disconnect(_) => session.close(CloseReason::Disconnected),
+                Order::Unsubscribe(_, channel) => session.leave(channel),
+            }
         }
         sessions.len()
     }
@@ -155,17 +152,9 @@ impl Hub {
     /// to a route that decides anew. So change first what your routes and handlers look at.
     pub fn unsubscribe(&self, identity: &Identity, channel: &ChannelName) -> usize {
         let order = Order::Unsubscribe(identity.clone(), channel.clone());
-        let told = self.obey(&order);
+        let told = self.obey(&order, Instant::now());
         self.fan_out().send_order(order);
         told
-    }
-
-    fn unsubscribe_here(&self, identity: &Identity, channel: &ChannelName) -> usize {
-        let sessions = self.0.sessions.of(identity);
-        for session in &sessions {
-            session.leave(channel);
-        }
-        sessions.len()
     }
 
     /// How it is: for an orchestrator, and for whoever wants to know why messages come late.

@@ -63,6 +63,7 @@ pub struct SessionHandle(Arc<Control>);
 #[derive(Debug)]
 struct Control {
     info: Arc<SessionInfo>,
+    opened_at: Instant,
     orders: Mutex<Orders>,
     waker: AtomicWaker,
 }
@@ -110,7 +111,6 @@ impl SessionHandle {
 pub struct Session {
     control: Arc<Control>,
     sessions: Arc<Sessions>,
-    opened_at: Instant,
     ended: CloseReason,
 }
 
@@ -152,7 +152,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let info = &self.control.info;
-        TransportMeters::of(info.transport).closed(self.ended, self.opened_at.elapsed());
+        TransportMeters::of(info.transport).closed(self.ended, self.control.opened_at.elapsed());
         self.sessions.remove(info, self.ended);
     }
 }
@@ -200,6 +200,7 @@ impl Sessions {
         });
         let control = Arc::new(Control {
             info: Arc::clone(&info),
+            opened_at: Instant::now(),
             orders: Mutex::default(),
             waker: AtomicWaker::new(),
         });
@@ -209,7 +210,6 @@ impl Sessions {
         let session = Session {
             control,
             sessions: Arc::clone(self),
-            opened_at: Instant::now(),
             ended: CloseReason::Left,
         };
         // Looked at after the session stands in the map: a shutdown either finds it there or is seen here.
@@ -226,14 +226,14 @@ impl Sessions {
         self.handles(|_| true)
     }
 
-    /// The open sessions of one user.
-    pub(crate) fn of(&self, identity: &Identity) -> Vec<SessionHandle> {
-        self.handles(|info| info.identity.as_ref() == Some(identity))
+    /// The open sessions of one user that were opened by then.
+    pub(crate) fn of(&self, identity: &Identity, by: Instant) -> Vec<SessionHandle> {
+        self.handles(|control| control.info.identity.as_ref() == Some(identity) && control.opened_at <= by)
     }
 
     /// Collected first: whoever is told something may be woken, and that happens with no guard held.
-    fn handles(&self, is_meant: impl Fn(&SessionInfo) -> bool) -> Vec<SessionHandle> {
-        let open = self.open.iter().filter(|control| is_meant(&control.info));
+    fn handles(&self, is_meant: impl Fn(&Control) -> bool) -> Vec<SessionHandle> {
+        let open = self.open.iter().filter(|control| is_meant(control));
         open.map(|control| SessionHandle(Arc::clone(&control))).collect()
     }
 
