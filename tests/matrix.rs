@@ -45,6 +45,11 @@ pub enum HttpVersion {
 pub enum FanOut {
     /// The embedded one.
     Local,
+    /// NATS, with so many nodes, to which clients go in turn.
+    Nats {
+        /// How many.
+        nodes: usize,
+    },
 }
 
 impl Under {
@@ -64,6 +69,13 @@ impl Under {
     #[must_use]
     pub fn with_tls(mut self) -> Self {
         self.is_tls = true;
+        self
+    }
+
+    /// The same over NATS, with so many nodes.
+    #[must_use]
+    pub fn over_nats(mut self, nodes: usize) -> Self {
+        self.fan_out = FanOut::Nats { nodes };
         self
     }
 
@@ -224,6 +236,35 @@ macro_rules! contract {
             [sse_under_dualcast_http2 Sse Dualcast Http2] [sse_under_axum_http2 Sse Axum Http2]
             [ws_under_dualcast_http2 WebSocket Dualcast Http2] [ws_under_axum_http2 WebSocket Axum Http2]
         });
+    };
+}
+
+/// Makes tests of `async fn(Under)`s over NATS as well, for each transport: with one node, and after `nodes:` with two to which clients
+/// go in turn. To be used once in a file, beside [`contract!`].
+#[macro_export]
+macro_rules! over_nats {
+    ($($test:ident),* $(,)? $(; nodes: $($of_nodes:ident),+ $(,)?)?) => {
+        mod over_nats {
+            $(mod $test {
+                $crate::over_nats!(@cell $test sse Sse 1);
+                $crate::over_nats!(@cell $test ws WebSocket 1);
+            })*
+            $($(mod $of_nodes {
+                $crate::over_nats!(@cell $of_nodes sse Sse 1);
+                $crate::over_nats!(@cell $of_nodes ws WebSocket 1);
+                $crate::over_nats!(@cell $of_nodes sse_two_nodes Sse 2);
+                $crate::over_nats!(@cell $of_nodes ws_two_nodes WebSocket 2);
+            })+)?
+        }
+    };
+    (@cell $test:ident $cell:ident $transport:ident $nodes:literal) => {
+        #[test]
+        fn $cell() {
+            use $crate::{HttpServer, HttpVersion, Under};
+            let transport = dualcast::Transport::$transport;
+            let under = Under::new(transport, HttpServer::Dualcast, HttpVersion::Http1);
+            $crate::run(super::super::$test, under.over_nats($nodes));
+        }
     };
 }
 

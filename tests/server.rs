@@ -2,7 +2,9 @@
 
 use std::fmt::Display;
 use std::io;
+use std::iter;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -29,6 +31,10 @@ pub struct Server {
     pub hub: Hub,
     /// Where it listens.
     pub address: SocketAddr,
+    /// The other nodes of its application.
+    pub others: Vec<Server>,
+    /// Which node is next.
+    turn: AtomicUsize,
     under: Under,
     tls: Option<Tls>,
     stop: Option<oneshot::Sender<()>>,
@@ -75,11 +81,24 @@ impl Server {
         Self {
             hub,
             address,
+            others: Vec::new(),
+            turn: AtomicUsize::new(0),
             under,
             tls,
             stop: Some(stop),
             serving,
         }
+    }
+
+    /// The nodes of its application.
+    pub fn nodes(&self) -> impl Iterator<Item = &Self> {
+        iter::once(self).chain(&self.others)
+    }
+
+    /// One node after the other.
+    fn next(&self) -> &Self {
+        let turn = self.turn.fetch_add(1, Ordering::SeqCst) % (self.others.len() + 1);
+        turn.checked_sub(1).map_or(self, |other| &self.others[other])
     }
 
     /// A client to be, of these channels.
@@ -89,8 +108,9 @@ impl Server {
 
     /// A client to be, by another transport than the test's.
     pub fn dial_by(&self, transport: Transport, channels: &str) -> Dial {
-        Dial::new(self.address, transport, self.under.version)
-            .tls(self.tls.as_ref())
+        let node = self.next();
+        Dial::new(node.address, transport, self.under.version)
+            .tls(node.tls.as_ref())
             .channels(channels)
     }
 
@@ -179,15 +199,25 @@ impl Server {
     /// Publishes a text.
     pub async fn publish(&self, channel: &str, text: impl Into<Box<str>>) -> Position {
         let message = Message::text("message", text);
-        self.channel(channel)
+        let publishing = self
+            .next()
+            .hub
+            .channel(channel)
+            .expect("a channel's name")
             .publish(message)
-            .await
-            .expect("it is published")
+            .await;
+        let position = publishing.expect("it is published");
+        for node in &self.others {
+            eventually("every node has it", || node.hub.position() >= position).await;
+        }
+        eventually("this node has it", || self.hub.position() >= position).await;
+        position
     }
 
     /// Publishes a text as soon as somebody follows: for a client that can't tell when it does.
     pub async fn publish_when_followed(&self, channel: &str, text: &str) -> Position {
-        eventually("it is followed", || self.channel(channel).followers() > 0).await;
+        let is_followed = || self.nodes().any(|node| node.channel(channel).followers() > 0);
+        eventually("it is followed", is_followed).await;
         self.publish(channel, text).await
     }
 
@@ -206,10 +236,12 @@ impl Server {
 
     /// Waits until nothing is left of any client.
     pub async fn is_free_of(&self, channels: &[&str]) {
-        eventually("every session is over", || self.hub.session_count() == 0).await;
-        for name in channels {
-            let channel = self.channel(name);
-            eventually("every follower is gone", || channel.followers() == 0).await;
+        for node in self.nodes() {
+            eventually("every session is over", || node.hub.session_count() == 0).await;
+            for name in channels {
+                let channel = node.channel(name);
+                eventually("every follower is gone", || channel.followers() == 0).await;
+            }
         }
     }
 

@@ -8,14 +8,15 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use dualcast::{
-    Channel, Error, Hub, HubBuilder, Identity, Inbound, Reply, ServerOptions, SessionOptions, Sse,
-    SseOptions, Subscribe, SubscribeRequest, Ws, WsOptions,
+    Channel, Error, Hub, HubBuilder, Identity, Inbound, Nats, NatsOptions, Reply, ServerOptions,
+    SessionOptions, Sse, SseOptions, Subscribe, SubscribeRequest, Ws, WsOptions,
 };
 use futures::FutureExt;
 use futures::future::{self, BoxFuture};
 use serde::Deserialize;
 
-use crate::matrix::Under;
+use crate::broker::nats_options;
+use crate::matrix::{FanOut, Under};
 use crate::server::Server;
 
 /// A server to be started.
@@ -25,13 +26,16 @@ use crate::server::Server;
 #[must_use]
 pub struct Setup {
     pub(crate) under: Under,
-    hub: HubBuilder,
+    hub: Vec<HubChange>,
+    nats: NatsChange,
     routes: Routes,
     app: AppChange,
     pub(crate) options: Box<dyn FnOnce(&mut ServerOptions) + Send>,
     pub(crate) send_buffer_bytes: usize,
 }
 
+type HubChange = Box<dyn Fn(HubBuilder) -> HubBuilder + Send + Sync>;
+type NatsChange = Box<dyn Fn(&mut NatsOptions) + Send + Sync>;
 type AppChange = Box<dyn FnOnce(Router, &Hub) -> Router + Send>;
 type Change<T> = Arc<dyn Fn(&mut T) + Send + Sync>;
 type SubscribeHandler =
@@ -67,7 +71,8 @@ impl Setup {
         };
         Self {
             under,
-            hub: Hub::builder(),
+            hub: Vec::new(),
+            nats: Box::new(|_| {}),
             routes,
             app: Box::new(|app, _| app),
             options: Box::new(|_| {}),
@@ -76,8 +81,14 @@ impl Setup {
     }
 
     /// Changes the hub.
-    pub fn hub(mut self, change: impl FnOnce(HubBuilder) -> HubBuilder) -> Self {
-        self.hub = change(self.hub);
+    pub fn hub(mut self, change: impl Fn(HubBuilder) -> HubBuilder + Send + Sync + 'static) -> Self {
+        self.hub.push(Box::new(change));
+        self
+    }
+
+    /// Changes how it reaches NATS, where it does.
+    pub fn nats(mut self, change: impl Fn(&mut NatsOptions) + Send + Sync + 'static) -> Self {
+        self.nats = Box::new(change);
         self
     }
 
@@ -177,20 +188,52 @@ impl Setup {
         let Self {
             under,
             hub,
+            nats,
             routes,
             app,
             options,
             send_buffer_bytes,
         } = self;
-        let hub = hub.build().expect("the limits hold together");
-        let router = Router::new()
-            .route("/sse", any(sse))
-            .route("/ws", any(ws))
-            .route("/say", post(say))
-            .with_state((hub.clone(), routes));
-        let app = app(router, &hub);
-        Server::start(under, hub, app, options, send_buffer_bytes).await
+        let mut builders = fan_outs(under.fan_out, nats).await.into_iter().map(|builder| {
+            let builder = hub.iter().fold(builder, |builder, change| change(builder));
+            builder.build().expect("the limits hold together")
+        });
+        let hub = builders.next().expect("there is a node");
+        let others: Vec<_> = builders.collect();
+        let app = app(router(&hub, &routes), &hub);
+        let mut server = Server::start(under, hub, app, options, send_buffer_bytes).await;
+        for hub in others {
+            let app = router(&hub, &routes);
+            let other = Server::start(under, hub, app, Box::new(|_| {}), send_buffer_bytes);
+            server.others.push(other.await);
+        }
+        server
     }
+}
+
+/// A hub to be for each node. Boxed, or the compiler loses sight of what is `Send` in it.
+fn fan_outs(fan_out: FanOut, change: NatsChange) -> BoxFuture<'static, Vec<HubBuilder>> {
+    let connect = |options| async move {
+        let nats = Nats::connect(options).await.expect("NATS is there");
+        Hub::builder().fan_out(nats)
+    };
+    match fan_out {
+        FanOut::Local => future::ready(vec![Hub::builder()]).boxed(),
+        FanOut::Nats { nodes } => async move {
+            let mut options = nats_options().await;
+            change(&mut options);
+            future::join_all((0..nodes).map(|_| connect(options.clone()))).await
+        }
+        .boxed(),
+    }
+}
+
+fn router(hub: &Hub, routes: &Routes) -> Router {
+    Router::new()
+        .route("/sse", any(sse))
+        .route("/ws", any(ws))
+        .route("/say", post(say))
+        .with_state((hub.clone(), routes.clone()))
 }
 
 #[derive(Deserialize)]

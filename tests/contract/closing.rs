@@ -89,7 +89,7 @@ async fn came_to_pass(under: Under, reason: CloseReason) -> bool {
     let heard = Heard::default();
     let setup = Setup::new(under).hub({
         let heard = heard.clone();
-        |hub| hub.hooks(heard)
+        move |hub| hub.hooks(heard.clone())
     });
     match reason {
         CloseReason::Finished => {

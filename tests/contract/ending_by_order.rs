@@ -31,7 +31,7 @@ async fn a_user_is_sent_away_and_nobody_else(under: Under) {
     let reasons = Reasons::default();
     let setup = Setup::new(under).hub({
         let reasons = reasons.clone();
-        |hub| hub.hooks(reasons)
+        move |hub| hub.hooks(reasons.clone())
     });
     let server = setup.start().await;
     let mut clients = Vec::new();

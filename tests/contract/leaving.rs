@@ -131,7 +131,7 @@ async fn the_application_is_told_who_came_and_why_they_left(under: Under) {
     let server = Setup::new(under)
         .hub({
             let notes = notes.clone();
-            |hub| hub.hooks(notes)
+            move |hub| hub.hooks(notes.clone())
         })
         .start()
         .await;
@@ -214,7 +214,7 @@ async fn a_client_that_comes_back_is_told_of_as_one_that_came_and_left_each_time
     let notes = Notes::default();
     let setup = Setup::new(under).hub({
         let notes = notes.clone();
-        |hub| hub.hooks(notes)
+        move |hub| hub.hooks(notes.clone())
     });
     let server = setup.start().await;
     let mut seen = server.publish("room", "first").await;

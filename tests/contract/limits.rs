@@ -30,7 +30,11 @@ contract!(
 );
 
 /// With room for one: a second one is sent away and told so, the first goes on, and when it has left the next one may come.
-async fn has_room_for_one(under: Under, change: impl FnOnce(HubBuilder) -> HubBuilder, channels: [&str; 2]) {
+async fn has_room_for_one(
+    under: Under,
+    change: impl Fn(HubBuilder) -> HubBuilder + Send + Sync + 'static,
+    channels: [&str; 2],
+) {
     let server = Setup::new(under).hub(change).start().await;
     let mut first = server.dial(channels[0]).open().await;
     expect_busy(&server, channels[1]).await;

@@ -171,7 +171,7 @@ async fn a_stream_of_no_channel_is_a_session_of_its_hub(under: Under) {
     let noted = Noted::default();
     let hooks = noted.clone();
     let setup = streaming(under, || stream::iter([Message::text("message", "only")]).boxed());
-    let server = setup.hub(|hub| hub.hooks(hooks)).start().await;
+    let server = setup.hub(move |hub| hub.hooks(hooks.clone())).start().await;
     let mut client = server.dial_path("/stream").connect().await;
     client.until_end().await;
     server.is_free_of(&[]).await;

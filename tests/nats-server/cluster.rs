@@ -72,7 +72,7 @@ impl Cluster {
     /// If they don't in the end.
     pub async fn is_whole(&self) {
         for member in &self.members {
-            until("a member has caught up", async || {
+            until("a member has caught up", || async move {
                 let health = member.try_monitor("/healthz").await?;
                 let jetstream = member.try_monitor("/jsz").await?;
                 let has_leader = jetstream["meta_cluster"]["leader"]
@@ -108,7 +108,7 @@ impl Cluster {
     }
 
     async fn some_leader(&self, client: &Client, stream: &str, but: Option<usize>) -> usize {
-        until("the stream has a leader", async || {
+        until("the stream has a leader", || async move {
             let info = ask(client, &format!("STREAM.INFO.{stream}")).await?;
             let leader = info["cluster"]["leader"].as_str()?;
             (0..self.size()).find(|index| name(*index) == leader && Some(*index) != but)
@@ -117,7 +117,7 @@ impl Cluster {
     }
 
     async fn client(&self) -> Client {
-        let client = until("a member listens", async || {
+        let client = until("a member listens", || async move {
             async_nats::connect(self.urls()).await.ok()
         });
         client.await

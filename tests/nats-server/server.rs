@@ -1,6 +1,7 @@
 //! One server.
 
 use std::fs;
+use std::future;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -149,10 +150,12 @@ impl NatsServer {
             let ports = self
                 .directory()
                 .join(format!("nats-server_{}.ports", process.id()));
-            let listens = until("it listens", async || match read_ports(&ports) {
-                Some(ports) => Some(Some(ports)),
-                None if process.is_running() => None,
-                None => Some(None),
+            let listens = until("it listens", || {
+                future::ready(match read_ports(&ports) {
+                    Some(ports) => Some(Some(ports)),
+                    None if process.is_running() => None,
+                    None => Some(None),
+                })
             });
             if let Some(ports) = listens.await {
                 self.ports = ports;

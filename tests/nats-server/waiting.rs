@@ -15,7 +15,10 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(5);
 /// # Panics
 ///
 /// If there isn't in the end.
-pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T, F>(what: &str, mut look: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
     let begun = Instant::now();
     loop {
         if let Some(seen) = look().await {

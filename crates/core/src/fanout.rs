@@ -80,7 +80,6 @@ pub trait FanOut: Send + Sync + 'static {
 
 /// What all nodes are to do with the sessions that they have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Order {
     /// End those of a user: [`Hub::disconnect`](crate::Hub::disconnect).
     Disconnect(Identity),

@@ -132,6 +132,13 @@ impl Ingest {
         self.logs.life().position(sequence)
     }
 
+    /// Whether anybody follows a channel on this node.
+    #[must_use]
+    pub fn has_followers(&self, channel: &ChannelName) -> bool {
+        let cell = self.logs.find(channel);
+        cell.is_some_and(|cell| cell.lock().followers > 0)
+    }
+
     /// Hands a message to whoever follows its channel now, on this node.
     pub fn send_volatile(&self, channel: &ChannelName, message: Message) {
         self.logs.send_volatile(channel, message);

@@ -66,7 +66,10 @@ pub use message::{
     BASE64_EVENT_SUFFIX, Identity, MAX_EVENT_BYTES, MAX_KEY_BYTES, Message, MessageError, Payload,
     RESERVED_EVENT_PREFIX,
 };
-pub use meters::{METRICS, Metric, MetricKind, TransportMeters, count_posted, count_refused};
+pub use meters::{
+    METRICS, Metric, MetricKind, TransportMeters, count_broker_read, count_garbage, count_posted,
+    count_refused,
+};
 pub use name::{ChannelName, IntoChannelName, MAX_CHANNEL_NAME_BYTES, NameError};
 pub use position::{Check, Epoch, Position, PositionError};
 pub use record::{RECORD_OVERHEAD_BYTES, Record, Volatile};

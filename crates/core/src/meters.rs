@@ -119,6 +119,16 @@ pub const METRICS: &[Metric] = &[
         None,
         "what was refused because a limit was reached, by limit",
     ),
+    counter(
+        "dualcast_garbage_total",
+        None,
+        "messages from the broker that were left out, by what is wrong with them",
+    ),
+    counter(
+        "dualcast_broker_reads_total",
+        None,
+        "reads of the broker's log, by what for",
+    ),
     gauge("dualcast_channels", "channels in memory"),
     gauge("dualcast_log_bytes", "what all logs hold"),
 ];
@@ -282,6 +292,16 @@ pub fn count_posted() {
 /// Something was refused because this limit was reached.
 pub fn count_refused(limit: &'static str) {
     metrics::counter!("dualcast_refused_total", "limit" => limit).increment(1);
+}
+
+/// A broker brought something that is no message: left out for this reason.
+pub fn count_garbage(reason: &'static str) {
+    metrics::counter!("dualcast_garbage_total", "reason" => reason).increment(1);
+}
+
+/// The broker's log was read, for this.
+pub fn count_broker_read(purpose: &'static str) {
+    metrics::counter!("dualcast_broker_reads_total", "purpose" => purpose).increment(1);
 }
 
 pub(crate) fn count_gap(reason: GapReason) {

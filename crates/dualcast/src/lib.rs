@@ -38,6 +38,10 @@ pub use dualcast_http::{
     OriginError, OriginPolicy, OriginRefused, Rate, RateLimit, Reply, Serve, ServerOptions, SessionOptions,
     TrustedProxies, client_address, maintain, serve, shutdown,
 };
+#[cfg(feature = "nats")]
+pub use dualcast_nats::{
+    Access, Existing, Nats, NatsError, NatsOptions, StreamOptions, TailLimits, TlsOptions,
+};
 #[cfg(feature = "sse")]
 pub use dualcast_sse::{CHANNEL_HEADER, HeartbeatAs, Sse, SseOptions};
 #[cfg(feature = "ws")]

@@ -45,6 +45,8 @@ pub(crate) struct Link {
     pub(crate) is_over: bool,
     /// How often something happened after which messages may be missing: it was made, or lost, or a subscription's buffer was full.
     pub(crate) doubts: u64,
+    /// How many connections there were.
+    pub(crate) connections: u64,
     /// What went wrong last, for people.
     pub(crate) trouble: Option<Arc<str>>,
     /// Which client this is of.
@@ -119,7 +121,11 @@ impl Connection {
         } = options;
         let mut client = options.client.clone().require_tls(tls.is_required);
         client = match purpose {
-            Purpose::Live => client.name(name).subscription_capacity(options.max_live_messages),
+            // What we publish ourselves and is not stored, whoever follows here has got already.
+            Purpose::Live => client
+                .name(name)
+                .no_echo()
+                .subscription_capacity(options.max_live_messages),
             Purpose::Reads => client.name(format!("{name} (reads)")),
         };
         if let Some(path) = &tls.root_certificates {
@@ -185,7 +191,10 @@ impl fmt::Debug for Connection {
 impl Reports {
     fn take(&self, event: &Event) {
         match event {
-            Event::Connected => self.doubt(|link| link.is_connected = true),
+            Event::Connected => self.doubt(|link| {
+                link.is_connected = true;
+                link.connections += 1;
+            }),
             Event::Disconnected => self.doubt(|link| link.is_connected = false),
             Event::SlowConsumer(_) => self.doubt(|_| ()),
             Event::ServerError(ServerError::Other(said)) if said.contains(DENIAL) => {

@@ -10,7 +10,7 @@
 //! | `Dualcast-Sender` | the sender |
 //! | `Dualcast-Finish` | `1`: the channel's end, which has no payload |
 //! | `Nats-Msg-Id` | made of the idempotency key; see `message_id.rs` |
-//! | `Dualcast-Order` | to all nodes, on a subject of its own: `disconnect`, `unsubscribe`, `canary` |
+//! | `Dualcast-Order` | to all nodes, on a subject of its own: `disconnect`, `unsubscribe`, `canary`, `life` |
 //! | `Dualcast-Identity`, `Dualcast-Channel` | of whom, and from what |
 //!
 //! So what any client publishes to `{prefix}.log.{channel}` without headers is a message with text. Values are percent-encoded where
@@ -19,7 +19,7 @@
 use async_nats::HeaderMap;
 use async_nats::header::{HeaderValue, NATS_MESSAGE_ID};
 use bytes::Bytes;
-use dualcast_core::{ChannelName, Identity, Message, Payload};
+use dualcast_core::{ChannelName, Identity, Message, Order as NodesOrder, Payload};
 use serde_json::value::RawValue;
 
 use crate::garbage::Garbage;
@@ -46,12 +46,12 @@ pub(crate) enum Incoming {
 /// What is said to all nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// End the sessions of a user.
-    Disconnect(Identity),
-    /// End the subscriptions of a user to a channel.
-    Unsubscribe(Identity, ChannelName),
+    /// Do this with the sessions that you have.
+    Nodes(NodesOrder),
     /// Nothing: a node looks whether what it says comes back to it.
     Canary(String),
+    /// Another life of the log begins: look at how the stream stands.
+    Life,
 }
 
 impl Outgoing {
@@ -107,11 +107,11 @@ impl Outgoing {
         let mut headers = HeaderMap::new();
         let mut payload = Bytes::new();
         let name = match order {
-            Order::Disconnect(identity) => {
+            Order::Nodes(NodesOrder::Disconnect(identity)) => {
                 insert(&mut headers, IDENTITY, identity.as_str());
                 DISCONNECT
             }
-            Order::Unsubscribe(identity, channel) => {
+            Order::Nodes(NodesOrder::Unsubscribe(identity, channel)) => {
                 insert(&mut headers, IDENTITY, identity.as_str());
                 insert(&mut headers, CHANNEL, channel.as_str());
                 UNSUBSCRIBE
@@ -120,6 +120,7 @@ impl Outgoing {
                 payload = Bytes::copy_from_slice(id.as_bytes());
                 CANARY
             }
+            Order::Life => LIFE,
         };
         headers.insert(ORDER, name);
         Self {
@@ -127,6 +128,16 @@ impl Outgoing {
             headers,
             payload,
         }
+    }
+
+    /// Whether it can be published again without being stored twice.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        self.headers.get(NATS_MESSAGE_ID).is_some()
+    }
+
+    /// Makes it so.
+    pub(crate) fn make_repeatable(&mut self) {
+        self.headers.insert(NATS_MESSAGE_ID, random_id());
     }
 
     /// What a server counts against its `max_payload`: the payload and the headers, in bytes.
@@ -195,6 +206,11 @@ impl Incoming {
     }
 }
 
+/// An id that no other has.
+pub(crate) fn random_id() -> String {
+    format!("{:032x}", fastrand::u128(..))
+}
+
 fn message(headers: &HeaderMap, payload: Bytes) -> Result<Message, Garbage> {
     let payload = match one(headers, TYPE)?.map(HeaderValue::as_str) {
         None => match String::from_utf8(payload.into()) {
@@ -226,12 +242,13 @@ fn message(headers: &HeaderMap, payload: Bytes) -> Result<Message, Garbage> {
 fn order(headers: &HeaderMap, payload: Bytes) -> Result<Order, Garbage> {
     let identity = || text(headers, IDENTITY)?.map(Identity::new).ok_or(Garbage::Order);
     match one(headers, ORDER)?.map(HeaderValue::as_str) {
-        Some(DISCONNECT) => Ok(Order::Disconnect(identity()?)),
+        Some(DISCONNECT) => Ok(Order::Nodes(NodesOrder::Disconnect(identity()?))),
         Some(UNSUBSCRIBE) => {
             let channel = text(headers, CHANNEL)?.ok_or(Garbage::Order)?;
             let channel = ChannelName::parse(&channel).map_err(|_| Garbage::Order)?;
-            Ok(Order::Unsubscribe(identity()?, channel))
+            Ok(Order::Nodes(NodesOrder::Unsubscribe(identity()?, channel)))
         }
+        Some(LIFE) => Ok(Order::Life),
         Some(CANARY) if payload.len() <= MAX_CANARY_BYTES => {
             let id = String::from_utf8(payload.into()).map_err(|_| Garbage::Order)?;
             Ok(Order::Canary(id))
@@ -277,6 +294,7 @@ const BINARY: &str = "binary";
 const DISCONNECT: &str = "disconnect";
 const UNSUBSCRIBE: &str = "unsubscribe";
 const CANARY: &str = "canary";
+const LIFE: &str = "life";
 
 /// The event that a browser's `onmessage` hears.
 const DEFAULT_EVENT: &str = "message";

@@ -2,7 +2,7 @@
 //!
 //! Anybody with the right may publish into a hub's log, so each of these is expected: it is counted and left out, and harms nobody.
 
-use dualcast_core::MessageError;
+use dualcast_core::{MessageError, count_garbage};
 
 /// Why a message is left out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +29,12 @@ pub(crate) enum Garbage {
     Finish,
     #[error("an order that there is not, or that lacks something")]
     Order,
+}
+
+/// Counts a message that is left out.
+pub(crate) fn leave_out(garbage: &Garbage) {
+    count_garbage(garbage.kind());
+    tracing::debug!(%garbage, "a message is left out");
 }
 
 impl Garbage {

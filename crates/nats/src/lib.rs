@@ -4,31 +4,40 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
 mod api;
-#[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
 mod connect;
-#[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
+mod entry;
 mod envelope;
+mod epoch;
+mod fanout;
 #[cfg(test)]
 mod fixture;
-#[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
 mod garbage;
-#[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
 mod headers;
+mod history;
+mod landing;
+mod life;
 mod message_id;
+mod mirror;
+mod node;
 mod options;
+mod page;
 mod percent;
+mod publisher;
+mod reads;
 mod settings;
-#[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
+mod shared;
 mod stamp;
-#[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
+mod status;
+mod stored;
 mod stream;
-#[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
 mod subjects;
+mod together;
+mod volatile;
 
 pub use api::ApiError;
 pub use connect::ConnectError;
+pub use fanout::{Nats, NatsError};
 pub use options::{
     Access, Existing, MAX_PREFIX_BYTES, MAX_STREAM_NAME_BYTES, NatsOptions, OptionsError, StreamOptions,
     TailLimits, TlsOptions,

@@ -51,6 +51,16 @@ pub struct NatsOptions {
     /// The most messages that the live subscription holds for the node to take them. Default 16,384, a second and more at ten thousand a
     /// second. Past it NATS' client drops the newest; what it dropped is read back from the stream.
     pub max_live_messages: usize,
+    /// For how long a record that is missing holds up those behind it. Default 10 seconds: twice what a cluster takes to have another leader.
+    /// Then clients are told a gap, `unavailable`, and go on. While the broker is away nothing is held up, and nothing given up.
+    pub hole_deadline: Duration,
+    /// Within what time it is read what a client missed that is not in memory any more. Default 10 seconds. Past it the client's session
+    /// ends with `unavailable`, and it comes back with its cursor.
+    pub history_deadline: Duration,
+    /// The most messages that are put aside while what stands before them is read back. Default 16,384. Further ones are read back, too.
+    pub max_aside: usize,
+    /// The most bytes of them. Default 64 MiB.
+    pub max_aside_bytes: usize,
     /// How much of the stream's tail a node loads when it starts.
     pub tail: TailLimits,
     /// What else NATS' client can be told: buffers, proxies, certificates in memory, a callback that signs. Our other options are applied on
@@ -210,6 +220,8 @@ impl NatsOptions {
         let values = [
             ("publish_deadline", self.publish_deadline.is_zero()),
             ("request_deadline", self.request_deadline.is_zero()),
+            ("hole_deadline", self.hole_deadline.is_zero()),
+            ("history_deadline", self.history_deadline.is_zero()),
             ("max_in_flight", self.max_in_flight == 0),
             ("max_live_messages", self.max_live_messages == 0),
             ("stream.max_age", max_age.is_zero()),
@@ -278,6 +290,10 @@ impl Default for NatsOptions {
             max_in_flight: 4_096,
             request_deadline: Duration::from_secs(5),
             max_live_messages: 16_384,
+            hole_deadline: Duration::from_secs(10),
+            history_deadline: Duration::from_secs(10),
+            max_aside: 16_384,
+            max_aside_bytes: 64 << 20,
             tail: TailLimits::default(),
             client: async_nats::ConnectOptions::new().ping_interval(Duration::from_secs(10)),
         }

@@ -186,9 +186,10 @@ static DEEP: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| "[".repea
 fn orders_come_back_the_same() {
     let anna = Identity::new(" anna\r\n%");
     for order in [
-        Order::Disconnect(anna.clone()),
-        Order::Unsubscribe(anna, name("room.42")),
+        Order::Nodes(NodesOrder::Disconnect(anna.clone())),
+        Order::Nodes(NodesOrder::Unsubscribe(anna, name("room.42"))),
         Order::Canary("4711".to_owned()),
+        Order::Life,
     ] {
         let Outgoing {
             subject,

@@ -1,0 +1,134 @@
+//! Entries: what a record of the stream means to a node.
+
+use std::time::{Duration, Instant};
+
+use async_nats::{HeaderMap, Message};
+use bytes::Bytes;
+use dualcast_core::{Arrival, Check, Step};
+
+use crate::envelope::Incoming;
+use crate::garbage::Garbage;
+use crate::mirror::{self, Next};
+use crate::stamp::Stamp;
+use crate::stored::Stored;
+use crate::stream::State;
+use crate::subjects::Subjects;
+
+/// A record, read.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// When it was logged, on our clock.
+    pub(crate) logged_at: Instant,
+    /// What it is, or why it is nothing.
+    pub(crate) content: Result<Incoming, Garbage>,
+}
+
+/// What the leader's clock said at a moment of ours.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clocks {
+    pub(crate) ours: Instant,
+    pub(crate) theirs_ns: i64,
+}
+
+impl Clocks {
+    /// Of an answer that came just now.
+    pub(crate) fn of(state: &State) -> Self {
+        Self {
+            ours: Instant::now(),
+            theirs_ns: state.now_ns,
+        }
+    }
+
+    /// When that was on our clock: never later than now.
+    pub(crate) fn at(self, theirs_ns: i64) -> Instant {
+        let ago = u64::try_from(self.theirs_ns.saturating_sub(theirs_ns)).unwrap_or(0);
+        let at = self.ours.checked_sub(Duration::from_nanos(ago));
+        // A machine's clock may begin with its start.
+        at.unwrap_or(self.ours)
+    }
+}
+
+/// Reads a message that was heard live.
+///
+/// # Errors
+///
+/// [`Garbage::Stamp`] where it is not the stream's: then it has no place, and is nothing.
+pub(crate) fn heard(
+    message: &Message,
+    subjects: &Subjects,
+    stream: &str,
+    now: Instant,
+) -> Result<mirror::Stored<Entry>, Garbage> {
+    let headers = message.headers.as_ref();
+    let stamp = Stamp::of_live(&message.subject, headers, subjects, stream)?;
+    // What is heard is a slice of a larger buffer, which it would keep in memory.
+    let payload = Bytes::copy_from_slice(&message.payload);
+    let none = HeaderMap::new();
+    let bytes = payload.len() + ENTRY_BYTES;
+    let content = Incoming::record(subjects, &stamp.subject, headers.unwrap_or(&none), payload);
+    Ok(mirror::Stored {
+        sequence: stamp.sequence,
+        time_ns: stamp.timestamp_ns,
+        bytes,
+        content: Entry {
+            logged_at: now,
+            content,
+        },
+    })
+}
+
+/// Reads a record that was read back.
+pub(crate) fn read_back(stored: Stored, subjects: &Subjects, clocks: Clocks) -> mirror::Stored<Entry> {
+    let Stored {
+        sequence,
+        subject,
+        timestamp_ns,
+        headers,
+        payload,
+    } = stored;
+    let bytes = payload.len() + ENTRY_BYTES;
+    let content = match headers {
+        Some(headers) => Incoming::record(subjects, &subject, &headers, payload),
+        None => Err(Garbage::Headers),
+    };
+    mirror::Stored {
+        sequence,
+        time_ns: timestamp_ns,
+        bytes,
+        content: Entry {
+            logged_at: clocks.at(timestamp_ns),
+            content,
+        },
+    }
+}
+
+/// What a hub makes of an entry.
+pub(crate) fn step(next: Next<Entry>) -> Step {
+    match next {
+        Next::Record(stored) => {
+            let (sequence, check) = (stored.sequence, check_of(stored.time_ns));
+            let Entry { logged_at, content } = stored.content;
+            let (channel, message) = match content {
+                Ok(Incoming::Message(channel, message)) => (channel, Some(message)),
+                Ok(Incoming::Finish(channel)) => (channel, None),
+                Ok(Incoming::Order(_)) | Err(_) => return Step::Other { sequence, check },
+            };
+            Step::Record(Arrival {
+                sequence,
+                check,
+                channel,
+                message,
+                logged_at,
+            })
+        }
+        Next::Tear { through, reason } => Step::Tear { through, reason },
+    }
+}
+
+/// The check of a record that was stored then.
+pub(crate) fn check_of(time_ns: i64) -> Check {
+    Check::of(time_ns.cast_unsigned())
+}
+
+/// What an entry takes beside its payload, roughly, in bytes.
+const ENTRY_BYTES: usize = 512;

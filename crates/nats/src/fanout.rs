@@ -1,0 +1,267 @@
+//! The fan-out itself: what a hub asks of it, and who does that.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dualcast_core::{
+    ChannelName, FanOut, Health, History, Ingest, Message, Order, Position, PublishError, Publishing, Wanted,
+    WeakHub,
+};
+use futures::FutureExt;
+use futures::future::{BoxFuture, Either};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
+use tokio::time;
+
+use crate::api::Api;
+use crate::connect::{ConnectError, Connection, Purpose};
+use crate::envelope::{self, Outgoing};
+use crate::epoch::Epochs;
+use crate::history::Histories;
+use crate::landing::Landings;
+use crate::life::{self, Loaded};
+use crate::mirror::MirrorOptions;
+use crate::node;
+use crate::options::NatsOptions;
+use crate::publisher::{Failure, Publisher};
+use crate::reads::Reads;
+use crate::shared::{Shared, Trouble};
+use crate::status::Status;
+use crate::stream::{Stream, StreamError};
+use crate::subjects::Subjects;
+use crate::volatile::Volatiles;
+
+/// The fan-out over NATS: the log of the hub is one JetStream stream, which all nodes of an application share.
+///
+/// ```no_run
+/// use dualcast_core::Hub;
+/// use dualcast_nats::{Nats, NatsOptions};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let nats = Nats::connect(NatsOptions::new(["nats://127.0.0.1:4222"])).await?;
+/// let hub = Hub::builder().fan_out(nats).build()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It works on the runtime that it was connected on, for as long as its hub lives.
+pub struct Nats {
+    shared: Arc<Shared>,
+    /// What the hub begins with, until there is one.
+    loaded: Mutex<Option<Loaded>>,
+    histories: Arc<Histories>,
+    volatiles: Volatiles,
+    runtime: Handle,
+    orders: Arc<Semaphore>,
+}
+
+/// Why a node has no fan-out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NatsError {
+    /// There is no connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// There is no stream to work with.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// The stream's tail could not be read, or the epoch that all nodes share not be agreed on.
+    #[error("the node can't begin: {0}")]
+    Begin(#[source] Trouble),
+}
+
+impl Nats {
+    /// Connects, makes or checks the stream, and loads its tail.
+    ///
+    /// # Errors
+    ///
+    /// [`NatsError`], where any of that can't be done now. Whoever starts an application decides whether to try again.
+    pub async fn connect(options: NatsOptions) -> Result<Self, NatsError> {
+        // Whatever NATS' client awaits, where that is called from a task of any kind this is `Send`.
+        let connecting: BoxFuture<'_, _> = Box::pin(Self::begin(options));
+        connecting.await
+    }
+
+    async fn begin(options: NatsOptions) -> Result<Self, NatsError> {
+        let (live, reading) = tokio::try_join!(
+            Connection::open(&options, Purpose::Live),
+            Connection::open(&options, Purpose::Reads),
+        )?;
+        let live = Arc::new(live);
+        let deadline = options.request_deadline;
+        let domain = options.domain.as_deref();
+        let api = Api::new(Arc::clone(&live), domain, deadline);
+        let subjects = Subjects::new(&options.prefix);
+        let stream = Stream::open(api.clone(), &subjects, &options).await?;
+        let shared = Arc::new(Shared {
+            mirror_options: MirrorOptions {
+                max_aside: options.max_aside,
+                max_aside_bytes: options.max_aside_bytes,
+                max_read: MAX_READ,
+                hole_deadline: options.hole_deadline,
+            },
+            reads: Reads::new(Api::new(Arc::new(reading), domain, deadline), stream.name()),
+            epochs: Epochs::new(api, stream.name(), options.stream.replicas),
+            publisher: Publisher::new(Arc::clone(&live), options.max_in_flight, options.publish_deadline),
+            landings: Landings::default(),
+            known: watch::Sender::new(0),
+            status: Status::default(),
+            subjects,
+            live,
+            stream,
+            options,
+        });
+        let loaded = life::load(&shared, None).await.map_err(NatsError::Begin)?;
+        Ok(Self {
+            histories: Arc::new(Histories::new(Arc::clone(&shared))),
+            volatiles: Volatiles::new(Arc::clone(&shared)),
+            loaded: Mutex::new(Some(loaded)),
+            runtime: Handle::current(),
+            orders: Arc::new(Semaphore::new(MAX_ORDERS)),
+            shared,
+        })
+    }
+
+    /// Has something stored, and waits until this node has it, too.
+    async fn log(&self, ingest: &Ingest, outgoing: Outgoing) -> Result<Position, PublishError> {
+        let deadline = self.shared.publisher.deadline();
+        let stored = self.shared.publisher.publish(&outgoing, deadline).await?;
+        if !self.land(stored.sequence, deadline).await {
+            return Err(Failure::OtherLife.into());
+        }
+        if !stored.is_repeat {
+            ingest.count_published();
+        }
+        Ok(ingest.position_of(stored.sequence))
+    }
+
+    /// Waits until what is stored at a number has come round to this node. What is late is looked for. Answers `false` where the log
+    /// began anew instead.
+    async fn land(&self, sequence: u64, deadline: time::Instant) -> bool {
+        let landings = &self.shared.landings;
+        if let Ok(has_landed) = time::timeout(LATE, landings.wait(sequence)).await {
+            return has_landed;
+        }
+        self.shared.know(sequence);
+        // It is stored for sure: where this node doesn't come so far in time, that is no failure.
+        time::timeout_at(deadline, landings.wait(sequence))
+            .await
+            .unwrap_or(true)
+    }
+}
+
+impl FanOut for Nats {
+    fn start(&self, hub: WeakHub) {
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // It is called once, with a hub that is being built.
+        let (Some(loaded), Some(strong)) = (loaded, hub.upgrade()) else {
+            return;
+        };
+        self.histories.start(hub.clone());
+        self.volatiles.start(hub);
+        self.runtime.spawn(node::start(&self.shared, &strong, loaded));
+    }
+
+    fn publish<'a>(
+        &'a self,
+        ingest: &'a Ingest,
+        channel: &'a ChannelName,
+        message: Message,
+    ) -> Publishing<'a> {
+        let publishing = async move {
+            ingest.check(channel, Some(&message))?;
+            let outgoing = Outgoing::message(&self.shared.subjects, channel, &message);
+            self.log(ingest, outgoing).await
+        };
+        Either::Right(publishing.boxed())
+    }
+
+    fn finish<'a>(&'a self, ingest: &'a Ingest, channel: &'a ChannelName) -> Publishing<'a> {
+        let finishing = async move {
+            ingest.check(channel, None)?;
+            let outgoing = Outgoing::finish(&self.shared.subjects, channel);
+            self.log(ingest, outgoing).await
+        };
+        Either::Right(finishing.boxed())
+    }
+
+    /// To whoever follows here at once, and to the other nodes if they can be reached now.
+    fn send_volatile(&self, ingest: &Ingest, channel: &ChannelName, message: Message) {
+        let outgoing = Outgoing::message(&self.shared.subjects, channel, &message);
+        if ingest.has_followers(channel) {
+            ingest.send_volatile(channel, message);
+        }
+        if !self.shared.try_send(outgoing) {
+            ingest.count_volatile_dropped();
+        }
+    }
+
+    fn history(&self, ingest: &Ingest, wanted: Wanted) -> Option<History> {
+        Some(self.histories.ask(ingest, wanted))
+    }
+
+    fn minds_followers(&self) -> bool {
+        true
+    }
+
+    fn followed(&self, channel: &ChannelName) {
+        self.volatiles.followed(channel);
+    }
+
+    fn unfollowed(&self, channel: &ChannelName) {
+        self.volatiles.unfollowed(channel);
+    }
+
+    fn send_order(&self, order: Order) {
+        let order = envelope::Order::Nodes(order);
+        let mut outgoing = Outgoing::order(&self.shared.subjects, &order);
+        // Asked for again until it is stored, and stored once.
+        outgoing.make_repeatable();
+        let Ok(room) = Arc::clone(&self.orders).try_acquire_owned() else {
+            tracing::error!(
+                ?order,
+                "too many orders are under way: the other nodes don't hear of this one"
+            );
+            return;
+        };
+        let shared = Arc::clone(&self.shared);
+        self.runtime.spawn(async move {
+            let deadline = time::Instant::now() + ORDER_DEADLINE;
+            if let Err(error) = shared.publisher.publish(&outgoing, deadline).await {
+                tracing::error!(?order, %error, "the other nodes don't hear of an order");
+            }
+            drop(room);
+        });
+    }
+
+    fn health(&self) -> Health {
+        self.shared.status.health()
+    }
+
+    fn maintain(&self, _: &Ingest) {
+        self.histories.maintain();
+        self.volatiles.maintain();
+    }
+}
+
+impl fmt::Debug for Nats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nats")
+            .field("stream", &self.shared.stream.name())
+            .field("health", &self.shared.status.health())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many records are asked for at a time, of a hole or of the tail.
+const MAX_READ: u64 = 4_096;
+
+/// After how long an own message that is stored and has not come round is looked for.
+const LATE: Duration = Duration::from_millis(250);
+
+/// How many orders to other nodes are under way at a time, while the broker is away.
+const MAX_ORDERS: usize = 1_024;
+
+/// For how long an order is tried: a broker that is restarted is back by then.
+const ORDER_DEADLINE: Duration = Duration::from_secs(5 * 60);

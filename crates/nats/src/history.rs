@@ -1,0 +1,284 @@
+//! History: pages of a channel, read from the stream for clients that were away for longer than memory lasts.
+//!
+//! Pages are shared: who asks for one that is on its way, or was read a moment ago, gets the same. So that many who come back with cursors
+//! close to each other ask for the same page, a page begins at a round number at or before the cursor. How many are read at a time is bounded; so
+//! is how long one waits.
+//!
+//! First it is found out whether the cursor is of this history at all. One beyond this node's head may come from a node that is further on: if the
+//! stream has it, the head will come there.
+
+use std::sync::{Arc, OnceLock};
+
+use dualcast_core::{
+    ChannelName, Epoch, GapReason, History, Ingest, Lost, Page, Record, Step, Wanted, WeakHub,
+    count_broker_read,
+};
+use futures::FutureExt;
+use tokio::sync::Semaphore;
+use tokio::time::{self, Instant};
+
+use crate::entry::{self, Clocks, check_of};
+use crate::mirror::Next;
+use crate::reads::Portion;
+use crate::shared::Shared;
+use crate::stream::State;
+use crate::together::{Together, Unread};
+
+/// What is read for this node's clients.
+pub(crate) struct Histories {
+    shared: Arc<Shared>,
+    hub: OnceLock<WeakHub>,
+    reading: Semaphore,
+    pages: Together<PageKey, Arc<Stretch>>,
+    times: Together<u64, Option<i64>>,
+    states: Together<(), State>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct PageKey {
+    epoch: Epoch,
+    channel: ChannelName,
+    after: u64,
+}
+
+/// Records of a channel, as they are shared.
+struct Stretch {
+    /// Nothing that stood after this number was missing when they were read.
+    whole_after: u64,
+    records: Arc<[Arc<Record>]>,
+    through: u64,
+}
+
+impl Histories {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            hub: OnceLock::new(),
+            reading: Semaphore::new(MAX_READING),
+            pages: Together::new(MAX_PAGES),
+            times: Together::new(MAX_TIMES),
+            states: Together::new(1),
+        }
+    }
+
+    /// The hub whose clients these are.
+    pub(crate) fn start(&self, hub: WeakHub) {
+        // A fan-out is of one hub.
+        let _ = self.hub.set(hub);
+    }
+
+    /// Looks for what a client wants.
+    pub(crate) fn ask(self: &Arc<Self>, ingest: &Ingest, wanted: Wanted) -> History {
+        let (histories, ingest) = (Arc::clone(self), ingest.clone());
+        let deadline = histories.shared.options.history_deadline;
+        async move {
+            let looked = time::timeout(deadline, histories.look(&ingest, &wanted)).await;
+            looked.unwrap_or_else(|_| Err(late(&wanted)))
+        }
+        .boxed()
+    }
+
+    /// Forgets what was read a while ago.
+    pub(crate) fn maintain(&self) {
+        self.pages.forget_old();
+        self.times.forget_old();
+        self.states.forget_old();
+    }
+
+    async fn look(self: &Arc<Self>, ingest: &Ingest, wanted: &Wanted) -> Result<Arc<Page>, Unread> {
+        let (epoch, cursor) = (wanted.after.epoch(), wanted.after.sequence());
+        if !self.is_of_this_history(ingest, wanted).await? {
+            return Ok(Arc::new(Page {
+                lost: Some(Lost {
+                    through: cursor,
+                    reason: GapReason::Epoch,
+                }),
+                records: [].into(),
+                through: cursor,
+            }));
+        }
+        if wanted.through <= cursor {
+            return Ok(Arc::new(Page {
+                lost: None,
+                records: [].into(),
+                through: cursor,
+            }));
+        }
+        let key = |after| PageKey {
+            epoch,
+            channel: wanted.channel.clone(),
+            after,
+        };
+        let round = cursor - cursor % ROUND;
+        let mut stretch = self.page(key(round), wanted.through).await?;
+        if stretch.through <= cursor {
+            // So much stands between the round number and the cursor that the page ended before it.
+            stretch = self.page(key(cursor), wanted.through).await?;
+        }
+        Ok(Arc::new(stretch.after(cursor, self.shared.landings.head())))
+    }
+
+    /// Whether the cursor is of the history that the stream has.
+    async fn is_of_this_history(self: &Arc<Self>, ingest: &Ingest, wanted: &Wanted) -> Result<bool, Unread> {
+        let (after, cursor) = (wanted.after, wanted.after.sequence());
+        let landings = &self.shared.landings;
+        if cursor > landings.head() {
+            if !self.is_stored(cursor).await? {
+                return Ok(false);
+            }
+            self.shared.know(cursor);
+            if !landings.wait(cursor).await {
+                return Ok(false);
+            }
+        }
+        let here = ingest.position_of(cursor);
+        if here.epoch() != after.epoch() {
+            return Ok(false);
+        }
+        let Some(check) = after.check() else {
+            return Ok(true);
+        };
+        if let Some(known) = here.check() {
+            return Ok(known == check);
+        }
+        // One that is gone from the stream can't be looked at: then it is the records behind it that prove something, or nothing does.
+        let time_ns = self.time_of(cursor).await?;
+        Ok(time_ns.is_none_or(|time_ns| check_of(time_ns) == check))
+    }
+
+    /// Whether the stream has come so far.
+    async fn is_stored(self: &Arc<Self>, sequence: u64) -> Result<bool, Unread> {
+        let histories = Arc::clone(self);
+        let state = self
+            .states
+            .get((), async move { histories.state().await })
+            .await?;
+        // What was asked for others, a moment before, proves only that it has come so far.
+        Ok(state.last_sequence >= sequence || self.state().await?.last_sequence >= sequence)
+    }
+
+    async fn state(&self) -> Result<State, Unread> {
+        let _turn = self.reading.acquire().await;
+        count_broker_read("state");
+        self.shared.reads.state().await.map_err(unread)
+    }
+
+    async fn time_of(self: &Arc<Self>, sequence: u64) -> Result<Option<i64>, Unread> {
+        let histories = Arc::clone(self);
+        let reading = async move {
+            let _turn = histories.reading.acquire().await;
+            count_broker_read("check");
+            let deadline = Instant::now() + histories.shared.options.history_deadline;
+            histories
+                .shared
+                .reads
+                .time_of(sequence, deadline)
+                .await
+                .map_err(unread)
+        };
+        self.times.get(sequence, reading).await
+    }
+
+    async fn page(self: &Arc<Self>, key: PageKey, through: u64) -> Result<Arc<Stretch>, Unread> {
+        let (histories, wanted) = (Arc::clone(self), key.clone());
+        let reading = async move { histories.read_page(&wanted, through).await };
+        self.pages.get(key, reading).await
+    }
+
+    async fn read_page(&self, key: &PageKey, through: u64) -> Result<Arc<Stretch>, Unread> {
+        let _turn = self.reading.acquire().await;
+        count_broker_read("history");
+        let Shared {
+            reads,
+            subjects,
+            options,
+            ..
+        } = &*self.shared;
+        let deadline = Instant::now() + options.history_deadline;
+        let subject = subjects.log(&key.channel);
+        let read = reads
+            .channel(&subject, key.after, through, PORTION, deadline)
+            .await;
+        let read = read.map_err(unread)?;
+        let hub = self.hub.get().and_then(WeakHub::upgrade);
+        let hub = hub.ok_or_else(|| Unread::from(Box::from("the hub is gone")))?;
+        let ingest = hub.ingest();
+        let clocks = Clocks::of(&read.state);
+        let records = read.records.into_iter().filter_map(|stored| {
+            let stored = entry::read_back(stored, subjects, clocks);
+            match entry::step(Next::Record(stored)) {
+                Step::Record(arrival) => Some(ingest.record(arrival)),
+                Step::Other { .. } | Step::Tear { .. } => None,
+            }
+        });
+        let records: Arc<[Arc<Record>]> = records.collect();
+        // Made of the life that the hub lives now, and read from the stream that it follows.
+        if ingest.position().epoch() != key.epoch {
+            return Err(Unread::from(Box::from("the log began anew while it was read")));
+        }
+        let is_holey = read.state.deleted > 0;
+        Ok(Arc::new(Stretch {
+            whole_after: if is_holey {
+                read.through
+            } else {
+                read.state.first_sequence - 1
+            },
+            records,
+            through: read.through,
+        }))
+    }
+}
+
+impl Stretch {
+    /// What a client gets of it that stands behind a cursor, on a node whose log has come so far.
+    fn after(&self, cursor: u64, head: u64) -> Page {
+        if self.whole_after <= cursor {
+            return Page {
+                lost: None,
+                records: Arc::clone(&self.records),
+                through: self.through,
+            };
+        }
+        let through = self.whole_after.min(head);
+        let kept = self
+            .records
+            .iter()
+            .filter(|record| record.position().sequence() > through);
+        Page {
+            lost: Some(Lost {
+                through,
+                reason: GapReason::Trimmed,
+            }),
+            records: kept.cloned().collect(),
+            through: self.through.max(through),
+        }
+    }
+}
+
+fn late(wanted: &Wanted) -> Unread {
+    let (channel, after) = (&wanted.channel, wanted.after);
+    let text = format!("what stands on {channel} after {after} could not be read in time");
+    Unread::from(Box::<dyn std::error::Error + Send + Sync>::from(text))
+}
+
+fn unread(error: impl std::error::Error + Send + Sync + 'static) -> Unread {
+    Arc::new(error)
+}
+
+/// How many reads are under way at a time.
+const MAX_READING: usize = 8;
+
+/// How many pages are kept for whoever asks for the same: 64 MiB of payload at the most.
+const MAX_PAGES: usize = 64;
+
+/// How many times of records are kept so.
+const MAX_TIMES: usize = 1_024;
+
+/// What a round number is divisible by. So many records, at the most, come in a page that a client has seen.
+const ROUND: u64 = 256;
+
+/// How much is in a page.
+const PORTION: Portion = Portion {
+    max_records: 1_024,
+    max_bytes: 1 << 20,
+};

@@ -1,0 +1,86 @@
+//! Landings: publishers that wait until what they published has come round, and stands in this node's log.
+//!
+//! So whoever has published reads it on this node, as with the embedded fan-out.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+/// How far this node's log has come, and who waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct Landings {
+    head: AtomicU64,
+    waiting: Mutex<BTreeMap<u64, Vec<oneshot::Sender<()>>>>,
+}
+
+impl Landings {
+    /// How far the log has come.
+    pub(crate) fn head(&self) -> u64 {
+        self.head.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the log has come to a number. Answers `false` where the log began anew instead.
+    pub(crate) async fn wait(&self, sequence: u64) -> bool {
+        let landed = {
+            let mut waiting = self.lock();
+            // Looked at under the lock: it moves first, and then whoever waits is told under it.
+            if self.head() >= sequence {
+                return true;
+            }
+            let (sender, landed) = oneshot::channel();
+            waiting.entry(sequence).or_default().push(sender);
+            landed
+        };
+        landed.await.is_ok()
+    }
+
+    /// The log has come to a number.
+    pub(crate) fn land(&self, head: u64) {
+        self.head.store(head, Ordering::SeqCst);
+        let landed = {
+            let mut waiting = self.lock();
+            let still_waiting = waiting.split_off(&(head + 1));
+            std::mem::replace(&mut *waiting, still_waiting)
+        };
+        for sender in landed.into_values().flatten() {
+            // Whoever waited may have given up.
+            let _ = sender.send(());
+        }
+    }
+
+    /// The log begins anew behind a number: what was waited for is of another one.
+    pub(crate) fn begin_anew(&self, head: u64) {
+        let mut waiting = self.lock();
+        self.head.store(head, Ordering::SeqCst);
+        waiting.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Vec<oneshot::Sender<()>>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn whoever_waits_is_told_once_the_log_is_there() {
+        let landings = Landings::default();
+        let mut first = Box::pin(landings.wait(1));
+        let mut third = Box::pin(landings.wait(3));
+        assert_eq!(first.as_mut().now_or_never(), None);
+        assert_eq!(third.as_mut().now_or_never(), None);
+        landings.land(2);
+        assert_eq!(first.now_or_never(), Some(true));
+        assert_eq!(third.as_mut().now_or_never(), None);
+        assert_eq!(landings.wait(2).now_or_never(), Some(true));
+        landings.begin_anew(0);
+        assert_eq!(third.now_or_never(), Some(false));
+        assert!(landings.lock().is_empty());
+    }
+}

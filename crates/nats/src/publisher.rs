@@ -1,0 +1,230 @@
+//! Publishing: a request to the stream, whose answer says at which number the message stands.
+//!
+//! What was never handed to the connection, or what the stream answered with a refusal, is certainly not in the log. What was handed over and got
+//! no answer may be: the answer may have been lost, or the server may still have it before it. With an idempotency key such a message
+//! is handed over again, until the deadline.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::{Client, Request, RequestErrorKind};
+use dualcast_core::PublishError;
+use serde::Deserialize;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{self, Instant};
+
+use crate::connect::{ConnectError, Connection, Link};
+use crate::envelope::Outgoing;
+
+/// Publishes into a hub's stream.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    connection: Arc<Connection>,
+    in_flight: Semaphore,
+    max_in_flight: usize,
+    deadline: Duration,
+}
+
+/// Where a message stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(crate) struct Stored {
+    #[serde(rename = "seq")]
+    pub(crate) sequence: u64,
+    /// Whether it had been published before, with the same idempotency key.
+    #[serde(default, rename = "duplicate")]
+    pub(crate) is_repeat: bool,
+}
+
+/// Why a message was not published, or perhaps not.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("there was no connection to NATS within {0:?}")]
+    Away(Duration),
+    #[error(
+        "so many messages were under way for {0:?} that there was no room for another: `max_in_flight` is {1}"
+    )]
+    Full(Duration, usize),
+    #[error("no server had the stream within {0:?}")]
+    NoStream(Duration),
+    #[error("the stream refused it: {0}")]
+    Refused(String),
+    #[error("with its headers it has {size} bytes, the server takes {max}")]
+    TooLarge { size: usize, max: usize },
+    #[error("it was sent, and no answer came within {0:?}")]
+    Unanswered(Duration),
+    #[error("the answer makes no sense: {0}")]
+    Answer(serde_json::Error),
+    #[error("the log began anew while it was under way")]
+    OtherLife,
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+}
+
+impl Failure {
+    /// Whether the message may be in the log all the same.
+    fn is_unconfirmed(&self) -> bool {
+        matches!(self, Self::Unanswered(_) | Self::Answer(_) | Self::OtherLife)
+    }
+}
+
+impl From<Failure> for PublishError {
+    fn from(failure: Failure) -> Self {
+        if let Failure::TooLarge { size, max } = failure {
+            let limit = "max_payload";
+            return Self::TooLarge {
+                bytes: size,
+                limit,
+                max,
+            };
+        }
+        let is_unconfirmed = failure.is_unconfirmed();
+        let source: Box<dyn Error + Send + Sync> = failure.into();
+        if is_unconfirmed {
+            Self::Unconfirmed(source)
+        } else {
+            Self::NotLogged(source)
+        }
+    }
+}
+
+/// What one attempt came to.
+enum Attempt {
+    Stored(Stored),
+    /// Certainly not stored, and worth another attempt.
+    NotStored(Failure),
+    Failed(Failure),
+}
+
+impl Publisher {
+    pub(crate) fn new(connection: Arc<Connection>, max_in_flight: usize, deadline: Duration) -> Self {
+        Self {
+            connection,
+            in_flight: Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS)),
+            max_in_flight,
+            deadline,
+        }
+    }
+
+    /// Until when a message that is published now may take.
+    pub(crate) fn deadline(&self) -> Instant {
+        let now = Instant::now();
+        now.checked_add(self.deadline).unwrap_or_else(|| now + NEVER)
+    }
+
+    /// Has a message stored.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] says whether it is certain that it was not.
+    pub(crate) async fn publish(&self, outgoing: &Outgoing, deadline: Instant) -> Result<Stored, Failure> {
+        let room = time::timeout_at(deadline, self.in_flight.acquire()).await;
+        let _room = room.map_err(|_| Failure::Full(self.deadline, self.max_in_flight))?;
+        // None until an attempt may have been stored.
+        let mut unconfirmed = None;
+        loop {
+            let mut link = self.connection.link();
+            let client = match self.connected(&mut link, deadline).await {
+                Ok(client) => client,
+                Err(failure) => return Err(unconfirmed.unwrap_or(failure)),
+            };
+            match self.attempt(client, &mut link, outgoing, deadline).await {
+                Attempt::Stored(stored) => return Ok(stored),
+                Attempt::NotStored(failure) => {
+                    let again = Instant::now() + RETRY;
+                    if again >= deadline {
+                        return Err(unconfirmed.unwrap_or(failure));
+                    }
+                    time::sleep_until(again).await;
+                }
+                Attempt::Failed(failure) => {
+                    let is_worth_another = failure.is_unconfirmed() && outgoing.is_repeatable();
+                    if !is_worth_another || Instant::now() >= deadline {
+                        return Err(unconfirmed.unwrap_or(failure));
+                    }
+                    unconfirmed = Some(failure);
+                }
+            }
+        }
+    }
+
+    /// A client with a connection, once there is one.
+    async fn connected(
+        &self,
+        link: &mut watch::Receiver<Link>,
+        deadline: Instant,
+    ) -> Result<Client, Failure> {
+        let connected = async {
+            let client = self.connection.client().await?;
+            // The sender lives as long as the connection, which is borrowed here.
+            let _ = link.wait_for(|link| link.is_connected).await;
+            Ok(client)
+        };
+        time::timeout_at(deadline, connected)
+            .await
+            .unwrap_or(Err(Failure::Away(self.deadline)))
+    }
+
+    async fn attempt(
+        &self,
+        client: Client,
+        link: &mut watch::Receiver<Link>,
+        outgoing: &Outgoing,
+        deadline: Instant,
+    ) -> Attempt {
+        let (size, max) = (outgoing.size(), client.max_payload());
+        if size > max {
+            return Attempt::Failed(Failure::TooLarge { size, max });
+        }
+        let connections = link.borrow_and_update().connections;
+        let request = Request::new()
+            .headers(outgoing.headers.clone())
+            .payload(outgoing.payload.clone())
+            .timeout(None);
+        let answer = client.send_request(outgoing.subject.clone(), request);
+        // With the connection goes the answer.
+        let lost = link.wait_for(|link| !link.is_connected || link.connections > connections);
+        let answer = tokio::select! {
+            biased;
+            answer = answer => answer,
+            _ = lost => return Attempt::Failed(Failure::Unanswered(self.deadline)),
+            () = time::sleep_until(deadline) => return Attempt::Failed(Failure::Unanswered(self.deadline)),
+        };
+        match answer {
+            Ok(answer) => read(&answer.payload),
+            Err(error) if error.kind() == RequestErrorKind::NoResponders => {
+                Attempt::NotStored(Failure::NoStream(self.deadline))
+            }
+            // It was in the client's queue, at least.
+            Err(_) => Attempt::Failed(Failure::Unanswered(self.deadline)),
+        }
+    }
+}
+
+/// Reads the stream's answer.
+fn read(answer: &[u8]) -> Attempt {
+    match serde_json::from_slice(answer) {
+        Ok(Answer::Error { error }) => Attempt::Failed(Failure::Refused(error.description)),
+        Ok(Answer::Stored(stored)) => Attempt::Stored(stored),
+        Err(error) => Attempt::Failed(Failure::Answer(error)),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Answer {
+    Error { error: Refusal },
+    Stored(Stored),
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    #[serde(default)]
+    description: String,
+}
+
+/// After how long a stream that nobody has is looked for again: a leader is elected in less than a second.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// A year.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);

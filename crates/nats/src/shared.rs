@@ -1,0 +1,82 @@
+//! What all parts of a node's fan-out share.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use async_nats::Subscriber;
+use futures::FutureExt;
+use tokio::sync::watch;
+
+use crate::connect::Connection;
+use crate::envelope::Outgoing;
+use crate::epoch::Epochs;
+use crate::landing::Landings;
+use crate::mirror::MirrorOptions;
+use crate::options::NatsOptions;
+use crate::publisher::Publisher;
+use crate::reads::Reads;
+use crate::status::Status;
+use crate::stream::{Stream, StreamError};
+use crate::subjects::Subjects;
+
+/// Why something could not be done now, for people.
+pub(crate) type Trouble = Box<dyn Error + Send + Sync>;
+
+/// The connections of a node, and what goes by them.
+pub(crate) struct Shared {
+    pub(crate) options: NatsOptions,
+    pub(crate) mirror_options: MirrorOptions,
+    pub(crate) subjects: Subjects,
+    pub(crate) live: Arc<Connection>,
+    pub(crate) stream: Stream,
+    pub(crate) reads: Reads,
+    pub(crate) epochs: Epochs,
+    pub(crate) publisher: Publisher,
+    pub(crate) landings: Landings,
+    /// The highest number at which somebody here knows something to be stored.
+    pub(crate) known: watch::Sender<u64>,
+    pub(crate) status: Status,
+}
+
+impl Shared {
+    /// Hears everything that is stored from now on.
+    pub(crate) async fn listen(&self) -> Result<Subscriber, Trouble> {
+        let client = self.live.client().await?;
+        let subscriber = client.subscribe(self.subjects.every_live()).await?;
+        // The server knows of it once it has answered.
+        client.flush().await?;
+        Ok(subscriber)
+    }
+
+    /// Makes or checks the stream.
+    pub(crate) async fn open_stream(&self) -> Result<Stream, StreamError> {
+        Stream::open(self.stream.api().clone(), &self.subjects, &self.options).await
+    }
+
+    /// Sends a message that is not stored, if that can be done now.
+    pub(crate) fn try_send(&self, outgoing: Outgoing) -> bool {
+        if !self.live.link().borrow().is_connected {
+            return false;
+        }
+        let Outgoing {
+            subject,
+            headers,
+            payload,
+        } = outgoing;
+        let sending = async {
+            let client = self.live.client().await.ok()?;
+            client.publish_with_headers(subject, headers, payload).await.ok()
+        };
+        // It would wait for a place in the client's queue.
+        sending.now_or_never().flatten().is_some()
+    }
+
+    /// Somebody here knows that something is stored at a number.
+    pub(crate) fn know(&self, sequence: u64) {
+        self.known.send_if_modified(|known| {
+            let is_news = sequence > *known;
+            *known = sequence.max(*known);
+            is_news
+        });
+    }
+}
