@@ -6,9 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, Request, RequestErrorKind};
+use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
+use async_nats::{Client, HeaderMap, Request, RequestErrorKind};
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use tokio::time;
@@ -104,6 +105,11 @@ impl Api {
         &self.connection
     }
 
+    /// For how long an answer is waited for.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
     /// The subject of a request.
     pub(crate) fn subject(&self, what: &str) -> String {
         format!("{}.{what}", self.prefix)
@@ -120,10 +126,32 @@ impl Api {
         body: &(impl Serialize + ?Sized),
     ) -> Result<T, ApiError> {
         let subject = self.subject(what);
-        let body = match serde_json::to_vec(body) {
-            Ok(body) => Bytes::from(body),
-            Err(source) => return Err(ApiError::Answer { subject, source }),
-        };
+        match serde_json::to_vec(body) {
+            Ok(body) => self.request(subject, Request::new().payload(body.into())).await,
+            Err(source) => Err(ApiError::Answer { subject, source }),
+        }
+    }
+
+    /// Publishes where the last record on the subject is still this one, or none for 0. Like a question it is sent again while nobody answers: the
+    /// second of two finds the first one's record.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError`], with [`WRONG_LAST`] where there is another record.
+    pub(crate) async fn publish_after(
+        &self,
+        subject: &str,
+        last: u64,
+        payload: Bytes,
+    ) -> Result<(), ApiError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, last.to_string());
+        let request = Request::new().headers(headers).payload(payload);
+        let _: IgnoredAny = self.request(subject.to_owned(), request).await?;
+        Ok(())
+    }
+
+    async fn request<T: DeserializeOwned>(&self, subject: String, request: Request) -> Result<T, ApiError> {
         // Before the request, so that its refusal is not missed.
         let denials = self.connection.denials();
         let late = || ApiError::Deadline {
@@ -132,7 +160,7 @@ impl Api {
         };
         let asking = async {
             tokio::select! {
-                answer = self.ask_until_answered(&subject, body) => answer,
+                answer = self.ask_until_answered(&subject, request) => answer,
                 denial = denial(denials, &subject) => Err(denial),
             }
         };
@@ -146,11 +174,11 @@ impl Api {
     async fn ask_until_answered<T: DeserializeOwned>(
         &self,
         subject: &str,
-        body: Bytes,
+        request: Request,
     ) -> Result<T, ApiError> {
         loop {
             let client = self.connection.client().await?;
-            let Ok(answer) = time::timeout(ASK_AGAIN, send(&client, subject, body.clone())).await else {
+            let Ok(answer) = time::timeout(ASK_AGAIN, send(&client, subject, &request)).await else {
                 continue;
             };
             match read(subject, &answer?) {
@@ -176,9 +204,12 @@ fn read<T: DeserializeOwned>(subject: &str, answer: &[u8]) -> Result<T, ApiError
     }
 }
 
-async fn send(client: &Client, subject: &str, body: Bytes) -> Result<Bytes, ApiError> {
-    let request = Request::new().payload(body).timeout(None);
-    match client.send_request(subject.to_owned(), request).await {
+async fn send(client: &Client, subject: &str, request: &Request) -> Result<Bytes, ApiError> {
+    // The time is ours to mind.
+    let mut once = Request::new().timeout(None);
+    once.payload.clone_from(&request.payload);
+    once.headers.clone_from(&request.headers);
+    match client.send_request(subject.to_owned(), once).await {
         Ok(answer) => Ok(answer.payload),
         Err(error) if error.kind() == RequestErrorKind::NoResponders => Err(ApiError::NobodyThere {
             subject: subject.to_owned(),
@@ -225,6 +256,9 @@ struct Refusal {
 
 /// After how long without an answer we ask again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// JetStream's numbers for another last sequence than was expected: the second where the other record is on its way.
+pub(crate) const WRONG_LAST: [u64; 2] = [10_071, 10_164];
 
 /// JetStream's numbers for "not now": no leader, not the leader.
 const NO_LEADER: [u64; 2] = [10_008, 10_009];

@@ -9,11 +9,13 @@ use async_nats::{Client, HeaderMap, jetstream};
 use bytes::Bytes;
 use dualcast_core::ChannelName;
 use dualcast_nats_server::NatsServer;
+use serde_json::{Map, Value};
 
 use crate::api::Api;
 use crate::connect::{Connection, Purpose};
 use crate::envelope::Outgoing;
-use crate::options::NatsOptions;
+use crate::options::{Existing, NatsOptions};
+use crate::settings::Settings;
 use crate::stream::{Stream, StreamError};
 use crate::subjects::Subjects;
 
@@ -31,6 +33,23 @@ impl Fixture {
     pub(crate) async fn start() -> Self {
         let server = NatsServer::start().await;
         let options = options(&server);
+        Self::on(server, options).await
+    }
+
+    /// On a stream from which records can be deleted.
+    pub(crate) async fn unprotected() -> Self {
+        let server = NatsServer::start().await;
+        let mut options = options(&server);
+        make(&options, |config| {
+            config.remove("deny_delete");
+            config.remove("deny_purge");
+        })
+        .await;
+        options.stream.existing = Existing::Adopt;
+        Self::on(server, options).await
+    }
+
+    async fn on(server: NatsServer, options: NatsOptions) -> Self {
         let stream = open(&options).await.unwrap();
         let client = async_nats::connect(server.url()).await.unwrap();
         Self {
@@ -93,6 +112,24 @@ pub(crate) async fn api(options: &NatsOptions) -> Api {
 
 pub(crate) async fn open(options: &NatsOptions) -> Result<Stream, StreamError> {
     Stream::open(api(options).await, &Subjects::new(&options.prefix), options).await
+}
+
+/// Makes a stream as ours, but for what is changed.
+pub(crate) async fn make(options: &NatsOptions, change: impl FnOnce(&mut Map<String, Value>)) {
+    let settings = Settings::new(
+        options.stream_name(),
+        &Subjects::new(&options.prefix),
+        &options.stream,
+    );
+    let mut config = settings.config();
+    change(&mut config);
+    let name = config["name"].as_str().unwrap().to_owned();
+    let made: Value = api(options)
+        .await
+        .ask(&format!("STREAM.CREATE.{name}"), &config)
+        .await
+        .unwrap();
+    drop(made);
 }
 
 pub(crate) async fn publish(

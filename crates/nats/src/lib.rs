@@ -10,18 +10,24 @@ mod api;
 mod connect;
 #[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
 mod envelope;
+#[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
+mod epoch;
 #[cfg(test)]
 mod fixture;
 #[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
 mod garbage;
-#[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
 mod headers;
 mod message_id;
 mod options;
+mod page;
 mod percent;
+#[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
+mod reads;
 mod settings;
 #[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
 mod stamp;
+#[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
+mod stored;
 #[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
 mod stream;
 #[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]

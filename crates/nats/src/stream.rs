@@ -33,6 +33,8 @@ pub(crate) struct State {
     pub(crate) created_ns: i64,
     /// What the leader's clock said, in nanoseconds since 1970.
     pub(crate) now_ns: i64,
+    /// Which server said so.
+    pub(crate) leader: Option<String>,
 }
 
 /// Why there is no stream to work with.
@@ -156,35 +158,40 @@ impl Stream {
     ///
     /// [`ApiError`], with [`NOT_FOUND`] where the stream is gone.
     pub(crate) async fn state(&self) -> Result<State, ApiError> {
-        self.state_by(&self.api).await
+        state(&self.api, &self.name).await
     }
+}
 
-    /// The same, by another connection.
-    ///
-    /// # Errors
-    ///
-    /// As [`state`](Self::state).
-    pub(crate) async fn state_by(&self, api: &Api) -> Result<State, ApiError> {
-        let Info {
-            state, created, ts, ..
-        } = info(api, &self.name).await?;
-        let time = |text: &str| nanoseconds_since_1970(text).unwrap_or_default();
-        Ok(State {
-            first_sequence: state.first_seq.max(1),
-            last_sequence: state.last_seq,
-            // Before the first record servers say the year 1.
-            last_timestamp_ns: if state.last_seq == 0 {
-                0
-            } else {
-                time(&state.last_ts)
-            },
-            records: state.messages,
-            bytes: state.bytes,
-            deleted: state.num_deleted,
-            created_ns: time(&created),
-            now_ns: time(&ts),
-        })
-    }
+/// How a stream stands now, as its leader says.
+///
+/// # Errors
+///
+/// As [`Stream::state`].
+pub(crate) async fn state(api: &Api, name: &str) -> Result<State, ApiError> {
+    let Info {
+        state,
+        created,
+        ts,
+        cluster,
+        ..
+    } = info(api, name).await?;
+    let time = |text: &str| nanoseconds_since_1970(text).unwrap_or_default();
+    Ok(State {
+        first_sequence: state.first_seq.max(1),
+        last_sequence: state.last_seq,
+        // Before the first record servers say the year 1.
+        last_timestamp_ns: if state.last_seq == 0 {
+            0
+        } else {
+            time(&state.last_ts)
+        },
+        records: state.messages,
+        bytes: state.bytes,
+        deleted: state.num_deleted,
+        created_ns: time(&created),
+        now_ns: time(&ts),
+        leader: cluster.and_then(|cluster| cluster.leader),
+    })
 }
 
 async fn check_version(api: &Api) -> Result<(), StreamError> {
@@ -298,6 +305,12 @@ struct Info {
     created: String,
     #[serde(default)]
     ts: String,
+    cluster: Option<Servers>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Servers {
+    leader: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

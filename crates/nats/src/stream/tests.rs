@@ -6,25 +6,8 @@ use dualcast_nats_server::{Cluster, NatsServer};
 use futures::future::join_all;
 
 use super::*;
-use crate::fixture::{Fixture, api, open, options};
+use crate::fixture::{Fixture, api, make, open, options};
 use crate::options::Access;
-
-async fn make(options: &NatsOptions, change: impl FnOnce(&mut Map<String, Value>)) {
-    let settings = Settings::new(
-        options.stream_name(),
-        &Subjects::new(&options.prefix),
-        &options.stream,
-    );
-    let mut config = settings.config();
-    change(&mut config);
-    let name = config["name"].as_str().unwrap().to_owned();
-    let made: Info = api(options)
-        .await
-        .ask(&format!("STREAM.CREATE.{name}"), &config)
-        .await
-        .unwrap();
-    drop(made);
-}
 
 async fn config(options: &NatsOptions) -> Map<String, Value> {
     info(&api(options).await, &options.stream_name())

@@ -1,0 +1,313 @@
+//! Which life of the log it is: an entry that all nodes share.
+//!
+//! The stream itself doesn't tell. One that was restored from a disk's snapshot has the same name and the same time of creation, and hands out
+//! sequences again. So there is an entry beside it, which whoever finds the log to be another replaces, by compare-and-set: of several
+//! nodes that find it at once one succeeds, and the others take what it wrote. Generations only rise, so a node tells a later life from
+//! the one that it knows.
+//!
+//! It is one key in a key-value bucket of its own, read from the bucket's leader: a replica that lags would hand out the life before.
+
+use std::fmt;
+
+use dualcast_core::Epoch;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::time;
+
+use crate::api::{Api, ApiError, WRONG_LAST};
+use crate::reads::leaders;
+use crate::stored::Stored;
+use crate::stream::NOT_FOUND;
+
+/// The epoch of a hub's log, as all its nodes know it.
+#[derive(Debug, Clone)]
+pub(crate) struct Epochs {
+    api: Api,
+    bucket: String,
+    replicas: usize,
+}
+
+/// One life of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// As the epoch stands in positions: ten digits of base 36.
+    pub(crate) epoch: String,
+    /// Above that of the life before.
+    pub(crate) generation: u64,
+}
+
+impl Epochs {
+    /// Those of this stream.
+    pub(crate) fn new(api: Api, stream: &str, replicas: usize) -> Self {
+        Self {
+            api,
+            bucket: format!("{stream}_epoch"),
+            replicas,
+        }
+    }
+
+    /// The entry that is there, if it is later than what was seen; else a new one, of the next generation. A node that starts has seen 0.
+    ///
+    /// # Errors
+    ///
+    /// The request's, or that there was no end to it within its deadline.
+    pub(crate) async fn adopt_or_advance(&self, seen_generation: u64) -> Result<Entry, ApiError> {
+        let late = || ApiError::Deadline {
+            subject: self.subject(),
+            deadline: self.api.deadline(),
+        };
+        let work = self.settle(seen_generation);
+        time::timeout(self.api.deadline(), work)
+            .await
+            .unwrap_or_else(|_| Err(late()))
+    }
+
+    /// The entry that is there. `None` where there is none, or none that makes sense.
+    ///
+    /// # Errors
+    ///
+    /// The request's.
+    pub(crate) async fn entry(&self) -> Result<Option<Entry>, ApiError> {
+        match self.read().await {
+            Ok((entry, _)) => Ok(entry),
+            Err(error) if error.code() == Some(NOT_FOUND) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn settle(&self, seen_generation: u64) -> Result<Entry, ApiError> {
+        loop {
+            let (found, revision) = match self.read().await {
+                Err(error) if error.code() == Some(NOT_FOUND) => {
+                    self.make_bucket().await?;
+                    (None, 0)
+                }
+                read => read?,
+            };
+            let last = found.as_ref().map_or(0, |entry| entry.generation);
+            if let Some(entry) = found
+                && entry.generation > seen_generation
+            {
+                return Ok(entry);
+            }
+            let next = Entry {
+                epoch: Epoch::random().to_string(),
+                generation: last.max(seen_generation) + 1,
+            };
+            let text = json!(next).to_string();
+            match self
+                .api
+                .publish_after(&self.subject(), revision, text.into())
+                .await
+            {
+                Ok(()) => return Ok(next),
+                // Another was faster, or the bucket is gone: what is there now?
+                Err(error) if error.code().is_some_and(|code| WRONG_LAST.contains(&code)) => {}
+                Err(ApiError::NobodyThere { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The entry and its revision, which is 0 where there never was one.
+    async fn read(&self) -> Result<(Option<Entry>, u64), ApiError> {
+        let last = json!({ "last_by_subj": self.subject() });
+        match leaders(&self.api, &self.stream(), &last).await? {
+            None => Ok((None, 0)),
+            Some(stored) => Ok((Entry::read(&stored), stored.sequence)),
+        }
+    }
+
+    /// As any tool makes a bucket, but no larger than it needs to be.
+    async fn make_bucket(&self) -> Result<(), ApiError> {
+        let config = json!({
+            "name": self.stream(),
+            "description": "The epoch of a Dualcast hub's log",
+            "subjects": [format!("$KV.{}.>", self.bucket)],
+            "retention": "limits",
+            "storage": "file",
+            "num_replicas": self.replicas,
+            "max_msgs_per_subject": 1,
+            "max_bytes": BUCKET_BYTES,
+            "discard": "new",
+            "allow_rollup_hdrs": true,
+            "allow_direct": true,
+            "deny_delete": true,
+        });
+        let what = format!("STREAM.CREATE.{}", self.stream());
+        match self.api.ask::<Value>(&what, &config).await {
+            // Somebody made it otherwise. As long as it keeps a key it serves.
+            Err(error) if error.code() == Some(NAME_TAKEN) => Ok(()),
+            made => made.map(drop),
+        }
+    }
+
+    fn stream(&self) -> String {
+        format!("KV_{}", self.bucket)
+    }
+
+    fn subject(&self) -> String {
+        format!("$KV.{}.epoch", self.bucket)
+    }
+}
+
+impl Entry {
+    /// `None` where it was deleted, or makes no sense.
+    fn read(stored: &Stored) -> Option<Self> {
+        let entry: Self = serde_json::from_slice(&stored.payload).ok()?;
+        let is_digit = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase();
+        let is_epoch = entry.epoch.len() == EPOCH_DIGITS && entry.epoch.bytes().all(is_digit);
+        // Core keeps zero for a place that is none.
+        let is_one = entry.epoch.bytes().any(|byte| byte != b'0');
+        (is_epoch && is_one && entry.generation > 0).then_some(entry)
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (generation {})", self.epoch, self.generation)
+    }
+}
+
+/// As positions have them.
+const EPOCH_DIGITS: usize = 10;
+
+/// A thousand times what the entry has.
+const BUCKET_BYTES: u64 = 64 << 10;
+
+/// JetStream's number for a stream that is there otherwise.
+const NAME_TAKEN: u64 = 10_058;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use async_nats::jetstream;
+    use dualcast_nats_server::{Cluster, NatsServer};
+    use futures::future::join_all;
+
+    use super::*;
+    use crate::fixture::{api, options};
+    use crate::options::NatsOptions;
+
+    async fn epochs(options: &NatsOptions) -> Epochs {
+        Epochs::new(
+            api(options).await,
+            &options.stream_name(),
+            options.stream.replicas,
+        )
+    }
+
+    /// The bucket, as others see it.
+    async fn bucket(server: &NatsServer) -> jetstream::kv::Store {
+        let client = async_nats::connect(server.url()).await.unwrap();
+        jetstream::new(client).get_key_value("shop_epoch").await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_first_makes_it_and_the_others_take_it() {
+        let server = NatsServer::start().await;
+        let options = options(&server);
+        let first = epochs(&options).await;
+        assert_eq!(first.entry().await.unwrap(), None);
+        let entry = first.adopt_or_advance(0).await.unwrap();
+        assert_eq!(entry.generation, 1);
+        let second = epochs(&options).await;
+        assert_eq!(second.adopt_or_advance(0).await.unwrap(), entry);
+        assert_eq!(second.entry().await.unwrap(), Some(entry.clone()));
+        let text = bucket(&server).await.get("epoch").await.unwrap().unwrap();
+        assert_eq!(serde_json::from_slice::<Entry>(&text).unwrap(), entry);
+    }
+
+    #[tokio::test]
+    async fn nodes_that_find_another_log_at_once_end_on_one_epoch() {
+        let server = NatsServer::start().await;
+        let options = options(&server);
+        let nodes = Arc::new(join_all((0..8).map(|_| epochs(&options))).await);
+        for seen in 0..10 {
+            let entries = join_all(nodes.iter().map(|node| node.adopt_or_advance(seen))).await;
+            let entries: Vec<_> = entries.into_iter().map(Result::unwrap).collect();
+            assert_eq!(entries[0].generation, seen + 1);
+            assert!(entries.iter().all(|entry| *entry == entries[0]), "{entries:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_later_one_is_taken_and_an_earlier_one_replaced() {
+        let server = NatsServer::start().await;
+        let options = options(&server);
+        let node = epochs(&options).await;
+        let first = node.adopt_or_advance(0).await.unwrap();
+        let second = node.adopt_or_advance(1).await.unwrap();
+        assert_eq!(second.generation, 2);
+        assert_ne!(first.epoch, second.epoch);
+        assert_eq!(node.adopt_or_advance(1).await.unwrap(), second);
+        // It was restored to an older one, or made anew by a node that knew nothing.
+        let entry = json!({ "epoch": "0k3f9x2abz", "generation": 1 }).to_string();
+        bucket(&server).await.put("epoch", entry.into()).await.unwrap();
+        assert_eq!(node.adopt_or_advance(5).await.unwrap().generation, 6);
+    }
+
+    #[tokio::test]
+    async fn what_was_deleted_is_made_anew_above_what_was_known() {
+        let server = NatsServer::start().await;
+        let options = options(&server);
+        let node = epochs(&options).await;
+        node.adopt_or_advance(6).await.unwrap();
+        bucket(&server).await.delete("epoch").await.unwrap();
+        assert_eq!(node.entry().await.unwrap(), None);
+        assert_eq!(node.adopt_or_advance(7).await.unwrap().generation, 8);
+        bucket(&server).await.purge("epoch").await.unwrap();
+        assert_eq!(node.adopt_or_advance(8).await.unwrap().generation, 9);
+        let client = async_nats::connect(server.url()).await.unwrap();
+        jetstream::new(client)
+            .delete_key_value("shop_epoch")
+            .await
+            .unwrap();
+        assert_eq!(node.entry().await.unwrap(), None);
+        let nodes = [node, epochs(&options).await];
+        let entries = join_all(nodes.iter().map(|node| node.adopt_or_advance(9))).await;
+        let [one, other] = entries.try_into().unwrap();
+        let (one, other) = (one.unwrap(), other.unwrap());
+        assert_eq!((one.generation, &one), (10, &other));
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_makes_no_sense_is_replaced() {
+        let server = NatsServer::start().await;
+        let options = options(&server);
+        let node = epochs(&options).await;
+        let mut seen = node.adopt_or_advance(0).await.unwrap().generation;
+        for garbage in [
+            "",
+            "{}",
+            "[]",
+            r#"{"epoch":"0k3f9x2abz","generation":-1}"#,
+            r#"{"epoch":"0k3f9x2ab","generation":99}"#,
+            r#"{"epoch":"0K3F9X2ABZ","generation":99}"#,
+            r#"{"epoch":"0000000000","generation":99}"#,
+        ] {
+            bucket(&server).await.put("epoch", garbage.into()).await.unwrap();
+            assert_eq!(node.entry().await.unwrap(), None, "{garbage}");
+            let entry = node.adopt_or_advance(seen).await.unwrap();
+            assert_eq!(entry.generation, seen + 1);
+            seen = entry.generation;
+        }
+    }
+
+    #[tokio::test]
+    async fn leaders_may_change_meanwhile() {
+        let cluster = Cluster::start(3).await;
+        let mut options = NatsOptions::new(cluster.urls());
+        options.stream.replicas = 3;
+        let nodes = join_all((0..4).map(|_| epochs(&options))).await;
+        join_all(nodes.iter().map(|node| node.adopt_or_advance(0))).await;
+        for seen in 1..6 {
+            let advancing = join_all(nodes.iter().map(|node| node.adopt_or_advance(seen)));
+            let (entries, _) = tokio::join!(advancing, cluster.step_down("KV_dualcast_epoch"));
+            let entries: Vec<_> = entries.into_iter().map(Result::unwrap).collect();
+            assert_eq!(entries[0].generation, seen + 1);
+            assert!(entries.iter().all(|entry| *entry == entries[0]), "{entries:?}");
+        }
+    }
+}
