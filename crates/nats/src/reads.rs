@@ -230,28 +230,24 @@ impl Reads {
             last = next.sequence;
             bytes += next.payload.len();
             records.push(next);
-            // What follows on it in a page follows on it in the stream.
+            page = page.behind(last);
             loop {
-                let from = page.records.iter().position(|record| record.sequence == last);
-                let mut is_beyond = false;
-                for record in page.records.drain(..).skip(from.map_or(usize::MAX, |at| at + 1)) {
-                    is_beyond = record.sequence > through;
-                    if is_beyond || portion.is_full(records.len(), bytes) {
+                for record in page.records.drain(..) {
+                    if record.sequence > through {
+                        last = through;
+                    }
+                    if last >= through || portion.is_full(records.len(), bytes) {
                         break;
                     }
                     last = record.sequence;
                     bytes += record.payload.len();
                     records.push(record);
                 }
-                if is_beyond {
-                    last = through;
-                }
-                let is_more = from.is_some() && page.end == End::More;
-                if last >= through || portion.is_full(records.len(), bytes) || !is_more {
+                if last >= through || portion.is_full(records.len(), bytes) || page.end != End::More {
                     break;
                 }
-                page = self.page(query(last)).await;
-                if page.records.len() < 2 {
+                page = self.page(query(last)).await.behind(last);
+                if page.records.is_empty() {
                     break;
                 }
             }
@@ -261,7 +257,7 @@ impl Reads {
         };
         let state = self.state().await?;
         // Else another leader may have told what it didn't have yet.
-        if state.leader != before.leader {
+        if !state.is_told_by_same(&before) {
             return Ok(Err(Trouble::OtherLeader));
         }
         Ok(Ok(ChannelRecords {
@@ -431,7 +427,7 @@ impl Walk<'_> {
             }
             None => {
                 // What it had passed when it was asked, and hasn't, is gone.
-                let is_same = self.reads.state().await?.leader == before.leader;
+                let is_same = self.reads.state().await?.is_told_by_same(&before);
                 if !is_same {
                     return Ok(Some(Trouble::OtherLeader));
                 }

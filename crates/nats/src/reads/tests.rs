@@ -292,9 +292,9 @@ async fn headers_that_kill_the_client_are_read_past() {
     }
 }
 
-/// A mirror that may answer for the stream is a replica like others, and this one never has all: what is older, or another channel's.
+/// A mirror that may answer for the stream does so under its own name, and with what it has.
 #[tokio::test]
-async fn a_replica_that_lacks_something_is_not_believed() {
+async fn a_mirror_is_not_taken_for_the_stream() {
     let fixture = Fixture::start().await;
     let reads = reads(&fixture.options).await;
     for number in 1..=60 {
