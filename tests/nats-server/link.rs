@@ -323,7 +323,7 @@ mod tests {
         let mut answer = Vec::new();
         let end = client.read_to_end(&mut answer).await.expect_err("a reset");
         assert_eq!(end.kind(), io::ErrorKind::ConnectionReset);
-        assert!(b"hel".starts_with(&answer), "{answer:?}");
+        assert!(answer.len() <= 3 && b"hello".starts_with(&answer), "{answer:?}");
 
         let mut client = TcpStream::connect(link.address).await.expect("it listens");
         assert_eq!(said(&mut client, b"hello").await, b"hello");

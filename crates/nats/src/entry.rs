@@ -79,25 +79,13 @@ pub(crate) fn heard(
 
 /// Reads a record that was read back.
 pub(crate) fn read_back(stored: Stored, subjects: &Subjects, clocks: Clocks) -> mirror::Stored<Entry> {
-    let Stored {
-        sequence,
-        subject,
-        timestamp_ns,
-        headers,
-        payload,
-    } = stored;
-    let bytes = payload.len() + ENTRY_BYTES;
-    let content = match headers {
-        Some(headers) => Incoming::record(subjects, &subject, &headers, payload),
-        None => Err(Garbage::Headers),
-    };
     mirror::Stored {
-        sequence,
-        time_ns: timestamp_ns,
-        bytes,
+        sequence: stored.sequence,
+        time_ns: stored.timestamp_ns,
+        bytes: stored.payload.len() + ENTRY_BYTES,
         content: Entry {
-            logged_at: clocks.at(timestamp_ns),
-            content,
+            logged_at: clocks.at(stored.timestamp_ns),
+            content: stored.read(subjects),
         },
     }
 }

@@ -166,7 +166,10 @@ impl Epochs {
 impl Life {
     /// `None` where it was deleted, or makes no sense.
     fn read(stored: &Stored) -> Option<Self> {
-        serde_json::from_slice(&stored.payload).ok()
+        let life: Self = serde_json::from_slice(&stored.payload).ok()?;
+        // Core keeps zero for a place that is none.
+        let is_one = life.epoch.to_string().bytes().any(|byte| byte != b'0');
+        (is_one && life.generation > 0).then_some(life)
     }
 }
 
@@ -211,6 +214,20 @@ mod tests {
         )
     }
 
+    impl Epochs {
+        /// That of a stream which never changes, for a node that has seen this generation.
+        async fn settled(&self, seen_generation: u64) -> Result<Life, ApiError> {
+            let before = Life {
+                epoch: Epoch::random(),
+                generation: seen_generation,
+                created_ns: 0,
+                fresh_after: 0,
+            };
+            let (life, _) = self.settle(Some(&before), &State::default()).await?;
+            Ok(life)
+        }
+    }
+
     /// The bucket, as others see it.
     async fn bucket(server: &NatsServer) -> jetstream::kv::Store {
         let client = async_nats::connect(server.url()).await.unwrap();
@@ -229,7 +246,7 @@ mod tests {
         assert_eq!(second.settled(0).await.unwrap(), entry);
         assert_eq!(second.life().await.unwrap(), Some(entry.clone()));
         let text = bucket(&server).await.get("epoch").await.unwrap().unwrap();
-        assert_eq!(serde_json::from_slice::<Entry>(&text).unwrap(), entry);
+        assert_eq!(serde_json::from_slice::<Life>(&text).unwrap(), entry);
     }
 
     #[tokio::test]
@@ -246,6 +263,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_stream_that_was_made_anew_has_another_life_whose_records_are_all_fresh() {
+        let server = NatsServer::start().await;
+        let options = options(&server);
+        let node = epochs(&options).await;
+        let state = |created_ns, last_sequence| State {
+            created_ns,
+            last_sequence,
+            ..State::default()
+        };
+        let (first, is_new) = node.settle(None, &state(1, 0)).await.unwrap();
+        assert!(is_new);
+        let (again, is_new) = node.settle(None, &state(1, 9)).await.unwrap();
+        assert_eq!((again, is_new), (first.clone(), false));
+        // No node ran while it was made anew.
+        let (second, is_new) = node.settle(None, &state(2, 5)).await.unwrap();
+        assert!(is_new);
+        assert_eq!((second.generation, second.fresh_after), (first.generation + 1, 5));
+        assert_ne!(second.epoch, first.epoch);
+    }
+
+    #[tokio::test]
     async fn a_later_one_is_taken_and_an_earlier_one_replaced() {
         let server = NatsServer::start().await;
         let options = options(&server);
@@ -256,7 +294,8 @@ mod tests {
         assert_ne!(first.epoch, second.epoch);
         assert_eq!(node.settled(1).await.unwrap(), second);
         // It was restored to an older one, or made anew by a node that knew nothing.
-        let entry = json!({ "epoch": "0k3f9x2abz", "generation": 1 }).to_string();
+        let entry =
+            json!({ "epoch": "0k3f9x2abz", "generation": 1, "created_ns": 0, "fresh_after": 0 }).to_string();
         bucket(&server).await.put("epoch", entry.into()).await.unwrap();
         assert_eq!(node.settled(5).await.unwrap().generation, 6);
     }

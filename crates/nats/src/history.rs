@@ -203,7 +203,7 @@ impl Histories {
         let hub = self.hub.get().and_then(WeakHub::upgrade);
         let hub = hub.ok_or_else(|| Unread::from(Box::from("the hub is gone")))?;
         let ingest = hub.ingest();
-        let clocks = Clocks::of(&read.state);
+        let (clocks, whole_after) = (Clocks::of(&read.state), read.whole_after());
         let records = read.records.into_iter().filter_map(|stored| {
             let stored = entry::read_back(stored, subjects, clocks);
             match entry::step(Next::Record(stored)) {
@@ -216,13 +216,8 @@ impl Histories {
         if ingest.position().epoch() != key.epoch {
             return Err(Unread::from(Box::from("the log began anew while it was read")));
         }
-        let is_holey = read.state.deleted > 0;
         Ok(Arc::new(Stretch {
-            whole_after: if is_holey {
-                read.through
-            } else {
-                read.state.first_sequence - 1
-            },
+            whole_after,
             records,
             through: read.through,
         }))

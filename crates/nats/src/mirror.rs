@@ -377,6 +377,7 @@ mod tests {
             deleted: 0,
             created_ns: 7,
             now_ns: 0,
+            leader: None,
         }
     }
 

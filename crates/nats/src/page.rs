@@ -48,6 +48,20 @@ pub(crate) enum End {
     BrokenOff,
 }
 
+impl Page {
+    /// What follows in it on this record. Nothing, where it doesn't have the record itself: its replica may have lost what stands between.
+    pub(crate) fn behind(mut self, sequence: u64) -> Self {
+        match self.records.iter().position(|record| record.sequence == sequence) {
+            Some(at) => drop(self.records.drain(..=at)),
+            None => {
+                self.records.clear();
+                self.end = End::BrokenOff;
+            }
+        }
+        self
+    }
+}
+
 /// Reads a page.
 ///
 /// # Errors
@@ -108,15 +122,18 @@ async fn take(
             break End::BrokenOff;
         };
         // Looked for first: a publisher's record may begin like a server's end.
-        if let Some(record) = Stored::of_page(&message, stream) {
-            let least = records.last().map_or(query.from, |last| last.sequence + 1);
-            let is_asked_for = query.subject == ">" || query.subject == record.subject;
-            if record.sequence < least || !is_asked_for {
-                break End::BrokenOff;
+        let message = match Stored::of_page(message, stream) {
+            Err(message) => message,
+            Ok(record) => {
+                let least = records.last().map_or(query.from, |last| last.sequence + 1);
+                let is_asked_for = query.subject == ">" || query.subject == record.subject;
+                if record.sequence < least || !is_asked_for {
+                    break End::BrokenOff;
+                }
+                records.push(record);
+                continue;
             }
-            records.push(record);
-            continue;
-        }
+        };
         match message.status {
             Some(StatusCode::NO_RESPONDERS) => {
                 return Err(ApiError::NobodyThere {
@@ -148,3 +165,39 @@ const END_OF_BATCH: u16 = 204;
 
 /// After how long without a further message a page has ended.
 const SILENCE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn page(sequences: &[u64]) -> Page {
+        let record = |sequence: &u64| Stored {
+            sequence: *sequence,
+            subject: "shop.log.a".to_owned(),
+            timestamp_ns: 1,
+            headers: None,
+            payload: Bytes::new(),
+        };
+        Page {
+            records: sequences.iter().map(record).collect(),
+            end: End::More,
+        }
+    }
+
+    #[test]
+    fn only_a_page_that_has_a_record_says_what_follows_on_it() {
+        let behind = |sequence| {
+            let page = page(&[5, 7, 9]).behind(sequence);
+            let sequences: Vec<_> = page.records.iter().map(|record| record.sequence).collect();
+            (sequences, page.end)
+        };
+        assert_eq!(behind(5), (vec![7, 9], End::More));
+        assert_eq!(behind(9), (vec![], End::More));
+        // Of a replica that trimmed earlier than the leader: 4 may be in the stream.
+        assert_eq!(behind(3), (vec![], End::BrokenOff));
+        assert_eq!(behind(6), (vec![], End::BrokenOff));
+        assert_eq!(behind(10), (vec![], End::BrokenOff));
+    }
+}

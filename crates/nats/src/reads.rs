@@ -32,8 +32,6 @@ pub(crate) struct Stretch {
     pub(crate) records: Vec<Stored>,
     /// What is gone for good: trimmed, or deleted.
     pub(crate) absent: Vec<RangeInclusive<u64>>,
-    /// The last sequence that is accounted for.
-    pub(crate) through: u64,
 }
 
 /// Records of one channel.
@@ -84,9 +82,12 @@ fn because(last: &Option<ApiError>) -> String {
 }
 
 impl ChannelRecords {
-    /// Whether nothing can be missing behind this sequence.
-    pub(crate) fn is_whole_after(&self, sequence: u64) -> bool {
-        self.state.first_sequence <= sequence + 1 && self.state.deleted == 0
+    /// Nothing that stood after this sequence is missing. Where records were deleted inside it can't be said which, and so of all.
+    pub(crate) fn whole_after(&self) -> u64 {
+        match self.state.deleted {
+            0 => self.state.first_sequence - 1,
+            _ => self.through,
+        }
     }
 }
 
@@ -106,7 +107,7 @@ impl Reads {
         stream::state(&self.api, &self.stream).await
     }
 
-    /// Reads all records from one sequence through another, or the first of them: the answer says how far.
+    /// Reads all records from one sequence through another, or the first of them.
     ///
     /// # Errors
     ///
@@ -122,7 +123,6 @@ impl Reads {
             return Ok(Stretch {
                 records: Vec::new(),
                 absent: Vec::new(),
-                through,
             });
         }
         let mut walk = Walk {
@@ -138,7 +138,6 @@ impl Reads {
         let walked = time::timeout_at(deadline, walk.go(&mut trouble)).await;
         if walk.next > from {
             return Ok(Stretch {
-                through: walk.next - 1,
                 records: walk.records,
                 absent: walk.absent,
             });
@@ -230,28 +229,24 @@ impl Reads {
             last = next.sequence;
             bytes += next.payload.len();
             records.push(next);
-            // What follows on it in a page follows on it in the stream.
+            page = page.behind(last);
             loop {
-                let from = page.records.iter().position(|record| record.sequence == last);
-                let mut is_beyond = false;
-                for record in page.records.drain(..).skip(from.map_or(usize::MAX, |at| at + 1)) {
-                    is_beyond = record.sequence > through;
-                    if is_beyond || portion.is_full(records.len(), bytes) {
+                for record in page.records.drain(..) {
+                    if record.sequence > through {
+                        last = through;
+                    }
+                    if last >= through || portion.is_full(records.len(), bytes) {
                         break;
                     }
                     last = record.sequence;
                     bytes += record.payload.len();
                     records.push(record);
                 }
-                if is_beyond {
-                    last = through;
-                }
-                let is_more = from.is_some() && page.end == End::More;
-                if last >= through || portion.is_full(records.len(), bytes) || !is_more {
+                if last >= through || portion.is_full(records.len(), bytes) || page.end != End::More {
                     break;
                 }
-                page = self.page(query(last)).await;
-                if page.records.len() < 2 {
+                page = self.page(query(last)).await.behind(last);
+                if page.records.is_empty() {
                     break;
                 }
             }
@@ -261,7 +256,7 @@ impl Reads {
         };
         let state = self.state().await?;
         // Else another leader may have told what it didn't have yet.
-        if state.leader != before.leader {
+        if !state.is_told_by_same(&before) {
             return Ok(Err(Trouble::OtherLeader));
         }
         Ok(Ok(ChannelRecords {
@@ -431,7 +426,7 @@ impl Walk<'_> {
             }
             None => {
                 // What it had passed when it was asked, and hasn't, is gone.
-                let is_same = self.reads.state().await?.leader == before.leader;
+                let is_same = self.reads.state().await?.is_told_by_same(&before);
                 if !is_same {
                     return Ok(Some(Trouble::OtherLeader));
                 }

@@ -26,15 +26,24 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// One of a page. `None` if the message isn't a record of this stream.
-    pub(crate) fn of_page(message: &Message, stream: &str) -> Option<Self> {
-        let headers = message.headers.as_ref()?;
-        let stamp = Stamp::read(headers, stream)?;
-        Some(Self {
+    /// One of a page.
+    ///
+    /// # Errors
+    ///
+    /// The message, if it isn't a record of this stream.
+    pub(crate) fn of_page(message: Message, stream: &str) -> Result<Self, Box<Message>> {
+        let Some(stamp) = message
+            .headers
+            .as_ref()
+            .and_then(|headers| Stamp::read(headers, stream))
+        else {
+            return Err(Box::new(message));
+        };
+        Ok(Self {
             sequence: stamp.sequence,
             subject: stamp.subject,
             timestamp_ns: stamp.timestamp_ns,
-            headers: Some(headers.clone()),
+            headers: message.headers,
             payload: Bytes::copy_from_slice(&message.payload),
         })
     }

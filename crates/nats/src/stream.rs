@@ -37,6 +37,13 @@ pub(crate) struct State {
     pub(crate) leader: Option<String>,
 }
 
+impl State {
+    /// Whether the same server said this of the same stream. Else what was told in between may be of neither.
+    pub(crate) fn is_told_by_same(&self, other: &Self) -> bool {
+        self.leader == other.leader && self.created_ns == other.created_ns
+    }
+}
+
 /// Why there is no stream to work with.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

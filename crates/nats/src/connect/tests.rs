@@ -227,8 +227,10 @@ async fn a_full_subscription_is_a_doubt() {
     let before = until(&mut link, |link| link.is_connected).await;
     let client = connection.client().await.unwrap();
     let _never_read = client.subscribe("x").await.unwrap();
+    client.flush().await.unwrap();
+    let other = async_nats::connect(server.url()).await.unwrap();
     for _ in 0..3 {
-        client.publish("x", "".into()).await.unwrap();
+        other.publish("x", "".into()).await.unwrap();
     }
     until(&mut link, |link| link.doubts > before.doubts).await;
 }
