@@ -18,7 +18,8 @@ use crate::record::Record;
 ///
 /// A fan-out either lets the hub number its records ([`Ingest::append`]) or brings numbers of its own: it
 /// [begins a life](Ingest::begin_life) and then says, in order and from one task, what stands at each number:
-/// [a record](Ingest::take), [something else](Ingest::pass), or [what nobody will know](Ingest::tear).
+/// [a record](Ingest::take), [something else](Ingest::pass), or [what nobody will know](Ingest::tear). A number at or below the
+/// head changes nothing; one that is left out counts as torn.
 #[derive(Debug, Clone)]
 pub struct Ingest {
     pub(crate) logs: Arc<Logs>,
@@ -61,9 +62,13 @@ impl Ingest {
         Ok(self.logs.announce(appended))
     }
 
-    /// Begins another life of the log: whoever follows is told a gap, [`GapReason::Epoch`], and reads on in the new one.
+    /// Begins another life of the log: whoever follows is told a gap, [`GapReason::Epoch`], and reads on in the new one. Where the
+    /// epoch is the one that there is, only memory begins anew, and whoever follows goes on from its cursor: by the
+    /// [history](crate::FanOut::history) where that is needed.
     ///
-    /// Of the new life nothing up to `head` is in memory. What stands after `fresh_after` was never part of an earlier life.
+    /// Of the new life nothing up to `head` is in memory. What stands after `fresh_after` was never part of a life with another
+    /// epoch; where that lies beyond `head`, the life begins there. The check of the record at the head, which
+    /// [`Ingest::pass`] takes, makes the positions good that clients are given before the next record comes.
     pub fn begin_life(&self, epoch: Epoch, head: u64, fresh_after: u64) {
         self.logs.begin_life(epoch, head, fresh_after);
     }
@@ -74,7 +79,8 @@ impl Ingest {
         self.logs.announce(appended)
     }
 
-    /// What stands at the number behind the head is of no channel.
+    /// What stands at the number behind the head is of no channel. At the head itself, where a life begins or a tear ends: this is
+    /// the check of what stands there.
     pub fn pass(&self, sequence: u64, check: Check) {
         self.logs.pass(sequence, check);
     }

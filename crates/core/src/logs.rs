@@ -3,9 +3,9 @@
 //! Order of the locks: the order of the whole, then a map guard, then one cell, then the tables (tombstones, upkeep,
 //! notices, what a life keeps). Before all of them the turn to shed. Nobody is woken and no hook runs under any of them.
 //!
-//! A life begins under the order of the whole: first the tombstones take its epoch, by which channels come into memory, then each
+//! A life begins under the order of the whole: first the tombstones take its number, by which channels come into memory, then each
 //! channel that is there. So a channel is of the new life before anybody appends to it, and whoever reads looks at the
-//! channel's epoch under the channel's lock.
+//! number of the channel's life under the channel's lock.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -52,8 +52,8 @@ pub(crate) struct Logs {
     cell_count: AtomicUsize,
     tombstones: Mutex<Tombstones>,
     order: Mutex<Order>,
-    /// The number of the epoch in `order`, for a look without a lock.
-    epoch: AtomicU64,
+    /// The number of the life in `order`, for a look without a lock.
+    life_number: AtomicU64,
     upkeep: Upkeep,
     shedding: Mutex<()>,
     volatile_dropped: AtomicU64,
@@ -84,7 +84,7 @@ impl Logs {
         notices: Notices,
     ) -> Self {
         let life = Arc::new(Life::alone());
-        let epoch = life.epoch();
+        let number = life.number();
         Self {
             notices,
             fan_out,
@@ -92,9 +92,9 @@ impl Logs {
             log_limits_for,
             cells: DashMap::new(),
             cell_count: AtomicUsize::new(0),
-            tombstones: Mutex::new(Tombstones::new(limits.max_tombstones, epoch)),
+            tombstones: Mutex::new(Tombstones::new(limits.max_tombstones, number)),
             order: Mutex::new(Order { life, next: 1 }),
-            epoch: AtomicU64::new(epoch.number()),
+            life_number: AtomicU64::new(number),
             upkeep: Upkeep::default(),
             shedding: Mutex::default(),
             volatile_dropped: AtomicU64::new(0),
@@ -115,7 +115,7 @@ impl Logs {
 
     /// Whether a life is over by now. Where it is not, it may be a moment later.
     pub(crate) fn is_past(&self, life: &Life) -> bool {
-        self.epoch.load(Ordering::SeqCst) != life.epoch().number()
+        self.life_number.load(Ordering::SeqCst) != life.number()
     }
 
     /// Where the log ends now.
@@ -224,9 +224,21 @@ impl Logs {
             let cell = self.find_or_create(&channel).ok();
             let mut order = self.order.lock();
             let position = Position::new(order.life.epoch(), sequence, Some(check));
+            if sequence < order.next {
+                return Appended::unheard(position);
+            }
+            if sequence > order.next {
+                drop(order);
+                self.tear_before(sequence);
+                continue;
+            }
             let Some(cell) = cell else {
-                let epoch = order.life.epoch();
-                self.tombstones.lock().bury(epoch, &channel, sequence);
+                // It may have come into memory since: then somebody follows it.
+                let Entry::Vacant(_absent) = self.cells.entry(channel.clone()) else {
+                    continue;
+                };
+                let life = order.life.number();
+                self.tombstones.lock().bury(life, &channel, sequence);
                 order.pass(sequence, check);
                 return Appended::unheard(position);
             };
@@ -249,9 +261,22 @@ impl Logs {
         }
     }
 
-    /// Moves the head behind a record that is of no channel.
+    /// Moves the head behind a record that is of no channel. Of the head's own record it notes the check.
     pub(crate) fn pass(&self, sequence: u64, check: Check) {
-        self.order.lock().pass(sequence, check);
+        let mut order = self.order.lock();
+        if sequence > order.next {
+            drop(order);
+            self.tear_before(sequence);
+            order = self.order.lock();
+        }
+        if sequence >= order.life.head() {
+            order.pass(sequence, check);
+        }
+    }
+
+    /// Numbers were left out: nobody knows what stands there.
+    fn tear_before(&self, sequence: u64) {
+        self.tear(sequence - 1, GapReason::Unavailable);
     }
 
     /// Gives up what lies between the head and a sequence: whoever follows any channel is told.
@@ -278,19 +303,23 @@ impl Logs {
     }
 
     /// Begins another life, whose records up to `head` are not in memory and whose numbers come from elsewhere. All that the logs
-    /// hold goes, and whoever follows is told.
+    /// hold goes, and whoever follows finds out.
     pub(crate) fn begin_life(&self, epoch: Epoch, head: u64, fresh_after: u64) {
-        let life = Arc::new(Life::shared(epoch, head, fresh_after, self.limits.max_checks));
+        // What may have been seen under another epoch must not follow the gap that tells of it: it has no place in memory.
+        let head = head.max(fresh_after);
         let mut order = self.order.lock();
-        self.tombstones.lock().begin_anew(epoch, head);
-        self.epoch.store(epoch.number(), Ordering::SeqCst);
-        *order = Order { life, next: head + 1 };
+        let life = order.life.next(epoch, head, fresh_after, self.limits.max_checks);
+        let life = Arc::new(life);
+        self.tombstones.lock().begin_anew(life.number(), head);
+        self.life_number.store(life.number(), Ordering::SeqCst);
+        order.life = Arc::clone(&life);
+        order.next = head + 1;
         let cells = self.cells();
         let mut woken = Vec::new();
         for cell in &cells {
             let mut state = cell.lock();
             let before = state.log.bytes();
-            state.begin_anew(epoch, head);
+            state.begin_anew(&life);
             self.upkeep.count_bytes(-(before as isize));
             woken.push(state.sleepers.take());
         }
@@ -448,8 +477,8 @@ impl Logs {
                     self.cell_count.fetch_sub(1, Ordering::SeqCst);
                     return Err(LimitReached::new("max_channels", self.limits.max_channels));
                 }
-                let (epoch, trimmed_through) = self.tombstones.lock().exhume(name);
-                let cell = Arc::new(Cell::new(name.clone(), log_limits, epoch, trimmed_through));
+                let (life, trimmed_through) = self.tombstones.lock().exhume(name);
+                let cell = Arc::new(Cell::new(name.clone(), log_limits, life, trimmed_through));
                 vacant.insert(Arc::clone(&cell));
                 Ok(cell)
             }
@@ -466,7 +495,7 @@ impl Logs {
             state.is_dead = true;
             self.tombstones
                 .lock()
-                .bury(state.epoch, &cell.name, state.log.trimmed_through());
+                .bury(state.life, &cell.name, state.log.trimmed_through());
             true
         });
         if evicted.is_some() {
