@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crate::config::LogLimits;
 use crate::followed::Reborn;
+use crate::life::Life;
 use crate::log::Log;
 use crate::name::ChannelName;
-use crate::position::Epoch;
 use crate::ring::Ring;
 use crate::sleepers::Sleepers;
 use crate::stretch::Stretches;
@@ -26,8 +26,8 @@ pub(crate) struct Cell {
 /// What changes of it.
 #[derive(Debug)]
 pub(crate) struct State {
-    /// The life that its log is of. Who reads in another one finds nothing here.
-    pub(crate) epoch: Epoch,
+    /// The number of the life that its log is of. Who reads in another one finds nothing here.
+    pub(crate) life: u64,
     pub(crate) log: Log,
     pub(crate) ring: Ring,
     pub(crate) stretches: Stretches,
@@ -45,11 +45,11 @@ impl Cell {
     pub(crate) fn new(
         name: ChannelName,
         log_limits: Arc<LogLimits>,
-        epoch: Epoch,
+        life: u64,
         trimmed_through: u64,
     ) -> Self {
         let state = State {
-            epoch,
+            life,
             log: Log::new(trimmed_through),
             ring: Ring::default(),
             stretches: Stretches::default(),
@@ -78,14 +78,18 @@ impl State {
     }
 
     /// Whether it is of the life in which somebody reads.
-    pub(crate) fn check(&self, epoch: Epoch) -> Result<(), Reborn> {
-        if self.epoch == epoch { Ok(()) } else { Err(Reborn) }
+    pub(crate) fn check(&self, life: &Life) -> Result<(), Reborn> {
+        if self.life == life.number() {
+            Ok(())
+        } else {
+            Err(Reborn)
+        }
     }
 
-    /// Forgets its log for one of another life, of which nothing is known up to a sequence.
-    pub(crate) fn begin_anew(&mut self, epoch: Epoch, trimmed_through: u64) {
-        self.epoch = epoch;
-        self.log = Log::new(trimmed_through);
+    /// Forgets its log for one of a life that begins, of which nothing is known up to its head.
+    pub(crate) fn begin_anew(&mut self, life: &Life) {
+        self.life = life.number();
+        self.log = Log::new(life.head());
         self.stretches.clear();
     }
 

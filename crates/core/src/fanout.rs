@@ -21,8 +21,9 @@ pub type Publishing<'a> =
 ///
 /// The messages that it is handed have passed the hub's checks.
 pub trait FanOut: Send + Sync + 'static {
-    /// Is called once, when the hub is built: from here on it may bring what other nodes published. A handle that kept the hub
-    /// alive would keep it for ever, since the hub keeps the fan-out.
+    /// Is called once, when the hub is built: from here on it may bring what other nodes published. One that brings numbers of its
+    /// own begins the first life here, before anybody can open a subscription with a cursor of it. A handle that kept the
+    /// hub alive would keep it for ever, since the hub keeps the fan-out.
     fn start(&self, hub: WeakHub) {
         let _ = hub;
     }

@@ -11,8 +11,8 @@ use crate::life::{Life, Tear};
 use crate::logs::Logs;
 use crate::message::Identity;
 use crate::name::ChannelName;
-use crate::past::{Arrived, Past};
-use crate::position::{Epoch, Position};
+use crate::past::Past;
+use crate::position::Position;
 use crate::record::{Record, Volatile};
 use crate::sleepers::Place;
 use crate::sync::Mutex;
@@ -30,6 +30,8 @@ pub(crate) struct Followed {
     pub(crate) place: Option<Place>,
     /// Up to which sequence it was told of tears that its subscription's cursor has not passed.
     told_through: u64,
+    /// Whether it has read the channel's end, and is there for volatile messages alone.
+    is_over: bool,
     /// What it reads before that.
     past: Option<Box<Past>>,
 }
@@ -97,6 +99,7 @@ impl Followed {
             next_volatile: 0,
             place: None,
             told_through: 0,
+            is_over: false,
             past: None,
         }
     }
@@ -109,36 +112,50 @@ impl Followed {
         self.cell.lock().log.is_finished()
     }
 
-    /// Whether at most the channel's end is left to read.
-    pub(crate) fn is_exhausted(&self) -> bool {
+    /// Whether at most the channel's end is left to read, by a subscription whose cursor is here.
+    pub(crate) fn is_exhausted(&self, life: &Life, cursor: u64) -> bool {
         let state = self.cell.lock();
-        self.past.is_none() && state.log.is_finished() && state.log.end() <= self.next + 1
+        let is_at_most_the_end = state.log.is_finished() && state.log.end() <= self.next + 1;
+        is_at_most_the_end && self.is_in_memory(&state, life) && self.next_tear(life, cursor).is_none()
     }
 
     /// Whether it has read the channel's end.
-    pub(crate) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self, life: &Life) -> bool {
         let state = self.cell.lock();
-        self.past.is_none() && state.log.is_finished() && state.log.end() == self.next
+        let is_at_end = state.log.is_finished() && state.log.end() == self.next;
+        self.is_over || is_at_end && self.is_in_memory(&state, life)
+    }
+
+    fn is_in_memory(&self, state: &State, life: &Life) -> bool {
+        self.past.is_none() && state.check(life).is_ok()
+    }
+
+    /// Whether it has read the channel's end, and is there for volatile messages alone.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// It has read the channel's end: whatever its name is used for next is another's.
+    pub(crate) fn end(&mut self) {
+        self.is_over = true;
+        self.past = None;
     }
 
     /// Stands after a sequence. Answers up to where records are missing behind it, if they are.
-    pub(crate) fn place_after(&mut self, epoch: Epoch, sequence: u64) -> Result<Option<u64>, Reborn> {
-        let state = self.cell.lock();
-        state.check(epoch)?;
-        (self.next, self.next_bytes) = state.log.locate(sequence);
-        self.next_volatile = state.ring.end();
-        self.past = None;
-        let trimmed_through = state.log.trimmed_through();
+    pub(crate) fn place_after(&mut self, life: &Life, sequence: u64) -> Result<Option<u64>, Reborn> {
+        let (trimmed_through, _) = self.place_at_start(life, sequence)?;
         Ok((trimmed_through > sequence).then_some(trimmed_through))
     }
 
     /// Stands at the start of what is kept after a sequence. Answers up to where the log was trimmed, and the first sequence after both.
-    pub(crate) fn place_at_start(&mut self, epoch: Epoch, after: u64) -> Result<(u64, Option<u64>), Reborn> {
+    pub(crate) fn place_at_start(&mut self, life: &Life, after: u64) -> Result<(u64, Option<u64>), Reborn> {
+        // With no lock held: it may be the last that holds a future of the fan-out's.
+        self.past = None;
+        self.told_through = 0;
         let state = self.cell.lock();
-        state.check(epoch)?;
+        state.check(life)?;
         (self.next, self.next_bytes) = state.log.locate(after);
         self.next_volatile = state.ring.end();
-        self.past = None;
         let first = state.log.get(self.next).map(|record| record.sequence());
         Ok((state.log.trimmed_through(), first))
     }
@@ -154,10 +171,7 @@ impl Followed {
 
     /// Asks the fan-out for what stands after a position. Answers whether it has anything to say.
     pub(crate) fn ask(&mut self, logs: &Arc<Logs>, life: &Life, after: Position) -> bool {
-        let (trimmed_through, volatile_end) = {
-            let state = self.cell.lock();
-            (state.log.trimmed_through(), state.ring.end())
-        };
+        let trimmed_through = self.cell.lock().log.trimmed_through();
         let ingest = Ingest {
             logs: Arc::clone(logs),
         };
@@ -170,36 +184,49 @@ impl Followed {
             return false;
         };
         (self.next, self.next_bytes) = (0, 0);
-        self.next_volatile = volatile_end;
-        self.past = Some(Box::new(Past::Asked {
+        let past = Past::Asked {
             history: Mutex::new(history),
             after: after.sequence(),
-        }));
+            is_further: self.past.is_some(),
+        };
+        self.past = Some(Box::new(past));
         true
     }
 
-    /// Waits for a page of the past, if it was asked for one.
-    pub(crate) fn poll_past(&mut self, cx: &mut Context<'_>) -> Option<Poll<Arrived>> {
-        self.past.as_mut()?.poll(cx)
+    /// Waits for a page of the past, if it was asked for one. None: there won't be one.
+    pub(crate) fn poll_past(&mut self, cx: &mut Context<'_>) -> Option<Poll<Option<Arc<Page>>>> {
+        let past = self.past.as_mut().filter(|past| past.is_awaited());
+        past.map(|past| past.poll(cx))
     }
 
-    /// Reads a page of the past from here on.
-    pub(crate) fn begin_page(&mut self, page: Arc<Page>, after: u64) {
+    /// Reads a page of the past from a sequence on, up to the head at most.
+    pub(crate) fn begin_page(&mut self, page: Arc<Page>, after: u64, head: u64) {
         self.next = page.records.partition_point(|record| record.sequence() <= after) as u64;
-        self.next_bytes = 0;
-        self.past = Some(Box::new(Past::Reading(page)));
+        let through = page.through.min(head);
+        self.past = Some(Box::new(Past::Reading { page, through }));
     }
 
-    /// The past that it reads, and whether it waits for it.
+    /// The past that it reads, or waits for.
     pub(crate) fn past(&self) -> Option<&Past> {
         self.past.as_deref()
+    }
+
+    /// Whether it may read on elsewhere, with a subscription whose cursor is here: its page is read, or nothing that it was told in
+    /// memory lies ahead.
+    pub(crate) fn may_turn(&self, cursor: u64) -> bool {
+        match &self.past {
+            Some(past) => past.through().is_some_and(|through| through <= cursor),
+            None => !self.is_over && self.told_through <= cursor,
+        }
     }
 
     /// Goes on in the hub's memory from a sequence on, if that is whole from there.
     pub(crate) fn rejoin(&mut self, life: &Life, sequence: u64) -> Result<bool, Reborn> {
         let state = self.cell.lock();
-        state.check(life.epoch())?;
-        if state.log.trimmed_through() > sequence || life.torn_through() > sequence {
+        state.check(life)?;
+        let is_whole = state.log.trimmed_through() <= sequence && life.torn_through() <= sequence;
+        // Beyond the head nobody can stand in a log: what comes up to there would be read again.
+        if !is_whole || life.head() < sequence {
             return Ok(false);
         }
         (self.next, self.next_bytes) = state.log.locate(sequence);
@@ -207,12 +234,15 @@ impl Followed {
         Ok(true)
     }
 
-    /// The next tear that it has to be told of, by a subscription whose cursor is here.
+    /// The next tear that it has to be told of, by a subscription whose cursor is here, or what is left of that behind here.
     pub(crate) fn next_tear(&self, life: &Life, cursor: u64) -> Option<Tear> {
-        match self.past {
-            None => life.tear_behind(self.told_through.max(cursor)),
-            Some(_) => None,
+        if self.past.is_some() || self.is_over {
+            return None;
         }
+        let place = self.told_through.max(cursor);
+        let tear = life.tear_behind(place)?;
+        let after = tear.after.max(place);
+        Some(Tear { after, ..tear })
     }
 
     /// Goes on behind a tear that it is told of. One that stands for several hides what came between them.
@@ -248,12 +278,13 @@ impl Followed {
 
     /// Jumps behind the head. Answers, if that leaves anything out, up to where: more may have been published since the head
     /// was read, and trimmed.
-    pub(crate) fn skip_to(&mut self, epoch: Epoch, head: u64) -> Result<Option<u64>, Reborn> {
+    pub(crate) fn skip_to(&mut self, life: &Life, cursor: u64, head: u64) -> Result<Option<u64>, Reborn> {
         let state = self.cell.lock();
-        state.check(epoch)?;
-        let (before, was_past) = (self.next, self.past.take().is_some());
+        state.check(life)?;
+        let (before, is_torn) = (self.next, self.next_tear(life, cursor).is_some());
+        let was_past = self.past.take().is_some();
         (self.next, self.next_bytes) = state.log.locate(head);
-        let leaves_out = was_past || self.next > before;
+        let leaves_out = was_past || is_torn || self.next > before;
         Ok(leaves_out.then(|| state.log.trimmed_through().max(head)))
     }
 
@@ -267,16 +298,18 @@ impl Followed {
     }
 
     /// Looks at what stands after its place, up to the head, and as far as the limit allows. Takes no step.
-    pub(crate) fn look(&self, epoch: Epoch, reading: Reading<'_>) -> Result<Found, Reborn> {
+    pub(crate) fn look(&self, life: &Life, reading: Reading<'_>) -> Result<Found, Reborn> {
         let state = self.cell.lock();
-        state.check(epoch)?;
+        state.check(life)?;
         let log = &state.log;
         let mut found = Found {
             lag: self.lag(&state).records,
             start: (self.next, self.next_bytes),
             ..Found::default()
         };
-        if let Some(past) = &self.past {
+        if self.is_over {
+            (found.end, found.is_finished) = (found.start, true);
+        } else if let Some(past) = &self.past {
             found.gather(
                 reading,
                 |ordinal| past.records().get(ordinal as usize),
@@ -289,7 +322,7 @@ impl Followed {
             }
             let is_superseded = |ordinal, record: &Record| log.is_superseded(ordinal, record);
             found.gather(reading, |ordinal| log.get(ordinal), is_superseded);
-            found.is_finished = log.is_finished() && found.end.0 == log.end();
+            found.is_finished |= log.is_finished() && found.end.0 == log.end();
         }
         let (dropped, volatile) = state.ring.after(self.next_volatile);
         found.volatile_dropped = dropped;
@@ -300,7 +333,7 @@ impl Followed {
 }
 
 impl Found {
-    /// Takes records one after another from its start on, up to the head, and as far as the limit allows.
+    /// Takes records one after another from its start on, up to the head, or the channel's end, and as far as the limit allows.
     fn gather<'a>(
         &mut self,
         reading: Reading<'_>,
@@ -333,6 +366,10 @@ impl Found {
                 record: Arc::clone(record),
                 end,
             });
+            if record.is_finish() {
+                self.is_finished = true;
+                break;
+            }
         }
         self.end = end;
     }

@@ -17,7 +17,8 @@ use crate::record::Record;
 pub struct Wanted {
     /// The channel.
     pub channel: ChannelName,
-    /// Where the reader stands. Perhaps beyond this node's head, or in a history that was lost: that is to be found out first.
+    /// Where the reader stands. Perhaps in a history that was lost: that is to be found out first. Or beyond this node's head:
+    /// then the answer waits until the head has come there.
     pub after: Position,
     /// Up to which number the hub's memory lacks it. What is told beyond that is welcome up to the hub's head.
     pub through: u64,
@@ -30,8 +31,8 @@ pub struct Page {
     pub lost: Option<Lost>,
     /// Records of the channel, in order. Those up to where the reader stands are skipped.
     pub records: Arc<[Arc<Record>]>,
-    /// Up to here nothing of the channel is missing but what is lost. Above where the reader stands, unless that was all there
-    /// was to find out; at most the hub's head.
+    /// Up to here nothing of the channel is missing but what is lost. At least where the reader stands, and at most the hub's head.
+    /// Who asks a second time gets one that leads further, or counts as one who can't be answered.
     pub through: u64,
 }
 
@@ -44,5 +45,13 @@ pub struct Lost {
     pub reason: GapReason,
 }
 
-/// A page on its way. An error: it could not be read in time, and the reader should come back with its cursor.
+impl Page {
+    /// Whether it says that the reader stands in a history that is none any more.
+    pub(crate) fn is_of_another_history(&self) -> bool {
+        self.lost.is_some_and(|lost| lost.reason == GapReason::Epoch)
+    }
+}
+
+/// A page on its way. An error: it could not be read in time, and the reader should come back with its cursor. It has to come to an
+/// end in any case, also when another life begins: who waits for it is not woken for anything else.
 pub type History = BoxFuture<'static, Result<Arc<Page>, Arc<dyn Error + Send + Sync>>>;

@@ -18,7 +18,7 @@ use crate::record::Record;
 ///
 /// A fan-out either lets the hub number its records ([`Ingest::append`]) or brings numbers of its own: it
 /// [begins a life](Ingest::begin_life) and then says, in order and from one task, what stands at each number
-/// ([`Ingest::take`]).
+/// ([`Ingest::take`]). A number at or below the head changes nothing; one that is left out counts as torn.
 #[derive(Debug, Clone)]
 pub struct Ingest {
     pub(crate) logs: Arc<Logs>,
@@ -82,24 +82,50 @@ impl Ingest {
         Ok(self.logs.announce(appended))
     }
 
-    /// Begins another life of the log: whoever follows is told a gap, [`GapReason::Epoch`], and reads on in the new one.
+    /// Begins another life of the log: whoever follows is told a gap, [`GapReason::Epoch`], and reads on in the new one. Where the
+    /// epoch is the one that there is, only memory begins anew, and whoever follows goes on from its cursor: by the
+    /// [history](crate::FanOut::history) where that is needed.
     ///
     /// Of the new life nothing up to `head` is in memory, and then come these steps, before anybody reads in it. What stands after
-    /// `fresh_after` was never part of an earlier life.
+    /// `fresh_after` was never part of a life with another epoch; where that lies beyond `head`, the life begins there. The check of the
+    /// record at the head, taken as [`Step::Other`], makes the positions good that clients are given before the next record comes.
     pub fn begin_life(&self, epoch: Epoch, head: u64, fresh_after: u64, tail: Vec<Step>) {
         self.logs.begin_life(epoch, head, fresh_after, tail);
     }
 
-    /// Takes what stands behind the head. A record that exceeds a limit of this hub counts as trimmed.
-    pub fn take(&self, step: Step) {
+    /// Takes what stands behind the head.
+    pub fn step(&self, step: Step) {
         match step {
             Step::Record(arrival) => {
-                let appended = self.logs.take(arrival);
-                self.logs.announce(appended);
+                self.take(arrival);
             }
-            Step::Other { sequence, check } => self.logs.pass(sequence, check),
-            Step::Tear { through, reason } => self.logs.tear(through, reason),
+            Step::Other { sequence, check } => self.pass(sequence, check),
+            Step::Tear { through, reason } => self.tear(through, reason),
         }
+    }
+
+    /// Logs what stands at the number behind the head. What exceeds a limit of this hub counts as trimmed.
+    pub fn take(&self, arrival: Arrival) -> Position {
+        let appended = self.logs.take(arrival);
+        self.logs.announce(appended)
+    }
+
+    /// What stands at the number behind the head is of no channel. At the head itself, where a life begins or a tear ends: this is
+    /// the check of what stands there.
+    pub fn pass(&self, sequence: u64, check: Check) {
+        self.logs.pass(sequence, check);
+    }
+
+    /// What stands between the head and up to a number will not come: whoever follows is told.
+    pub fn tear(&self, through: u64, reason: GapReason) {
+        self.logs.tear(through, reason);
+    }
+
+    /// Whether the end of a channel is the last that is in memory of it.
+    #[must_use]
+    pub fn is_finished(&self, channel: &ChannelName) -> bool {
+        let cell = self.logs.find(channel);
+        cell.is_some_and(|cell| cell.lock().log.is_finished())
     }
 
     /// Whether a message may be published to a channel now, as far as this node can say.

@@ -1,10 +1,12 @@
 //! Lives: one unbroken numbering of a hub's log.
 //!
 //! With the embedded fan-out a hub lives once. With a broker it begins another life when the broker's log is not the one any
-//! more that it was: then numbers may be used again, and a cursor of before says nothing.
+//! more that it was: then numbers may be used again, and a cursor of before says nothing. Where only the hub's memory of it
+//! begins anew, two lives have one epoch, and a cursor of before is good.
 //!
 //! Invariants: the head never falls. A life that is over stays as it was, so that who still holds it reads its own numbers.
-//! What is torn is told to whoever followed when it tore.
+//! What is torn is told to whoever followed when it tore. A tear is noted before the head moves behind it: who reads the head
+//! first and then the tears passes none.
 
 use std::collections::VecDeque;
 
@@ -15,6 +17,8 @@ use crate::sync::{AtomicU64, Mutex, Ordering};
 /// One life of a hub's log.
 #[derive(Debug)]
 pub(crate) struct Life {
+    /// The how manieth of its hub: what memory holds is said to be of a life by this.
+    number: u64,
     epoch: Epoch,
     /// What follows this sequence can't have been seen by who comes from another life.
     fresh_after: u64,
@@ -51,21 +55,28 @@ pub(crate) enum Judged {
 impl Life {
     /// The only life of a hub that gives out its numbers itself.
     pub(crate) fn alone() -> Self {
-        Self::new(Epoch::random(), (0, 0), None)
+        Self::new(1, Epoch::random(), (0, 0), None)
     }
 
-    /// A life whose numbers, from `head` on, come from elsewhere.
-    pub(crate) fn shared(epoch: Epoch, head: u64, fresh_after: u64, max_checks: usize) -> Self {
+    /// The life behind this one, whose numbers, from `head` on, come from elsewhere.
+    pub(crate) fn next(&self, epoch: Epoch, head: u64, fresh_after: u64, max_checks: usize) -> Self {
         let checks = Checks {
             first: head + 1,
             kept: VecDeque::new(),
             capacity: max_checks,
         };
-        Self::new(epoch, (head, fresh_after), Some(Mutex::new(checks)))
+        let checks = Some(Mutex::new(checks));
+        Self::new(self.number + 1, epoch, (head, fresh_after), checks)
     }
 
-    fn new(epoch: Epoch, (head, fresh_after): (u64, u64), checks: Option<Mutex<Checks>>) -> Self {
+    fn new(
+        number: u64,
+        epoch: Epoch,
+        (head, fresh_after): (u64, u64),
+        checks: Option<Mutex<Checks>>,
+    ) -> Self {
         Self {
+            number,
             epoch,
             fresh_after,
             head: AtomicU64::new(head),
@@ -73,6 +84,10 @@ impl Life {
             torn_through: AtomicU64::new(0),
             tears: Mutex::default(),
         }
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
@@ -93,7 +108,7 @@ impl Life {
         self.head.store(sequence, Ordering::SeqCst);
     }
 
-    /// Notes the check of the record behind the head, before the head moves there.
+    /// Notes the check of the record behind the head, before the head moves there, or that of the head's.
     pub(crate) fn note_check(&self, sequence: u64, check: Check) {
         if let Some(checks) = &self.checks {
             checks.lock().note(sequence, check);
@@ -163,6 +178,9 @@ struct Checks {
 
 impl Checks {
     fn note(&mut self, sequence: u64, check: Check) {
+        if self.get(sequence).is_some() {
+            return;
+        }
         if sequence != self.first + self.kept.len() as u64 {
             self.kept.clear();
             self.first = sequence;
@@ -188,7 +206,7 @@ mod tests {
     use super::*;
 
     fn shared(max_checks: usize) -> Life {
-        let life = Life::shared(Epoch::random(), 10, 0, max_checks);
+        let life = Life::alone().next(Epoch::random(), 10, 0, max_checks);
         for sequence in 11..=14 {
             life.note_check(sequence, Check::of(sequence));
             life.move_head(sequence);
@@ -213,8 +231,10 @@ mod tests {
     }
 
     #[test]
-    fn checks_begin_anew_behind_a_hole() {
+    fn checks_begin_anew_behind_a_hole_and_not_where_one_is_told_twice() {
         let life = shared(99);
+        life.note_check(14, Check::of(14));
+        assert_eq!(life.position(12).check(), Some(Check::of(12)));
         life.note_check(20, Check::of(20));
         assert_eq!(life.position(14).check(), None);
         assert_eq!(life.position(20).check(), Some(Check::of(20)));

@@ -27,6 +27,8 @@ pub(crate) struct Log {
     end_bytes: u64,
     newest_by_key: HashMap<Arc<str>, u64>,
     is_finished: bool,
+    /// The ordinal of the newest end that something came behind: its name was used again.
+    reused_at: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -46,6 +48,7 @@ impl Log {
             end_bytes: 0,
             newest_by_key: HashMap::new(),
             is_finished: false,
+            reused_at: None,
         }
     }
 
@@ -56,6 +59,11 @@ impl Log {
     /// Whether its last record is, or was, the channel's end.
     pub(crate) fn is_finished(&self) -> bool {
         self.is_finished
+    }
+
+    /// Whether the channel's end stands at or behind an ordinal, and something behind that.
+    pub(crate) fn is_reused_after(&self, ordinal: u64) -> bool {
+        self.reused_at.is_some_and(|end| end >= ordinal)
     }
 
     pub(crate) fn trimmed_through(&self) -> u64 {
@@ -139,6 +147,9 @@ impl Log {
     pub(crate) fn append(&mut self, record: Arc<Record>, now: Instant, limits: &LogLimits) {
         if let Some(key) = key_of(&record) {
             self.newest_by_key.insert(Arc::clone(key), self.end());
+        }
+        if self.is_finished {
+            self.reused_at = Some(self.end() - 1);
         }
         self.is_finished = record.is_finish();
         let start_bytes = self.end_bytes;

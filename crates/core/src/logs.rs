@@ -3,9 +3,9 @@
 //! Order of the locks: the order of the whole, then a map guard, then one cell, then the tables (tombstones, upkeep,
 //! notices, what a life keeps). Before all of them the turn to shed. Nobody is woken and no hook runs under any of them.
 //!
-//! A life begins under the order of the whole: first the tombstones take its epoch, by which channels come into memory, then each
+//! A life begins under the order of the whole: first the tombstones take its number, by which channels come into memory, then each
 //! channel that is there. So a channel is of the new life before anybody appends to it, and whoever reads looks at the
-//! channel's epoch under the channel's lock.
+//! number of the channel's life under the channel's lock.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -52,8 +52,8 @@ pub(crate) struct Logs {
     cell_count: AtomicUsize,
     tombstones: Mutex<Tombstones>,
     order: Mutex<Order>,
-    /// The number of the epoch in `order`, for a look without a lock.
-    epoch: AtomicU64,
+    /// The number of the life in `order`, for a look without a lock.
+    life_number: AtomicU64,
     upkeep: Upkeep,
     shedding: Mutex<()>,
     volatile_dropped: AtomicU64,
@@ -84,7 +84,7 @@ impl Logs {
         notices: Notices,
     ) -> Self {
         let life = Arc::new(Life::alone());
-        let epoch = life.epoch();
+        let number = life.number();
         Self {
             notices,
             fan_out,
@@ -92,9 +92,9 @@ impl Logs {
             log_limits_for,
             cells: DashMap::new(),
             cell_count: AtomicUsize::new(0),
-            tombstones: Mutex::new(Tombstones::new(limits.max_tombstones, epoch)),
+            tombstones: Mutex::new(Tombstones::new(limits.max_tombstones, number)),
             order: Mutex::new(Order { life, next: 1 }),
-            epoch: AtomicU64::new(epoch.number()),
+            life_number: AtomicU64::new(number),
             upkeep: Upkeep::default(),
             shedding: Mutex::default(),
             volatile_dropped: AtomicU64::new(0),
@@ -115,7 +115,7 @@ impl Logs {
 
     /// Whether a life is over by now. Where it is not, it may be a moment later.
     pub(crate) fn is_past(&self, life: &Life) -> bool {
-        self.epoch.load(Ordering::SeqCst) != life.epoch().number()
+        self.life_number.load(Ordering::SeqCst) != life.number()
     }
 
     /// Where the log ends now.
@@ -215,14 +215,22 @@ impl Logs {
         }
     }
 
-    /// Logs what a broker gave its place. What the hub has no room for counts as trimmed. To be [announced](Logs::announce).
+    /// Logs what a broker gave its place. What the hub has no room for counts as trimmed, and numbers that were left out as torn. To be
+    /// [announced](Logs::announce).
     pub(crate) fn take(&self, arrival: Arrival) -> Appended {
         // Before the order is taken: the application says what its log is bounded by.
         let _room = self.find_or_create(&arrival.channel);
-        self.place(&mut self.order.lock(), arrival)
+        let mut order = self.order.lock();
+        let is_torn = self.tear_before(&mut order, arrival.sequence);
+        let appended = self.place(&mut order, arrival);
+        drop(order);
+        if is_torn {
+            self.wake_all();
+        }
+        appended
     }
 
-    /// Logs a record where its channel is in memory.
+    /// Logs a record where its channel is in memory. One at or below the head is there already, or never comes.
     fn place(&self, order: &mut Order, arrival: Arrival) -> Appended {
         let Arrival {
             sequence,
@@ -231,11 +239,18 @@ impl Logs {
             message,
             logged_at,
         } = arrival;
-        let epoch = order.life.epoch();
-        let position = Position::new(epoch, sequence, Some(check));
+        let position = Position::new(order.life.epoch(), sequence, Some(check));
+        if sequence < order.next {
+            return Appended::unheard(position);
+        }
         loop {
             let Some(cell) = self.find(&channel) else {
-                self.tombstones.lock().bury(epoch, &channel, sequence);
+                // It may have come into memory since: then somebody follows it.
+                let Entry::Vacant(_absent) = self.cells.entry(channel.clone()) else {
+                    continue;
+                };
+                let life = order.life.number();
+                self.tombstones.lock().bury(life, &channel, sequence);
                 order.pass(sequence, check);
                 return Appended::unheard(position);
             };
@@ -255,21 +270,37 @@ impl Logs {
         }
     }
 
-    /// Moves the head behind a record that is of no channel.
+    /// Moves the head behind a record that is of no channel. Of the head's own record it notes the check.
     pub(crate) fn pass(&self, sequence: u64, check: Check) {
-        self.order.lock().pass(sequence, check);
+        let is_torn = {
+            let mut order = self.order.lock();
+            let is_torn = self.tear_before(&mut order, sequence);
+            if sequence >= order.life.head() {
+                order.pass(sequence, check);
+            }
+            is_torn
+        };
+        if is_torn {
+            self.wake_all();
+        }
     }
 
     /// Gives up what lies between the head and a sequence: whoever follows any channel is told.
     pub(crate) fn tear(&self, through: u64, reason: GapReason) {
-        self.tear_under(&mut self.order.lock(), through, reason);
-        for cell in self.cells() {
-            let woken = cell.lock().sleepers.take();
-            woken.wake();
-        }
+        self.tear_through(&mut self.order.lock(), through, reason);
+        self.wake_all();
     }
 
-    fn tear_under(&self, order: &mut Order, through: u64, reason: GapReason) {
+    /// Numbers that were left out: nobody knows what stands there. Answers whether there were any.
+    fn tear_before(&self, order: &mut Order, sequence: u64) -> bool {
+        let is_torn = sequence > order.next;
+        if is_torn {
+            self.tear_through(order, sequence - 1, GapReason::Unavailable);
+        }
+        is_torn
+    }
+
+    fn tear_through(&self, order: &mut Order, through: u64, reason: GapReason) {
         let after = order.life.head();
         if through <= after {
             return;
@@ -285,33 +316,54 @@ impl Logs {
         order.next = through + 1;
     }
 
+    fn wake_all(&self) {
+        for cell in self.cells() {
+            let woken = cell.lock().sleepers.take();
+            woken.wake();
+        }
+    }
+
     /// Begins another life, whose records up to `head` are not in memory and whose numbers come from elsewhere. All that the logs
-    /// hold goes, and whoever follows is told. Nobody comes into it before all steps of its tail are taken.
+    /// hold goes, and whoever follows finds out. Nobody comes into it before all steps of its tail are taken.
     pub(crate) fn begin_life(&self, epoch: Epoch, head: u64, fresh_after: u64, tail: Vec<Step>) {
-        let life = Arc::new(Life::shared(epoch, head, fresh_after, self.limits.max_checks));
+        // What may have been seen under another epoch must not follow the gap that tells of it: it has no place in memory.
+        let head = head.max(fresh_after);
         for step in &tail {
-            if let Step::Record(arrival) = step {
+            if let Step::Record(arrival) = step
+                && arrival.sequence > head
+            {
                 let _room = self.find_or_create(&arrival.channel);
             }
         }
         let mut order = self.order.lock();
-        self.tombstones.lock().begin_anew(epoch, head);
-        self.epoch.store(epoch.number(), Ordering::SeqCst);
-        *order = Order { life, next: head + 1 };
+        let life = order.life.next(epoch, head, fresh_after, self.limits.max_checks);
+        let life = Arc::new(life);
+        self.tombstones.lock().begin_anew(life.number(), head);
+        self.life_number.store(life.number(), Ordering::SeqCst);
+        order.life = Arc::clone(&life);
+        order.next = head + 1;
         let cells = self.cells();
         let mut woken = Vec::new();
         for cell in &cells {
             let mut state = cell.lock();
             let before = state.log.bytes();
-            state.begin_anew(epoch, head);
+            state.begin_anew(&life);
             self.upkeep.count_bytes(-(before as isize));
             woken.push(state.sleepers.take());
         }
         for step in tail {
             match step {
-                Step::Record(arrival) => woken.push(self.place(&mut order, arrival).woken),
-                Step::Other { sequence, check } => order.pass(sequence, check),
-                Step::Tear { through, reason } => self.tear_under(&mut order, through, reason),
+                Step::Record(arrival) => {
+                    self.tear_before(&mut order, arrival.sequence);
+                    woken.push(self.place(&mut order, arrival).woken);
+                }
+                Step::Other { sequence, check } => {
+                    self.tear_before(&mut order, sequence);
+                    if sequence >= order.life.head() {
+                        order.pass(sequence, check);
+                    }
+                }
+                Step::Tear { through, reason } => self.tear_through(&mut order, through, reason),
             }
         }
         drop(order);
@@ -469,8 +521,8 @@ impl Logs {
                     self.cell_count.fetch_sub(1, Ordering::SeqCst);
                     return Err(LimitReached::new("max_channels", self.limits.max_channels));
                 }
-                let (epoch, trimmed_through) = self.tombstones.lock().exhume(name);
-                let cell = Arc::new(Cell::new(name.clone(), log_limits, epoch, trimmed_through));
+                let (life, trimmed_through) = self.tombstones.lock().exhume(name);
+                let cell = Arc::new(Cell::new(name.clone(), log_limits, life, trimmed_through));
                 vacant.insert(Arc::clone(&cell));
                 Ok(cell)
             }
@@ -487,7 +539,7 @@ impl Logs {
             state.is_dead = true;
             self.tombstones
                 .lock()
-                .bury(state.epoch, &cell.name, state.log.trimmed_through());
+                .bury(state.life, &cell.name, state.log.trimmed_through());
             true
         });
         if evicted.is_some() {

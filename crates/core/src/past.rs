@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use crate::history::{History, Page};
 use crate::record::Record;
@@ -16,50 +16,58 @@ pub(crate) enum Past {
         history: Mutex<History>,
         /// Where the reader stands.
         after: u64,
+        /// Whether the page has to lead further. The first one may just say that the reader stands where it thinks.
+        is_further: bool,
     },
     /// It has one. Which record of it comes next is the reader's place.
-    Reading(Arc<Page>),
-}
-
-/// What a page came to.
-pub(crate) enum Arrived {
-    Page {
+    Reading {
         page: Arc<Page>,
-        after: u64,
+        /// Up to here it counts.
+        through: u64,
     },
-    /// It could not be read.
+    /// It won't get one.
     Unread,
 }
 
 impl Past {
-    /// Waits for the page that was asked for. None where none was.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Option<Poll<Arrived>> {
-        let Self::Asked { history, after } = self else {
-            return None;
+    /// Waits for the page that was asked for. None: it could not be read, or leads nowhere.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arc<Page>>> {
+        let Self::Asked {
+            history,
+            after,
+            is_further,
+        } = self
+        else {
+            return Poll::Ready(None);
         };
-        let after = *after;
-        Some(history.get_mut().as_mut().poll(cx).map(|read| match read {
-            Ok(page) => Arrived::Page { page, after },
-            Err(_) => Arrived::Unread,
-        }))
+        let least = *after + u64::from(*is_further);
+        let read = ready!(history.get_mut().as_mut().poll(cx));
+        let page = read
+            .ok()
+            .filter(|page| page.is_of_another_history() || page.through >= least);
+        if page.is_none() {
+            *self = Self::Unread;
+        }
+        Poll::Ready(page)
     }
 
-    pub(crate) fn is_asked(&self) -> bool {
-        matches!(self, Self::Asked { .. })
+    /// Whether there is nothing to read in it yet.
+    pub(crate) fn is_awaited(&self) -> bool {
+        !matches!(self, Self::Reading { .. })
     }
 
-    /// Up to where everything is known: where nothing is, up to where the reader stands.
-    pub(crate) fn through(&self) -> u64 {
+    /// Up to where everything is known, where anything is.
+    pub(crate) fn through(&self) -> Option<u64> {
         match self {
-            Self::Asked { after, .. } => *after,
-            Self::Reading(page) => page.through,
+            Self::Reading { through, .. } => Some(*through),
+            Self::Asked { .. } | Self::Unread => None,
         }
     }
 
     pub(crate) fn records(&self) -> &[Arc<Record>] {
         match self {
-            Self::Asked { .. } => &[],
-            Self::Reading(page) => &page.records,
+            Self::Reading { page, .. } => &page.records,
+            Self::Asked { .. } | Self::Unread => &[],
         }
     }
 }
@@ -67,7 +75,7 @@ impl Past {
 impl fmt::Debug for Past {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Past")
-            .field("is_asked", &self.is_asked())
+            .field("is_awaited", &self.is_awaited())
             .field("through", &self.through())
             .finish()
     }

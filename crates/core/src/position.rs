@@ -26,10 +26,6 @@ impl Epoch {
     pub fn random() -> Self {
         Self(fastrand::u64(1..EPOCHS))
     }
-
-    pub(crate) fn number(self) -> u64 {
-        self.0
-    }
 }
 
 impl fmt::Display for Epoch {

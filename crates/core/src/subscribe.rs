@@ -193,7 +193,7 @@ impl Placing<'_> {
         let mut gaps = Vec::new();
         for followed in followed {
             // More may have been published and trimmed since the head was read.
-            if let Some(trimmed_through) = followed.place_after(self.life.epoch(), head)? {
+            if let Some(trimmed_through) = followed.place_after(&self.life, head)? {
                 gaps.push(self.trimmed(followed, before, trimmed_through));
             }
         }
@@ -205,7 +205,7 @@ impl Placing<'_> {
         let cursor = position.sequence();
         let mut gaps = Vec::new();
         for followed in followed {
-            let trimmed_through = followed.place_after(self.life.epoch(), cursor)?;
+            let trimmed_through = followed.place_after(&self.life, cursor)?;
             let is_whole = trimmed_through.is_none() && self.life.torn_through() <= cursor;
             if is_whole || followed.ask(self.logs, &self.life, position) {
                 continue;
@@ -221,7 +221,7 @@ impl Placing<'_> {
     /// After a position of which only the fan-out can say whether it is one of this life.
     fn beyond_knowledge(self, followed: &mut [Followed], position: Position) -> Result<Origin, Reborn> {
         for each in &mut *followed {
-            each.place_after(self.life.epoch(), position.sequence())?;
+            each.place_after(&self.life, position.sequence())?;
             if !each.ask(self.logs, &self.life, position) {
                 return self.jump(followed, Some(position), GapReason::Epoch);
             }
@@ -236,7 +236,7 @@ impl Placing<'_> {
         let mut cursor = head;
         let mut gaps = Vec::new();
         for followed in followed {
-            let (trimmed_through, first) = followed.place_at_start(self.life.epoch(), after)?;
+            let (trimmed_through, first) = followed.place_at_start(&self.life, after)?;
             cursor = cursor.min(first.map_or(head, |sequence| sequence - 1));
             if foreign.is_some() {
                 gaps.push(Gap {
@@ -263,7 +263,7 @@ impl Placing<'_> {
         let head = self.life.head();
         let mut gaps = Vec::new();
         for followed in followed {
-            let trimmed_through = followed.place_after(self.life.epoch(), head)?;
+            let trimmed_through = followed.place_after(&self.life, head)?;
             gaps.push(Gap {
                 channel: followed.name().clone(),
                 from,
@@ -291,7 +291,7 @@ impl Placing<'_> {
         for (followed, kept_after) in followed.iter_mut().zip(kept_after) {
             // What was no longer kept is not asked for. What was trimmed since that look is owed.
             let owed_after = kept_after.max(cursor);
-            if let Some(trimmed_through) = followed.place_after(self.life.epoch(), cursor)?
+            if let Some(trimmed_through) = followed.place_after(&self.life, cursor)?
                 && trimmed_through > owed_after
             {
                 gaps.push(self.trimmed(followed, self.life.position(owed_after), trimmed_through));

@@ -106,7 +106,8 @@ impl Subscription {
         }
         self.opening_gaps = origin.gaps;
         self.anchor = origin.before;
-        self.has_kept_up = !self.is_lagging();
+        self.has_kept_up = false;
+        self.is_lagging();
         self.is_live = self.lag_of_all().records == 0 && !self.is_asking();
     }
 
@@ -116,18 +117,22 @@ impl Subscription {
     /// with, or one that stands for a cursor that made no sense: whoever comes back with it is told of the gap again.
     #[must_use]
     pub fn cursor(&self) -> Position {
-        let is_here = self.anchor.epoch() == self.life.epoch() && self.anchor.sequence() == self.cursor;
-        if is_here || !self.opening_gaps.is_empty() {
-            self.anchor
+        if self.opening_gaps.is_empty() {
+            self.position()
         } else {
-            self.life.position(self.cursor)
+            self.anchor
         }
     }
 
     /// Where it will stand once it has read the gaps that it begins with.
     #[must_use]
     pub fn position(&self) -> Position {
-        self.life.position(self.cursor)
+        let is_here = self.anchor.epoch() == self.life.epoch() && self.anchor.sequence() == self.cursor;
+        if is_here {
+            self.anchor
+        } else {
+            self.life.position(self.cursor)
+        }
     }
 
     /// Whether it is to several channels.
@@ -144,7 +149,8 @@ impl Subscription {
 
     /// Those of its channels that have ended at or before its cursor: it will not read that they did.
     pub fn ended_channels(&self) -> impl Iterator<Item = &ChannelName> {
-        let ended = self.followed.iter().filter(|followed| followed.has_ended());
+        let ended = self.followed.iter();
+        let ended = ended.filter(|followed| followed.has_ended(&self.life));
         ended.map(Followed::name)
     }
 
@@ -157,10 +163,12 @@ impl Subscription {
     /// Whether there is nothing left to read and nothing can follow.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
-        self.opening_gaps.is_empty() && self.followed.iter().all(Followed::is_exhausted)
+        let mut followed = self.followed.iter();
+        self.opening_gaps.is_empty() && followed.all(|each| each.is_exhausted(&self.life, self.cursor))
     }
 
-    /// What stands after the cursor, in at most so many bytes of payload but for the last item; empty when nothing does.
+    /// What stands after the cursor, in at most so many bytes of payload but for the last item; empty when nothing does, or when
+    /// the fan-out is asked for it: only who [waits](Subscription::poll_read) gets its answer.
     ///
     /// # Errors
     ///
@@ -255,6 +263,10 @@ impl Subscription {
         mut gather: impl FnMut(&mut Self) -> Result<Vec<Item>, CloseReason>,
     ) -> Poll<Result<Vec<Item>, CloseReason>> {
         loop {
+            // Whatever was asked for is of no use any more.
+            if self.logs.is_past(&self.life) {
+                self.enter_new_life();
+            }
             ready!(self.poll_pages(cx))?;
             let items = gather(self)?;
             if !items.is_empty() {
@@ -287,7 +299,8 @@ impl Subscription {
             return false;
         }
         let is_lagging = self.lag_rule.is_crossed(self.lag_of_all());
-        self.has_kept_up |= !is_lagging;
+        // Who reads pages of the past can't tell how many there are.
+        self.has_kept_up |= !is_lagging && !self.is_in_the_past();
         is_lagging
     }
 
@@ -314,10 +327,15 @@ impl Subscription {
             return Shortcut::None;
         };
         let mut state = followed.cell.lock();
+        // Under the channel's lock, so that the head is at or past all that the channel holds and no more. And before the tears
+        // are looked at: one that comes later lies behind this head.
+        let head = self.life.head();
         let (from, end) = (followed.next, state.log.end());
-        let is_elsewhere = state.check(self.life.epoch()).is_err() || followed.past().is_some();
+        let is_elsewhere =
+            state.check(&self.life).is_err() || followed.past().is_some() || followed.is_over();
         if is_elsewhere
             || state.log.first() > from
+            || state.log.is_reused_after(from)
             || followed.next_tear(&self.life, self.cursor).is_some()
             || self.lag_rule.is_crossed(followed.lag(&state))
         {
@@ -329,8 +347,6 @@ impl Subscription {
                 return Shortcut::None;
             }
             let given_up = state.sleepers.enter(&mut followed.place, cx.waker());
-            // Under the channel's lock, so that the head is at or past all that the channel holds and no more.
-            let head = self.life.head();
             drop(state);
             drop(given_up);
             self.advance(head);
@@ -348,7 +364,7 @@ impl Subscription {
             if is_shared && (records.len() > 1 || wire.headroom() > 0) {
                 let mut state = followed.cell.lock();
                 // Of another life its ordinals would mean other records.
-                if state.check(self.life.epoch()).is_ok() {
+                if state.check(&self.life).is_ok() {
                     state.stretches.keep(stretch.clone());
                     self.logs.note_warmth(&followed.cell, &mut state);
                 }

@@ -10,13 +10,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::name::ChannelName;
-use crate::position::Epoch;
 
 /// How far channels were trimmed that are not in memory.
 #[derive(Debug)]
 pub(crate) struct Tombstones {
-    /// The life that all of this is said of.
-    epoch: Epoch,
+    /// The number of the life that all of this is said of.
+    life: u64,
     by_name: HashMap<ChannelName, u64>,
     /// The same by sequence. A record belongs to one channel, so no two share one.
     by_sequence: BTreeMap<u64, ChannelName>,
@@ -25,9 +24,9 @@ pub(crate) struct Tombstones {
 }
 
 impl Tombstones {
-    pub(crate) fn new(capacity: usize, epoch: Epoch) -> Self {
+    pub(crate) fn new(capacity: usize, life: u64) -> Self {
         Self {
-            epoch,
+            life,
             by_name: HashMap::new(),
             by_sequence: BTreeMap::new(),
             forgotten_through: 0,
@@ -36,8 +35,8 @@ impl Tombstones {
     }
 
     /// A channel leaves memory, or had no room in it. What is said of another life is not heard.
-    pub(crate) fn bury(&mut self, epoch: Epoch, name: &ChannelName, trimmed_through: u64) {
-        if epoch != self.epoch || trimmed_through <= self.forgotten_through {
+    pub(crate) fn bury(&mut self, life: u64, name: &ChannelName, trimmed_through: u64) {
+        if life != self.life || trimmed_through <= self.forgotten_through {
             return;
         }
         if let Some(before) = self.by_name.insert(name.clone(), trimmed_through) {
@@ -54,7 +53,7 @@ impl Tombstones {
     }
 
     /// A channel comes into memory: in which life, and how far it counts as trimmed.
-    pub(crate) fn exhume(&mut self, name: &ChannelName) -> (Epoch, u64) {
+    pub(crate) fn exhume(&mut self, name: &ChannelName) -> (u64, u64) {
         let trimmed_through = match self.by_name.remove(name) {
             Some(trimmed_through) => {
                 self.by_sequence.remove(&trimmed_through);
@@ -62,7 +61,7 @@ impl Tombstones {
             }
             None => self.forgotten_through,
         };
-        (self.epoch, trimmed_through)
+        (self.life, trimmed_through)
     }
 
     /// Nothing is known of any channel up to a sequence, which no record lies behind yet.
@@ -73,8 +72,8 @@ impl Tombstones {
     }
 
     /// Another life begins: nothing is known of it up to a sequence.
-    pub(crate) fn begin_anew(&mut self, epoch: Epoch, forgotten_through: u64) {
-        self.epoch = epoch;
+    pub(crate) fn begin_anew(&mut self, life: u64, forgotten_through: u64) {
+        self.life = life;
         self.doubt_through(forgotten_through);
     }
 }
@@ -93,12 +92,11 @@ mod tests {
 
     #[test]
     fn what_falls_out_casts_doubt_on_the_unknown_only() {
-        let epoch = Epoch::random();
-        let mut tombstones = Tombstones::new(2, epoch);
-        tombstones.bury(epoch, &name("a"), 10);
-        tombstones.bury(epoch, &name("b"), 30);
+        let mut tombstones = Tombstones::new(2, 1);
+        tombstones.bury(1, &name("a"), 10);
+        tombstones.bury(1, &name("b"), 30);
         assert_eq!(trimmed(&mut tombstones, "unknown"), 0);
-        tombstones.bury(epoch, &name("c"), 20);
+        tombstones.bury(1, &name("c"), 20);
         assert_eq!(
             trimmed(&mut tombstones, "a"),
             10,
@@ -112,33 +110,30 @@ mod tests {
 
     #[test]
     fn a_channel_that_lost_nothing_of_its_own_takes_no_room() {
-        let epoch = Epoch::random();
-        let mut tombstones = Tombstones::new(0, epoch);
-        tombstones.bury(epoch, &name("a"), 10);
-        tombstones.bury(epoch, &name("b"), 10);
+        let mut tombstones = Tombstones::new(0, 1);
+        tombstones.bury(1, &name("a"), 10);
+        tombstones.bury(1, &name("b"), 10);
         assert!(tombstones.by_name.is_empty());
         assert_eq!(trimmed(&mut tombstones, "b"), 10);
     }
 
     #[test]
     fn a_new_life_knows_nothing_of_the_one_before() {
-        let (before, epoch) = (Epoch::random(), Epoch::random());
-        let mut tombstones = Tombstones::new(2, before);
-        tombstones.bury(before, &name("a"), 10);
-        tombstones.begin_anew(epoch, 3);
-        tombstones.bury(before, &name("b"), 20);
+        let mut tombstones = Tombstones::new(2, 1);
+        tombstones.bury(1, &name("a"), 10);
+        tombstones.begin_anew(2, 3);
+        tombstones.bury(1, &name("b"), 20);
         for channel in ["a", "b"] {
-            assert_eq!(tombstones.exhume(&name(channel)), (epoch, 3));
+            assert_eq!(tombstones.exhume(&name(channel)), (2, 3));
         }
     }
 
     #[test]
     fn a_channel_that_is_buried_twice_stands_under_the_later_sequence() {
-        let epoch = Epoch::random();
-        let mut tombstones = Tombstones::new(1, epoch);
-        tombstones.bury(epoch, &name("a"), 10);
-        tombstones.bury(epoch, &name("a"), 20);
-        tombstones.bury(epoch, &name("b"), 15);
+        let mut tombstones = Tombstones::new(1, 1);
+        tombstones.bury(1, &name("a"), 10);
+        tombstones.bury(1, &name("a"), 20);
+        tombstones.bury(1, &name("b"), 15);
         assert_eq!(trimmed(&mut tombstones, "a"), 20);
     }
 }

@@ -312,7 +312,7 @@ impl Node {
                 Err(garbage) => leave_out(garbage),
             }
         }
-        hub.ingest().take(entry::step(next));
+        hub.ingest().step(entry::step(next));
     }
 
     fn obey(&mut self, hub: &Hub, order: &Order, logged_at: Instant) {

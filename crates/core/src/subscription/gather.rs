@@ -22,7 +22,23 @@ impl Subscription {
         size: impl Fn(&Record) -> usize,
         volatile_size: impl Fn(&Volatile) -> usize,
     ) -> Result<Vec<Item>, CloseReason> {
-        let limit = limit.max(1);
+        loop {
+            let items = self.gather_once(limit.max(1), ends_at_gap, &size, &volatile_size)?;
+            // Pages that have nothing to tell are turned; who waits for one waits.
+            if !items.is_empty() || self.is_asking() || !self.is_in_the_past() {
+                return Ok(items);
+            }
+        }
+    }
+
+    /// Reads up to the head, or to where the first page ends, or the first tear begins.
+    fn gather_once(
+        &mut self,
+        limit: usize,
+        ends_at_gap: bool,
+        size: impl Fn(&Record) -> usize,
+        volatile_size: impl Fn(&Volatile) -> usize,
+    ) -> Result<Vec<Item>, CloseReason> {
         if self.logs.is_past(&self.life) {
             self.enter_new_life();
         }
@@ -51,8 +67,8 @@ impl Subscription {
             without,
             is_conflating,
         };
-        let epoch = self.life.epoch();
-        let found = self.followed.iter().map(|followed| followed.look(epoch, reading));
+        let found = self.followed.iter();
+        let found = found.map(|followed| followed.look(&self.life, reading));
         let Ok(found) = found.collect::<Result<Vec<Found>, Reborn>>() else {
             // What it has to say of this life is said; the next look is at the other.
             return Ok(items);
@@ -90,7 +106,7 @@ impl Subscription {
         let from = self.cursor();
         let mut gaps = Vec::new();
         for followed in &mut self.followed {
-            if let Some(to) = followed.skip_to(self.life.epoch(), head)? {
+            if let Some(to) = followed.skip_to(&self.life, self.cursor, head)? {
                 if !self.is_multi {
                     self.cursor = self.cursor.max(to);
                 }
@@ -185,8 +201,11 @@ impl Subscription {
     fn step(&mut self, found: &[Found], taken: &Taken, head: u64) {
         for (index, followed) in self.followed.iter_mut().enumerate() {
             (followed.next, followed.next_bytes) = taken.place(index, &found[index]);
+            if taken.cut_after.is_none() && found[index].is_finished {
+                followed.end();
+            }
         }
-        self.has_kept_up |= taken.cut_after.is_none();
+        self.has_kept_up |= taken.cut_after.is_none() && !self.is_in_the_past();
         if let Some(last) = taken.records.last() {
             self.anchor = last.position();
         }

@@ -6,10 +6,9 @@ use std::task::{Context, Poll};
 use super::Subscription;
 use crate::close::CloseReason;
 use crate::followed::Reborn;
-use crate::gap::{Gap, GapReason};
+use crate::gap::Gap;
 use crate::history::{Lost, Page};
-use crate::past::{Arrived, Past};
-use crate::position::Position;
+use crate::past::Past;
 use crate::subscribe::{Start, place};
 
 impl Subscription {
@@ -18,12 +17,12 @@ impl Subscription {
         let mut is_waiting = false;
         for index in 0..self.followed.len() {
             match self.followed[index].poll_past(cx) {
-                Some(Poll::Ready(Arrived::Page { page, .. })) if is_of_another_history(&page) => {
+                Some(Poll::Ready(Some(page))) if page.is_of_another_history() => {
                     self.restart(Start::Lost(self.cursor()));
                     return Poll::Ready(Ok(()));
                 }
-                Some(Poll::Ready(Arrived::Page { page, after })) => self.begin_page(index, page, after),
-                Some(Poll::Ready(Arrived::Unread)) => return Poll::Ready(Err(CloseReason::Unavailable)),
+                Some(Poll::Ready(Some(page))) => self.begin_page(index, page),
+                Some(Poll::Ready(None)) => return Poll::Ready(Err(CloseReason::Unavailable)),
                 Some(Poll::Pending) => is_waiting = true,
                 None => {}
             }
@@ -38,38 +37,38 @@ impl Subscription {
     /// Whether it waits for a page.
     pub(super) fn is_asking(&self) -> bool {
         let mut past = self.followed.iter().filter_map(|followed| followed.past());
-        past.any(Past::is_asked)
+        past.any(Past::is_awaited)
+    }
+
+    /// Whether it has not caught up with memory yet, on any channel.
+    pub(super) fn is_in_the_past(&self) -> bool {
+        self.followed.iter().any(|followed| followed.past().is_some())
     }
 
     /// Up to where it may read now: the head, unless pages end or a tear begins before that.
     pub(super) fn horizon(&self, head: u64) -> u64 {
         let bounds = self.followed.iter().filter_map(|followed| match followed.past() {
-            Some(past) => Some(past.through()),
+            Some(past) => past.through(),
             None => followed.next_tear(&self.life, self.cursor).map(|tear| tear.after),
         });
         bounds.fold(head, u64::min)
     }
 
-    /// Turns the pages that are read, or goes on in memory where that is whole from there.
+    /// Turns the pages that are read, or goes on in memory where that is whole from there. Those in memory may have been overtaken
+    /// while the pages of another channel were read.
     pub(super) fn turn_pages(&mut self) -> Result<(), CloseReason> {
-        for index in 0..self.followed.len() {
-            let followed = &mut self.followed[index];
-            let Some(Past::Reading(page)) = followed.past() else {
-                continue;
-            };
-            let through = page.through;
-            if through > self.cursor {
+        if !self.is_in_the_past() {
+            return Ok(());
+        }
+        let position = self.position();
+        for followed in &mut self.followed {
+            if !followed.may_turn(self.cursor) {
                 continue;
             }
-            let page = Arc::clone(page);
-            match followed.rejoin(&self.life, through) {
+            match followed.rejoin(&self.life, self.cursor) {
                 Ok(true) => {}
-                Ok(false) => {
-                    let after = page_end(&page, self.life.position(through));
-                    if !self.followed[index].ask(&self.logs, &self.life, after) {
-                        return Err(CloseReason::Unavailable);
-                    }
-                }
+                Ok(false) if followed.ask(&self.logs, &self.life, position) => {}
+                Ok(false) => return Err(CloseReason::Unavailable),
                 // Looked at again by whoever reads.
                 Err(Reborn) => return Ok(()),
             }
@@ -82,7 +81,9 @@ impl Subscription {
         self.restart(Start::After(self.cursor()));
     }
 
-    fn begin_page(&mut self, index: usize, page: Arc<Page>, after: u64) {
+    /// Nobody has moved since the page was asked for: it begins at the cursor.
+    fn begin_page(&mut self, index: usize, page: Arc<Page>) {
+        let after = self.cursor;
         if let Some(Lost { through, reason }) = page.lost {
             let from = self.cursor();
             if self.opening_gaps.is_empty() {
@@ -98,24 +99,16 @@ impl Subscription {
                 self.advance(through);
             }
         }
-        self.followed[index].begin_page(page, after);
+        self.followed[index].begin_page(page, after, self.life.head());
     }
 
     fn restart(&mut self, start: Start) {
+        // What follows their end is not theirs, in this life or in another.
+        for over in self.followed.extract_if(.., |followed| followed.is_over()) {
+            over.leave(&self.logs);
+        }
         let origin = place(&self.logs, &mut self.followed, start);
         self.cursor = 0;
         self.begin(origin);
-    }
-}
-
-fn is_of_another_history(page: &Page) -> bool {
-    page.lost.is_some_and(|lost| lost.reason == GapReason::Epoch)
-}
-
-/// The place behind a page: its last record's position has a check for sure.
-fn page_end(page: &Page, end: Position) -> Position {
-    match page.records.last() {
-        Some(last) if last.sequence() == end.sequence() => last.position(),
-        _ => end,
     }
 }

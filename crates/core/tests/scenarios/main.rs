@@ -6,13 +6,19 @@
 mod batches;
 mod continuity;
 mod endings;
+mod history;
 mod hooks;
 mod lag;
 mod limits;
+mod lives;
 mod order;
 mod repeats;
 mod starts;
+mod tears;
 mod volatile;
+
+#[path = "../support/broker.rs"]
+mod broker;
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -27,6 +33,7 @@ use dualcast_core::{
 use futures::FutureExt;
 use futures::task::ArcWake;
 
+use broker::Broker;
 use support::ManualClock;
 
 /// More than any test publishes.
@@ -40,6 +47,12 @@ fn hub_that_keeps(max_records: usize) -> (HubBuilder, ManualClock) {
         log.max_age = Duration::from_secs(60);
     });
     (builder, clock)
+}
+
+/// A node of a broker whose logs keep so many records.
+fn node_that_keeps(max_records: usize, broker: &Broker) -> Hub {
+    let (builder, _) = hub_that_keeps(max_records);
+    builder.fan_out(broker.clone()).build().unwrap()
 }
 
 /// Lets everything that is logged by now age out.
@@ -100,6 +113,21 @@ fn lines(subscription: &mut Subscription) -> Vec<String> {
     items.iter().map(line).collect()
 }
 
+/// Everything there is to read without waiting any longer, as lines, and how it ended if it did.
+fn transcript(subscription: &mut Subscription) -> Vec<String> {
+    let mut transcript = Vec::new();
+    loop {
+        match subscription.next(ALL).now_or_never() {
+            None => return transcript,
+            Some(Ok(items)) => transcript.extend(items.iter().map(line)),
+            Some(Err(reason)) => {
+                transcript.push(format!("closed: {}", reason.name()));
+                return transcript;
+            }
+        }
+    }
+}
+
 /// The id that a client remembers from an item.
 fn id(item: &Item) -> Position {
     match item {
@@ -111,7 +139,7 @@ fn id(item: &Item) -> Position {
 
 /// The number in a position. Only tests may look.
 fn number(position: Position) -> String {
-    position.to_string().split_once('-').unwrap().1.to_owned()
+    position.sequence().to_string()
 }
 
 /// Counts how often it is woken.

@@ -1,0 +1,302 @@
+//! Lives of the log: what followers and cursors of one are told in the next.
+
+use std::sync::Arc;
+use std::task::Context;
+
+use dualcast_core::{Arrival, Channel, Check, Epoch, Hub, Message, RECORD_OVERHEAD_BYTES};
+use futures::task::waker;
+
+use crate::{ALL, Bell, Broker, finish, hub_that_keeps, lines, node_that_keeps, publish, transcript};
+
+fn node(broker: &Broker) -> (Hub, Channel) {
+    let hub = node_that_keeps(9, broker);
+    let channel = hub.channel("a").unwrap();
+    (hub, channel)
+}
+
+/// The stream is another one from here on, and the node notices: after so many more were stored in it.
+fn begin_anew(broker: &Broker, hub: &Hub, last: u64, more: &[&str]) {
+    let a = hub.channel("a").unwrap();
+    {
+        let mut stream = broker.stream();
+        stream.put_back(last);
+        stream.epoch = Epoch::random();
+        stream.fresh_after = last;
+    }
+    for text in more {
+        broker.store(a.name(), Some(Message::text("e", *text)));
+    }
+    let head = broker.stream().last();
+    broker.begin_life(hub.ingest(), head);
+}
+
+#[test]
+fn a_follower_is_told_that_another_life_began_and_reads_on_in_it() {
+    let broker = Broker::new(9);
+    let (hub, a) = node(&broker);
+    let mut subscription = a.subscribe().open().unwrap();
+    publish(&a, "1");
+    publish(&a, "2");
+    assert_eq!(transcript(&mut subscription), ["1", "2"]);
+    let before = subscription.cursor();
+    let bell = Arc::new(Bell::default());
+    let waker = waker(Arc::clone(&bell));
+    assert!(
+        subscription
+            .poll_read(&mut Context::from_waker(&waker), ALL)
+            .is_pending()
+    );
+    begin_anew(&broker, &hub, 0, &[]);
+    assert_eq!(bell.rung(), 1);
+    assert_eq!(subscription.cursor(), before);
+    publish(&a, "one");
+    assert_eq!(transcript(&mut subscription), ["gap a 2-0 epoch", "one"]);
+    assert_eq!(subscription.cursor(), hub.position());
+    // And so is a cursor of then.
+    let mut resumed = a.subscribe().after(before).open().unwrap();
+    assert_eq!(transcript(&mut resumed), ["gap a 2-0 epoch", "one"]);
+}
+
+#[test]
+fn of_a_stream_that_was_put_back_only_what_is_fresh_follows() {
+    let broker = Broker::new(9);
+    let (hub, a) = node(&broker);
+    let mut subscription = a.subscribe().open().unwrap();
+    let positions = ["1", "2", "3"].map(|text| publish(&a, text));
+    begin_anew(&broker, &hub, 1, &["two"]);
+    publish(&a, "three");
+    for mut each in [
+        a.subscribe().after(positions[2]).open().unwrap(),
+        a.subscribe().after(positions[0]).open().unwrap(),
+    ] {
+        assert!(transcript(&mut each).ends_with(&["three".to_owned()]));
+    }
+    assert_eq!(transcript(&mut subscription), ["gap a 0-2 epoch", "three"]);
+}
+
+#[test]
+fn what_is_not_fresh_is_not_kept_for_those_who_may_have_seen_it() {
+    // The node begins before what is fresh.
+    let broker = Broker::new(9);
+    let (hub, a) = node(&broker);
+    let mut subscription = a.subscribe().open().unwrap();
+    for text in ["1", "2", "3"] {
+        publish(&a, text);
+    }
+    assert_eq!(transcript(&mut subscription), ["1", "2", "3"]);
+    broker.stream().epoch = Epoch::random();
+    broker.stream().fresh_after = 3;
+    broker.begin_life(hub.ingest(), 1);
+    assert_eq!(transcript(&mut subscription), ["gap a 3-3 epoch"]);
+    let cursor = subscription.cursor();
+    broker.mirror(hub.ingest());
+    publish(&a, "4");
+    assert_eq!(transcript(&mut subscription), ["4"]);
+    let mut resumed = a.subscribe().after(cursor).open().unwrap();
+    assert_eq!(transcript(&mut resumed), ["4"]);
+}
+
+#[test]
+fn a_life_that_is_begun_again_loses_nothing_and_tells_nothing() {
+    for head in [0, 2, 3] {
+        let broker = Broker::new(2);
+        let (hub, a) = node(&broker);
+        let start = hub.position();
+        let mut subscription = a.subscribe().open().unwrap();
+        publish(&a, "1");
+        assert_eq!(lines(&mut subscription), ["1"]);
+        publish(&a, "2");
+        publish(&a, "3");
+        // The task that mirrors the stream broke down and begins again.
+        broker.begin_life(hub.ingest(), head);
+        broker.mirror(hub.ingest());
+        publish(&a, "4");
+        assert_eq!(transcript(&mut subscription), ["2", "3", "4"]);
+        let mut resumed = a.subscribe().after(start).open().unwrap();
+        assert_eq!(transcript(&mut resumed), ["1", "2", "3", "4"]);
+    }
+}
+
+#[test]
+fn a_tear_in_one_life_hides_none_in_the_next() {
+    let broker = Broker::new(9);
+    let (hub, a) = node(&broker);
+    let names = ["a", "b"].map(|name| hub.channel(name).unwrap().name().clone());
+    let mut subscription = hub.subscribe(names).open().unwrap();
+    broker.store(a.name(), Some(Message::text("e", "1")));
+    broker.store(a.name(), Some(Message::text("e", "2")));
+    broker.tear(hub.ingest(), 2);
+    assert_eq!(transcript(&mut subscription).len(), 2);
+    begin_anew(&broker, &hub, 0, &[]);
+    assert_eq!(transcript(&mut subscription).len(), 2);
+    broker.store(a.name(), Some(Message::text("e", "one")));
+    broker.tear(hub.ingest(), 1);
+    publish(&a, "two");
+    assert_eq!(
+        transcript(&mut subscription),
+        ["gap a 0-1 unavailable", "gap b 0-1 unavailable", "two"]
+    );
+}
+
+#[test]
+fn a_life_that_begins_while_pages_are_asked_for_is_told() {
+    let broker = Broker::new(1);
+    let hub = node_that_keeps(1, &broker);
+    let a = hub.channel("a").unwrap();
+    let start = hub.position();
+    for text in ["1", "2", "3"] {
+        publish(&a, text);
+    }
+    for pages in 0..2 {
+        broker.stream().is_held = true;
+        let start = if pages == 0 { start } else { hub.position() };
+        if pages == 1 {
+            for text in ["one", "two", "three"] {
+                publish(&a, text);
+            }
+        }
+        let mut subscription = a.subscribe().after(start).open().unwrap();
+        for _ in 0..pages {
+            broker.release(0);
+        }
+        let texts = transcript(&mut subscription);
+        assert_eq!(texts.len(), pages);
+        begin_anew(&broker, &hub, 0, &[]);
+        // The question was of another life: whatever is answered.
+        broker.release_all();
+        let told = transcript(&mut subscription);
+        assert!(told.len() == 1 && told[0].ends_with("epoch"), "{told:?}");
+        assert_eq!(subscription.cursor(), hub.position());
+    }
+}
+
+#[test]
+fn what_a_hub_counts_is_right_over_lives() {
+    let broker = Broker::new(9);
+    let (hub, a) = node(&broker);
+    let b = hub.channel("b").unwrap();
+    let _follower = a.subscribe().open().unwrap();
+    publish(&a, "1");
+    publish(&b, "2");
+    assert_eq!(
+        (hub.channel_count(), hub.log_bytes()),
+        (2, 2 * (2 + RECORD_OVERHEAD_BYTES))
+    );
+    begin_anew(&broker, &hub, 0, &[]);
+    // The one without a follower has left memory.
+    assert_eq!((hub.channel_count(), hub.log_bytes()), (1, 0));
+    assert_eq!((a.followers(), b.followers()), (1, 0));
+    publish(&b, "1");
+    assert_eq!(
+        (hub.channel_count(), hub.log_bytes()),
+        (2, 2 + RECORD_OVERHEAD_BYTES)
+    );
+    hub.maintain();
+    assert_eq!(hub.log_bytes(), 2 + RECORD_OVERHEAD_BYTES);
+}
+
+#[test]
+fn a_channel_that_ended_has_not_ended_in_the_next_life() {
+    let broker = Broker::new(9);
+    let (hub, a) = node(&broker);
+    let follower = a.subscribe().open().unwrap();
+    let end = finish(&a);
+    begin_anew(&broker, &hub, 0, &[]);
+    assert!(!hub.ingest().is_finished(a.name()));
+    assert!(!follower.is_exhausted() && follower.ended_channels().count() == 0);
+    let mut resumed = a.subscribe().after(end).open().unwrap();
+    publish(&a, "one");
+    assert_eq!(transcript(&mut resumed), ["gap a 1-0 epoch", "one"]);
+}
+
+#[test]
+fn whoever_read_a_channels_end_is_not_told_of_its_next_run() {
+    let broker = Broker::new(9);
+    let (hub, a) = node(&broker);
+    let start = hub.position();
+    let mut early = a.subscribe().open().unwrap();
+    publish(&a, "1");
+    let end = finish(&a);
+    // Another node published at the same moment.
+    publish(&a, "late");
+    for subscription in [&mut early, &mut a.subscribe().after(start).open().unwrap()] {
+        assert_eq!(transcript(subscription), ["1", "a: the end", "closed: finished"]);
+    }
+    let mut next_run = a.subscribe().after(end).open().unwrap();
+    assert_eq!(transcript(&mut next_run), ["late"]);
+}
+
+fn arrival(hub: &Hub, channel: &Channel, sequence: u64) -> Arrival {
+    Arrival {
+        sequence,
+        check: Check::of(sequence),
+        channel: channel.name().clone(),
+        message: Some(Message::text("e", sequence.to_string())),
+        logged_at: hub.ingest().now(),
+    }
+}
+
+#[test]
+fn a_number_that_is_told_twice_changes_nothing_and_one_that_is_left_out_is_torn() {
+    let broker = Broker::new(9);
+    let (hub, a) = node(&broker);
+    let mut subscription = a.subscribe().open().unwrap();
+    for sequence in [1, 2, 1, 2] {
+        hub.ingest().take(arrival(&hub, &a, sequence));
+    }
+    hub.ingest().pass(1, Check::of(1));
+    assert_eq!(lines(&mut subscription), ["1", "2"]);
+    assert_eq!(hub.position().check(), Some(Check::of(2)));
+    hub.ingest().take(arrival(&hub, &a, 4));
+    hub.ingest().pass(6, Check::of(6));
+    assert_eq!(
+        transcript(&mut subscription),
+        ["gap a 2-3 unavailable", "4", "gap a 4-5 unavailable"]
+    );
+    assert_eq!(subscription.cursor(), hub.position());
+}
+
+#[test]
+fn what_a_hub_has_no_room_for_counts_as_trimmed() {
+    let broker = Broker::new(9);
+    let (builder, _) = hub_that_keeps(9);
+    let hub = builder
+        .fan_out(broker.clone())
+        .limits(|limits| limits.max_channels = 1)
+        .build()
+        .unwrap();
+    let [a, b] = ["a", "b"].map(|name| hub.channel(name).unwrap());
+    let start = hub.position();
+    let follower = a.subscribe().open().unwrap();
+    publish(&b, "1");
+    drop(follower);
+    let asked = broker.stream().asked;
+    let mut subscription = b.subscribe().after(start).open().unwrap();
+    assert_eq!(transcript(&mut subscription), ["1"]);
+    assert_eq!(broker.stream().asked, asked + 1, "memory knew that it lacks it");
+}
+
+#[test]
+fn the_place_where_a_life_begins_is_told_apart_by_its_check() {
+    let broker = Broker::new(9);
+    let (first, a) = node(&broker);
+    publish(&a, "1");
+    publish(&a, "2");
+    broker.stream().tail_after = 2;
+    // Nothing comes, and a client is given the head of a node that started.
+    let hub = node_that_keeps(9, &broker);
+    let cursor = hub.channel("a").unwrap().subscribe().open().unwrap().cursor();
+    assert_eq!(cursor, first.position());
+    // Then the stream is put back while no node runs.
+    broker.stream().put_back(1);
+    broker.store(a.name(), Some(Message::text("e", "two")));
+    let hub = node_that_keeps(9, &broker);
+    let mut resumed = hub
+        .channel("a")
+        .unwrap()
+        .subscribe()
+        .after(cursor)
+        .open()
+        .unwrap();
+    assert_eq!(transcript(&mut resumed), ["gap a 2-2 epoch"]);
+}
