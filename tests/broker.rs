@@ -10,7 +10,9 @@ use tokio::sync::OnceCell;
 pub(crate) async fn nats_options() -> NatsOptions {
     static SERVER: OnceCell<NatsServer> = OnceCell::const_new();
     static TESTS: AtomicUsize = AtomicUsize::new(0);
-    let server = SERVER.get_or_init(NatsServer::start).await;
+    // As much as a hub takes, and room for headers.
+    let start = || NatsServer::builder().config("max_payload: 2MB").start();
+    let server = SERVER.get_or_init(start).await;
     let mut options = NatsOptions::new([server.url()]);
     options.prefix = format!("test-{}", TESTS.fetch_add(1, Ordering::SeqCst));
     // A server sets aside what a stream may take.

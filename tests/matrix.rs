@@ -131,6 +131,8 @@ where
 /// and `contract!(ws: a)` for one of them, `contract!(servers: a)` for tests that use both transports at once, and
 /// `contract!(own_server: a)` for what `dualcast::serve` alone promises. With `http1` before it a test speaks HTTP/1.1 by hand, and
 /// with `http2` it is about the streams of one connection. `contract!(tls: a)` is for `dualcast::serve` with TLS.
+///
+/// With `over nats` before it a test runs over NATS, too, and with `over nodes` also on two nodes, to which clients and publishers go in turn.
 #[macro_export]
 macro_rules! contract {
     (http1 sse: $($test:ident),+ $(,)?) => {
@@ -146,6 +148,39 @@ macro_rules! contract {
     (http1 servers: $($test:ident),+ $(,)?) => {
         $crate::contract!(@tests [$($test)+] {
             [under_dualcast Sse Dualcast Http1] [under_axum Sse Axum Http1]
+        });
+    };
+    (over nats: $($test:ident),+ $(,)?) => {
+        $crate::contract!(@tests [$($test)+] {
+            [sse_under_dualcast Sse Dualcast Http1] [sse_under_axum Sse Axum Http1]
+            [ws_under_dualcast WebSocket Dualcast Http1] [ws_under_axum WebSocket Axum Http1]
+            [sse_under_dualcast_http2 Sse Dualcast Http2] [sse_under_axum_http2 Sse Axum Http2]
+            [ws_under_dualcast_http2 WebSocket Dualcast Http2] [ws_under_axum_http2 WebSocket Axum Http2]
+            [sse_over_nats Sse Dualcast Http1 1] [ws_over_nats WebSocket Dualcast Http1 1]
+        });
+    };
+    (over nodes: $($test:ident),+ $(,)?) => {
+        $crate::contract!(@tests [$($test)+] {
+            [sse_under_dualcast Sse Dualcast Http1] [sse_under_axum Sse Axum Http1]
+            [ws_under_dualcast WebSocket Dualcast Http1] [ws_under_axum WebSocket Axum Http1]
+            [sse_under_dualcast_http2 Sse Dualcast Http2] [sse_under_axum_http2 Sse Axum Http2]
+            [ws_under_dualcast_http2 WebSocket Dualcast Http2] [ws_under_axum_http2 WebSocket Axum Http2]
+            [sse_over_nats Sse Dualcast Http1 1] [ws_over_nats WebSocket Dualcast Http1 1]
+            [sse_over_two_nodes Sse Dualcast Http1 2] [ws_over_two_nodes WebSocket Dualcast Http1 2]
+        });
+    };
+    (over nats ws: $($test:ident),+ $(,)?) => {
+        $crate::contract!(@tests [$($test)+] {
+            [ws_under_dualcast WebSocket Dualcast Http1] [ws_under_axum WebSocket Axum Http1]
+            [ws_under_dualcast_http2 WebSocket Dualcast Http2] [ws_under_axum_http2 WebSocket Axum Http2]
+            [ws_over_nats WebSocket Dualcast Http1 1]
+        });
+    };
+    (over nats servers: $($test:ident),+ $(,)?) => {
+        $crate::contract!(@tests [$($test)+] {
+            [under_dualcast Sse Dualcast Http1] [under_axum Sse Axum Http1]
+            [under_dualcast_http2 Sse Dualcast Http2] [under_axum_http2 Sse Axum Http2]
+            [over_nats Sse Dualcast Http1 1]
         });
     };
     (tls: $($test:ident),+ $(,)?) => {$(
@@ -219,13 +254,14 @@ macro_rules! contract {
     (@tests [$($test:ident)+] $cells:tt) => {
         $($crate::contract!(@test $test $cells);)+
     };
-    (@test $test:ident { $([$cell:ident $transport:ident $server:ident $version:ident])+ }) => {
+    (@test $test:ident { $([$cell:ident $transport:ident $server:ident $version:ident $($nodes:literal)?])+ }) => {
         mod $test {$(
             #[test]
             fn $cell() {
                 use $crate::{HttpServer, HttpVersion, Under};
                 let transport = dualcast::Transport::$transport;
-                $crate::run(super::$test, Under::new(transport, HttpServer::$server, HttpVersion::$version));
+                let under = Under::new(transport, HttpServer::$server, HttpVersion::$version);
+                $crate::run(super::$test, under$(.over_nats($nodes))?);
             }
         )+}
     };
@@ -236,35 +272,6 @@ macro_rules! contract {
             [sse_under_dualcast_http2 Sse Dualcast Http2] [sse_under_axum_http2 Sse Axum Http2]
             [ws_under_dualcast_http2 WebSocket Dualcast Http2] [ws_under_axum_http2 WebSocket Axum Http2]
         });
-    };
-}
-
-/// Makes tests of `async fn(Under)`s over NATS as well, for each transport: with one node, and after `nodes:` with two to which clients
-/// go in turn. To be used once in a file, beside [`contract!`].
-#[macro_export]
-macro_rules! over_nats {
-    ($($test:ident),* $(,)? $(; nodes: $($of_nodes:ident),+ $(,)?)?) => {
-        mod over_nats {
-            $(mod $test {
-                $crate::over_nats!(@cell $test sse Sse 1);
-                $crate::over_nats!(@cell $test ws WebSocket 1);
-            })*
-            $($(mod $of_nodes {
-                $crate::over_nats!(@cell $of_nodes sse Sse 1);
-                $crate::over_nats!(@cell $of_nodes ws WebSocket 1);
-                $crate::over_nats!(@cell $of_nodes sse_two_nodes Sse 2);
-                $crate::over_nats!(@cell $of_nodes ws_two_nodes WebSocket 2);
-            })+)?
-        }
-    };
-    (@cell $test:ident $cell:ident $transport:ident $nodes:literal) => {
-        #[test]
-        fn $cell() {
-            use $crate::{HttpServer, HttpVersion, Under};
-            let transport = dualcast::Transport::$transport;
-            let under = Under::new(transport, HttpServer::Dualcast, HttpVersion::Http1);
-            $crate::run(super::super::$test, under.over_nats($nodes));
-        }
     };
 }
 

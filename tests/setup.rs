@@ -1,5 +1,6 @@
 //! What an application under test looks like: routes for both transports, and what a test changes of them.
 
+use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +18,7 @@ use serde::Deserialize;
 
 use crate::broker::nats_options;
 use crate::matrix::{FanOut, Under};
-use crate::server::Server;
+use crate::server::{Server, eventually};
 
 /// A server to be started.
 ///
@@ -200,6 +201,7 @@ impl Setup {
         });
         let hub = builders.next().expect("there is a node");
         let others: Vec<_> = builders.collect();
+        are_ready(iter::once(&hub).chain(&others)).await;
         let app = app(router(&hub, &routes), &hub);
         let mut server = Server::start(under, hub, app, options, send_buffer_bytes).await;
         for hub in others {
@@ -209,6 +211,17 @@ impl Setup {
         }
         server
     }
+}
+
+/// Until a node is ready something may come that it publishes itself, and takes a place in the order.
+async fn are_ready(hubs: impl Iterator<Item = &Hub> + Clone) {
+    let is_ready = || hubs.clone().all(|hub| hub.health().is_ready);
+    eventually("every node is ready", is_ready).await;
+    let positions = || hubs.clone().map(Hub::position);
+    eventually("every node has what the others published", || {
+        positions().all(|position| Some(position) == positions().next())
+    })
+    .await;
 }
 
 /// A hub to be for each node. Boxed, or the compiler loses sight of what is `Send` in it.

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 contract!(
-    a_user_is_sent_away_and_nobody_else,
+    over nats: a_user_is_sent_away_and_nobody_else,
     a_user_who_does_not_read_is_sent_away_too,
     a_right_to_a_channel_of_the_route_ends_the_session,
     a_right_to_a_channel_of_the_route_ends_a_session_that_does_not_read,
@@ -20,7 +20,7 @@ contract!(
     a_session_that_does_not_read_expires_too,
 );
 contract!(
-    ws: nothing_more_is_heard_of_a_user_who_was_sent_away,
+    over nats ws: nothing_more_is_heard_of_a_user_who_was_sent_away,
     a_right_that_is_taken_back_frees_a_joined_channel_of_a_client_that_does_not_read,
     a_new_token_lets_a_session_live_on,
     a_token_that_is_refused_changes_nothing,

@@ -6,7 +6,7 @@ use dualcast::{Message, Transport};
 use dualcast_tests::{Server, Setup, Told, Under, contract};
 
 contract!(
-    followers_get_what_stands_before_the_end_and_then_the_end,
+    over nats: followers_get_what_stands_before_the_end_and_then_the_end,
     who_comes_first_to_a_finished_channel_gets_what_is_kept_and_the_end,
     who_has_seen_the_end_is_told_not_to_come_back,
     who_was_cut_before_the_end_gets_the_rest_and_the_end,

@@ -9,7 +9,7 @@ use dualcast_tests::{Setup, Told, Under, contract};
 use tokio::time;
 
 contract!(
-    the_opening_says_where_it_follows_when_life_is_shown_and_when_to_come_back,
+    over nats: the_opening_says_where_it_follows_when_life_is_shown_and_when_to_come_back,
     a_heartbeat_moves_the_cursor_of_a_quiet_channel_beside_a_busy_one,
     a_client_resumes_from_a_heartbeat_and_misses_nothing,
     no_heartbeat_passes_over_a_record_that_is_still_to_come,

@@ -13,7 +13,7 @@ use tokio::time;
 use tokio_tungstenite::tungstenite::Message;
 
 contract!(
-    servers: the_handler_answers_the_same_on_both_transports,
+    over nats servers: the_handler_answers_the_same_on_both_transports,
     what_a_client_sends_reaches_the_followers_of_both_transports,
     a_repeat_with_the_same_key_is_answered_with_the_first_position,
     a_message_to_a_route_that_takes_none_is_refused,

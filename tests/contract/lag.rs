@@ -4,7 +4,7 @@ use dualcast::{LagRule, MaxLag, Message};
 use dualcast_tests::{Client, End, Ledger, Server, Setup, Told, Under, contract};
 
 contract!(
-    a_client_that_catches_up_in_time_misses_nothing,
+    over nats: a_client_that_catches_up_in_time_misses_nothing,
     a_client_that_is_overtaken_by_the_trim_is_told_so,
     several_channels_of_a_stalled_client_are_whole_or_told,
     a_client_that_skips_is_told_what_and_goes_on_at_the_head,

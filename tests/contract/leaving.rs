@@ -6,7 +6,7 @@ use dualcast::{CloseReason, Hooks, SessionInfo, Transport};
 use dualcast_tests::{Client, Frame, Server, Setup, Told, Under, contract, eventually};
 
 contract!(
-    a_client_that_says_goodbye_frees_everything,
+    over nats: a_client_that_says_goodbye_frees_everything,
     a_client_that_is_reset_frees_everything,
     a_client_that_closes_its_socket_frees_everything,
     a_stalled_client_that_vanishes_frees_everything,

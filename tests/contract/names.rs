@@ -8,7 +8,7 @@ use dualcast::{Error, Hub, Inbound, Reply, Sse, Ws};
 use dualcast_tests::{Answer, Server, Setup, Under, contract};
 
 contract!(
-    what_a_user_types_reaches_no_other_channel,
+    over nats: what_a_user_types_reaches_no_other_channel,
     what_is_no_name_is_refused_and_opens_nothing
 );
 

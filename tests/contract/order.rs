@@ -7,14 +7,14 @@ use dualcast::{Message, Position};
 use dualcast_tests::{Ledger, Setup, Told, Under, contract};
 
 contract!(
-    records_arrive_in_order_and_once,
+    over nodes: records_arrive_in_order_and_once,
     records_of_many_publishers_arrive_in_the_order_of_their_positions,
     clients_that_come_amid_a_burst_see_all_that_follows_their_opening,
     several_channels_come_on_one_connection_in_the_hubs_order,
     many_clients_see_the_same,
     batches_of_any_size_keep_the_order,
 );
-contract!(servers: plain_clients_of_both_transports_see_the_same_events_ids_and_order);
+contract!(over nats servers: plain_clients_of_both_transports_see_the_same_events_ids_and_order);
 
 async fn records_arrive_in_order_and_once(under: Under) {
     let server = Setup::new(under).start().await;

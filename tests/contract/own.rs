@@ -5,7 +5,7 @@ use dualcast_tests::{Setup, Under, contract};
 use std::time::Duration;
 
 contract!(
-    who_asked_for_it_does_not_get_what_it_sent_itself,
+    over nats: who_asked_for_it_does_not_get_what_it_sent_itself,
     ones_own_messages_move_the_cursor_and_do_not_come_by_a_resume,
 );
 

@@ -4,7 +4,7 @@ use dualcast::{Message, Transport};
 use dualcast_tests::{Client, Data, EventStream, Setup, Told, Under, contract};
 
 contract!(
-    every_awkward_text_arrives,
+    over nodes: every_awkward_text_arrives,
     every_awkward_text_arrives_in_the_smallest_bites,
     a_mebibyte_arrives,
     json_arrives_as_it_was_written,

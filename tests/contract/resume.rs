@@ -4,22 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use dualcast::{Hub, Message, Position, Subscribe};
-use dualcast_tests::{Ledger, Server, Setup, Told, Under, contract, over_nats};
-
-over_nats!(
-    ;
-    nodes: a_client_resumes_at_every_position,
-    a_client_that_is_cut_anywhere_goes_on_by_the_other_transport,
-    several_channels_resume_at_every_position,
-    a_client_that_is_cut_before_its_first_event_comes_back_to_where_it_began,
-    replay_meets_live_without_a_gap_while_others_publish,
-    a_snapshot_and_what_follows_its_position_make_a_whole,
-    a_cursor_goes_before_where_the_route_would_begin,
-    a_cursor_may_stand_in_the_header_or_in_the_query,
-);
+use dualcast_tests::{Ledger, Server, Setup, Told, Under, contract};
 
 contract!(
-    a_client_resumes_at_every_position,
+    over nodes: a_client_resumes_at_every_position,
     a_client_that_is_cut_anywhere_goes_on_by_the_other_transport,
     several_channels_resume_at_every_position,
     a_client_that_is_cut_before_its_first_event_comes_back_to_where_it_began,

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 contract!(
-    a_shutdown_waits_for_no_stalled_client,
+    over nats: a_shutdown_waits_for_no_stalled_client,
     who_comes_to_a_hub_that_is_shut_is_told_at_once,
     what_was_published_before_a_shutdown_arrives_before_the_closing,
 );

@@ -10,12 +10,11 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 contract!(
-    ws: a_joined_channel_follows_from_its_answer_on_and_is_named,
+    over nats ws: a_joined_channel_follows_from_its_answer_on_and_is_named,
     nothing_follows_behind_the_answer_to_a_goodbye_to_a_channel,
     each_channel_comes_back_with_a_cursor_of_its_own,
     a_heartbeat_moves_every_cursor_and_passes_none,
     a_session_that_moves_to_an_event_stream_resumes_at_its_smallest_cursor,
-    a_joined_channel_that_was_trimmed_begins_with_a_gap,
     who_may_follow_is_for_the_application_to_say,
     what_can_not_be_joined_is_answered_with_an_error,
     joined_channels_are_bounded_and_their_places_are_freed,
@@ -28,6 +27,7 @@ contract!(
     a_client_that_leaves_while_it_asks_follows_nothing,
     a_session_that_ends_leaves_every_channel,
 );
+contract!(ws: a_joined_channel_that_was_trimmed_begins_with_a_gap);
 
 fn subscribe(channel: &str, reference: u32) -> Value {
     json!({ "control": "subscribe", "channel": channel, "ref": reference })

@@ -4,11 +4,11 @@ use dualcast::{Message, PublishError};
 use dualcast_tests::{Data, Setup, Told, Under, contract};
 
 contract!(
-    a_volatile_message_comes_without_an_id_and_is_never_replayed,
+    over nats: a_volatile_message_comes_without_an_id_and_is_never_replayed,
     several_channels_tell_whose_volatile_message_it_is,
-    a_volatile_message_to_nobody_is_dropped_and_counted,
     a_client_that_does_not_read_loses_volatile_messages_and_no_others,
 );
+contract!(a_volatile_message_to_nobody_is_dropped_and_counted);
 
 fn typing(text: &str) -> Message {
     Message::text("typing", text).volatile()
