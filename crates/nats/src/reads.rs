@@ -229,8 +229,8 @@ impl Reads {
             }
             last = next.sequence;
             bytes += next.payload.len();
+            page = page.behind(&next);
             records.push(next);
-            page = page.behind(last);
             loop {
                 for record in page.records.drain(..) {
                     if record.sequence > through {
@@ -246,7 +246,8 @@ impl Reads {
                 if last >= through || portion.is_full(records.len(), bytes) || page.end != End::More {
                     break;
                 }
-                page = self.page(query(last)).await.behind(last);
+                let Some(anchor) = records.last() else { break };
+                page = self.page(query(last)).await.behind(anchor);
                 if page.records.is_empty() {
                     break;
                 }
