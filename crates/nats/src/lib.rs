@@ -4,6 +4,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod access;
 #[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
 mod api;
 #[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
@@ -33,11 +34,11 @@ mod stream;
 #[cfg_attr(not(test), expect(dead_code, reason = "the mirror is yet to come"))]
 mod subjects;
 
+pub use access::{Access, TlsOptions};
 pub use api::ApiError;
 pub use connect::ConnectError;
 pub use options::{
-    Access, Existing, MAX_PREFIX_BYTES, MAX_STREAM_NAME_BYTES, NatsOptions, OptionsError, StreamOptions,
-    TailLimits, TlsOptions,
+    Existing, MAX_PREFIX_BYTES, MAX_STREAM_NAME_BYTES, NatsOptions, OptionsError, StreamOptions, TailLimits,
 };
 pub use settings::Difference;
 pub use stream::StreamError;
