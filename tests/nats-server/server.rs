@@ -106,7 +106,7 @@ impl NatsServer {
 
     /// Takes its processor away (SIGSTOP): its connections stay, and nobody answers.
     pub fn freeze(&mut self) {
-        self.process.as_mut().expect("it runs").signal("STOP");
+        self.process.as_mut().expect("it runs").freeze();
     }
 
     /// Gives it back (SIGCONT).

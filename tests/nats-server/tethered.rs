@@ -7,7 +7,7 @@
 //!
 //! Invariant: the watcher is let go before the program's exit is waited for. Afterwards its id may be another's.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -85,6 +85,16 @@ impl Tethered {
         }
     }
 
+    /// Stops every thread of it, and waits until they stand: a signal is sent sooner than it is heeded.
+    pub(crate) fn freeze(&mut self) {
+        self.signal("STOP");
+        let begun = Instant::now();
+        while !is_frozen(self.id()) {
+            assert!(begun.elapsed() < PATIENCE, "it stands in the end");
+            std::thread::sleep(PAUSE);
+        }
+    }
+
     /// Kills it, and waits until it is gone.
     pub(crate) fn kill(&mut self) {
         // It may have ended by itself.
@@ -122,10 +132,24 @@ impl Drop for Tethered {
     }
 }
 
+/// Whether each of its threads stands, as far as the system tells (proc(5)).
+fn is_frozen(id: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{id}/task")) else {
+        return true;
+    };
+    threads.flatten().all(|thread| {
+        let status = fs::read_to_string(thread.path().join("stat"));
+        status.is_ok_and(|status| {
+            status
+                .rsplit(')')
+                .next()
+                .is_some_and(|rest| rest.starts_with(" T"))
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     fn is_there(id: u32) -> bool {

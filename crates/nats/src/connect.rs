@@ -14,7 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use tokio::sync::{broadcast, watch};
 
-use crate::options::{Access, NatsOptions, OptionsError};
+use crate::access::Access;
+use crate::options::{NatsOptions, OptionsError};
 
 /// A connection to NATS.
 pub(crate) struct Connection {

@@ -4,6 +4,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod access;
 mod api;
 mod connect;
 mod entry;
@@ -35,12 +36,12 @@ mod subjects;
 mod together;
 mod volatile;
 
+pub use access::{Access, TlsOptions};
 pub use api::ApiError;
 pub use connect::ConnectError;
 pub use fanout::{Nats, NatsError};
 pub use options::{
-    Access, Existing, MAX_PREFIX_BYTES, MAX_STREAM_NAME_BYTES, NatsOptions, OptionsError, StreamOptions,
-    TailLimits, TlsOptions,
+    Existing, MAX_PREFIX_BYTES, MAX_STREAM_NAME_BYTES, NatsOptions, OptionsError, StreamOptions, TailLimits,
 };
 pub use settings::Difference;
 pub use stream::StreamError;

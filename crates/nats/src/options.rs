@@ -1,8 +1,8 @@
 //! Every setting of the fan-out, with its unit, its default and why.
 
-use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::access::{Access, TlsOptions};
 
 /// How to reach NATS, and what is kept there.
 ///
@@ -112,42 +112,6 @@ pub struct TailLimits {
     pub max_records: u64,
     /// The most bytes of payload. Default 128 MiB, half of what a hub's logs may have.
     pub max_bytes: u64,
-}
-
-/// Who we are to the servers. Its `Debug` shows no secret.
-#[derive(Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Access {
-    /// Nobody in particular, or whoever [`NatsOptions::client`] or a server's URL says.
-    #[default]
-    Unnamed,
-    /// A user and a password.
-    UserPassword {
-        /// The user.
-        user: String,
-        /// The password.
-        password: String,
-    },
-    /// A token.
-    Token(String),
-    /// The seed of an nkey.
-    Nkey(String),
-    /// Credentials, as the text of a `.creds` file.
-    Credentials(String),
-    /// A `.creds` file, read at each connecting.
-    CredentialsFile(PathBuf),
-}
-
-/// How TLS is spoken.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct TlsOptions {
-    /// Whether servers that don't speak it are refused. Default no: whoever asks for `tls://` gets it anyway.
-    pub is_required: bool,
-    /// A PEM file with the certificates of those who may sign a server's. Default those that the system trusts.
-    pub root_certificates: Option<PathBuf>,
-    /// PEM files with our certificate and its key. Default none.
-    pub client_certificate: Option<(PathBuf, PathBuf)>,
 }
 
 /// The longest prefix, in bytes: with the longest channel name it makes a subject of some 300, of which servers take 4,096.
@@ -318,22 +282,6 @@ impl Default for TailLimits {
         Self {
             max_records: 100_000,
             max_bytes: 128 << 20,
-        }
-    }
-}
-
-impl fmt::Debug for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unnamed => f.write_str("Unnamed"),
-            Self::UserPassword { user, .. } => f
-                .debug_struct("UserPassword")
-                .field("user", user)
-                .finish_non_exhaustive(),
-            Self::Token(_) => f.write_str("Token(..)"),
-            Self::Nkey(_) => f.write_str("Nkey(..)"),
-            Self::Credentials(_) => f.write_str("Credentials(..)"),
-            Self::CredentialsFile(path) => f.debug_tuple("CredentialsFile").field(path).finish(),
         }
     }
 }

@@ -49,9 +49,12 @@ pub(crate) enum End {
 }
 
 impl Page {
-    /// What follows in it on this record. Nothing, where it doesn't have the record itself: its replica may have lost what stands between.
-    pub(crate) fn behind(mut self, sequence: u64) -> Self {
-        match self.records.iter().position(|record| record.sequence == sequence) {
+    /// What follows in it on this record. Nothing, where it doesn't have the record itself: its replica may have lost what stands between, or
+    /// it is of a stream that stood here before.
+    pub(crate) fn behind(mut self, record: &Stored) -> Self {
+        let is_it =
+            |other: &Stored| (other.sequence, other.timestamp_ns) == (record.sequence, record.timestamp_ns);
+        match self.records.iter().position(is_it) {
             Some(at) => drop(self.records.drain(..=at)),
             None => {
                 self.records.clear();
@@ -172,32 +175,35 @@ mod tests {
 
     use super::*;
 
-    fn page(sequences: &[u64]) -> Page {
-        let record = |sequence: &u64| Stored {
-            sequence: *sequence,
+    fn record(sequence: u64, timestamp_ns: i64) -> Stored {
+        Stored {
+            sequence,
             subject: "shop.log.a".to_owned(),
-            timestamp_ns: 1,
+            timestamp_ns,
             headers: None,
             payload: Bytes::new(),
-        };
-        Page {
-            records: sequences.iter().map(record).collect(),
-            end: End::More,
         }
     }
 
     #[test]
     fn only_a_page_that_has_a_record_says_what_follows_on_it() {
-        let behind = |sequence| {
-            let page = page(&[5, 7, 9]).behind(sequence);
+        let at = |sequence, timestamp_ns| {
+            let page = Page {
+                records: [5, 7, 9].map(|sequence| record(sequence, 1)).into(),
+                end: End::More,
+            };
+            let page = page.behind(&record(sequence, timestamp_ns));
             let sequences: Vec<_> = page.records.iter().map(|record| record.sequence).collect();
             (sequences, page.end)
         };
+        let behind = |sequence| at(sequence, 1);
         assert_eq!(behind(5), (vec![7, 9], End::More));
         assert_eq!(behind(9), (vec![], End::More));
         // Of a replica that trimmed earlier than the leader: 4 may be in the stream.
         assert_eq!(behind(3), (vec![], End::BrokenOff));
         assert_eq!(behind(6), (vec![], End::BrokenOff));
         assert_eq!(behind(10), (vec![], End::BrokenOff));
+        // Of a stream that was deleted since.
+        assert_eq!(at(5, 2), (vec![], End::BrokenOff));
     }
 }

@@ -6,8 +6,8 @@ use dualcast_nats_server::{Cluster, NatsServer};
 use futures::future::join_all;
 
 use super::*;
+use crate::access::Access;
 use crate::fixture::{Fixture, api, make, open, options};
-use crate::options::Access;
 
 async fn config(options: &NatsOptions) -> Map<String, Value> {
     info(&api(options).await, &options.stream_name())
