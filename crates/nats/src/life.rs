@@ -14,7 +14,7 @@ use crate::mirror::{Mirror, Next, ReadBack, Wants};
 use crate::options::TailLimits;
 use crate::reads::{Portion, ReadError};
 use crate::shared::{Shared, Trouble};
-use crate::stream::State;
+use crate::stream::{NOT_FOUND, State};
 
 /// What a node begins with.
 pub(crate) struct Loaded {
@@ -89,8 +89,12 @@ pub(crate) async fn read(
 }
 
 /// Asks the leader how the stream stands, and when a record was stored. By the live connection, so that what is stored after the answer is heard.
-pub(crate) async fn prove(shared: &Shared, of: Option<u64>) -> Result<Proof, Trouble> {
-    let state = shared.stream.state().await?;
+/// None where there is no such stream.
+pub(crate) async fn prove(shared: &Shared, of: Option<u64>) -> Result<Option<Proof>, Trouble> {
+    let state = match shared.stream.state().await {
+        Err(error) if error.code() == Some(NOT_FOUND) => return Ok(None),
+        state => state?,
+    };
     let clocks = Clocks::of(&state);
     let is_there = |sequence: &u64| (state.first_sequence..=state.last_sequence).contains(sequence);
     let time_ns = match of.filter(is_there) {
@@ -100,12 +104,12 @@ pub(crate) async fn prove(shared: &Shared, of: Option<u64>) -> Result<Proof, Tro
             shared.reads.time_of(sequence, deadline).await?
         }
     };
-    Ok(Proof {
+    Ok(Some(Proof {
         life: shared.epochs.life().await?,
         state,
         time_ns,
         clocks,
-    })
+    }))
 }
 
 /// The number before those records with which a node begins.

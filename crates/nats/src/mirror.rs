@@ -33,7 +33,7 @@ pub(crate) struct Mirror<T> {
     missing_since: Option<Instant>,
     /// Whether something happened after which it may be another stream. Until that is settled nothing is shown.
     is_in_doubt: bool,
-    /// How often in a row the leader said that the stream ends before the head.
+    /// How often in a row the leader said that the stream ends before the head, or is not there.
     fallen: u32,
     is_other: bool,
 }
@@ -165,6 +165,13 @@ impl<T> Mirror<T> {
     /// leader gave no answer.
     pub(crate) fn handle_doubt(&mut self) {
         self.is_in_doubt = true;
+    }
+
+    /// There is no stream, says JetStream's leader.
+    pub(crate) fn handle_no_stream(&mut self) {
+        self.is_in_doubt = true;
+        self.fallen += 1;
+        self.is_other = self.fallen >= FALLEN;
     }
 
     /// Another node says that it is another stream.
@@ -340,7 +347,7 @@ impl<T> Mirror<T> {
     }
 }
 
-/// How often the leader has to say so before it is believed that the stream ends before the head.
+/// How often the leader has to say so before it is believed that the stream ends before the head, or is not there.
 const FALLEN: u32 = 3;
 
 /// Of how many records it is remembered when they were stored: more than are ever heard again after the record that follows them.
@@ -654,6 +661,18 @@ mod tests {
         mirror.handle_state(&state(1, 2), 3, None, now);
         mirror.handle_state(&state(1, 3), 3, Some(3_000), now);
         assert_eq!(mirror.fallen, 0);
+    }
+
+    #[test]
+    fn a_stream_that_is_gone_is_another_once_that_is_certain() {
+        let now = Instant::now();
+        let mut mirror = mirror(3, now);
+        for _ in 1..FALLEN {
+            mirror.handle_no_stream();
+            assert_eq!(mirror.wants(), Wants::Proof { of: 3 });
+        }
+        mirror.handle_no_stream();
+        assert_eq!(mirror.wants(), Wants::NewLife);
     }
 
     #[test]

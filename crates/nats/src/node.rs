@@ -44,7 +44,7 @@ pub(crate) struct Node {
     known: watch::Receiver<u64>,
     listening: Work<Result<Subscriber, Trouble>>,
     reading: Work<Result<ReadBack<Entry>, ReadError>>,
-    proving: Work<(u64, Result<Proof, Trouble>)>,
+    proving: Work<(u64, Result<Option<Proof>, Trouble>)>,
     /// When the stream's state was asked for last, and when it may be asked for again.
     proven_at: Instant,
     prove_at: Instant,
@@ -62,7 +62,7 @@ enum Event {
     Known,
     Listening(Result<Subscriber, Trouble>),
     Read(Result<ReadBack<Entry>, ReadError>),
-    Proven(u64, Result<Proof, Trouble>),
+    Proven(u64, Result<Option<Proof>, Trouble>),
     Time,
 }
 
@@ -212,23 +212,24 @@ impl Node {
         self.mirror.handle_doubt();
     }
 
-    fn take_proof(&mut self, of: u64, proof: Result<Proof, Trouble>, now: Instant) {
+    fn take_proof(&mut self, of: u64, proof: Result<Option<Proof>, Trouble>, now: Instant) {
         self.proven_at = now;
         // Where that settles nothing it is asked again, but not at once.
         self.prove_at = now + PAUSE;
         match proof {
-            Ok(Proof { life: Some(life), .. }) if life.generation > self.life.generation => {
+            Ok(Some(Proof { life: Some(life), .. })) if life.generation > self.life.generation => {
                 self.mirror.handle_other_life();
             }
-            Ok(Proof {
+            Ok(Some(Proof {
                 state,
                 time_ns,
                 clocks,
                 ..
-            }) => {
+            })) => {
                 self.clocks = clocks;
                 self.mirror.handle_state(&state, of, time_ns, now);
             }
+            Ok(None) => self.mirror.handle_no_stream(),
             Err(error) => {
                 tracing::debug!(%error, "the stream's state can't be had");
                 self.mirror.handle_doubt();
