@@ -7,6 +7,7 @@
 
 mod broker;
 mod cluster;
+mod limits;
 mod lives;
 mod nodes;
 mod traffic;

@@ -9,7 +9,7 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use axum::routing::{any, get};
 use axum::{Json, Router};
-use dualcast::{Error, Hub, Nats, NatsOptions, Sse, Subscribe, Ws};
+use dualcast::{Error, Existing, Hub, Nats, NatsOptions, Sse, Subscribe, Ws};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -62,8 +62,11 @@ async fn main() {
     options.prefix = next();
     // Small enough for the bounds to be met.
     options.max_live_messages = from_env("MAX_LIVE_MESSAGES", options.max_live_messages);
-    options.stream.max_bytes = 64 << 20;
+    options.stream.max_bytes = from_env("MAX_BYTES", 64 << 20);
     options.stream.replicas = from_env("REPLICAS", 1);
+    if from_env("ADOPT", false) {
+        options.stream.existing = Existing::Adopt;
+    }
     options.request_deadline = Duration::from_secs(2);
     let max_records = from_env("MAX_RECORDS", 1_000);
     options.tail.max_records = from_env("TAIL_RECORDS", options.tail.max_records);

@@ -10,7 +10,7 @@
 use std::sync::{Arc, OnceLock};
 
 use dualcast_core::{
-    ChannelName, Epoch, GapReason, History, Ingest, Lost, Page, Record, Step, Wanted, WeakHub,
+    ChannelName, Check, Epoch, GapReason, History, Ingest, Lost, Page, Record, Step, Wanted, WeakHub,
     count_broker_read,
 };
 use futures::FutureExt;
@@ -86,51 +86,47 @@ impl Histories {
     }
 
     async fn look(self: &Arc<Self>, ingest: &Ingest, wanted: &Wanted) -> Result<Arc<Page>, Unread> {
-        let (epoch, cursor) = (wanted.after.epoch(), wanted.after.sequence());
-        if !self.is_of_this_history(ingest, wanted).await? {
-            return Ok(Arc::new(Page {
-                lost: Some(Lost {
-                    through: cursor,
-                    reason: GapReason::Epoch,
-                }),
-                records: [].into(),
-                through: cursor,
-            }));
+        let cursor = wanted.after.sequence();
+        if !self.is_reached(wanted).await? {
+            return Ok(Arc::new(Page::of_another_history(cursor)));
         }
-        if wanted.through <= cursor {
-            return Ok(Arc::new(Page {
-                lost: None,
-                records: [].into(),
-                through: cursor,
-            }));
-        }
-        let key = |after| PageKey {
-            epoch,
-            channel: wanted.channel.clone(),
-            after,
+        let stretch = match wanted.through > cursor {
+            true => Some(self.stretch_behind(wanted).await?),
+            false => None,
         };
-        let round = cursor - cursor % ROUND;
-        let mut stretch = self.page(key(round), wanted.through).await?;
-        if stretch.through <= cursor {
-            // So much stands between the round number and the cursor that the page ended before it.
-            stretch = self.page(key(cursor), wanted.through).await?;
+        if !self
+            .is_of_this_history(ingest, wanted, stretch.as_deref())
+            .await?
+        {
+            return Ok(Arc::new(Page::of_another_history(cursor)));
         }
-        Ok(Arc::new(stretch.after(cursor, self.shared.landings.head())))
+        Ok(Arc::new(match stretch {
+            Some(stretch) => stretch.after(cursor, self.shared.landings.head()),
+            None => Page::of_nothing(cursor),
+        }))
     }
 
-    /// Whether the cursor is of the history that the stream has.
-    async fn is_of_this_history(self: &Arc<Self>, ingest: &Ingest, wanted: &Wanted) -> Result<bool, Unread> {
-        let (after, cursor) = (wanted.after, wanted.after.sequence());
-        let landings = &self.shared.landings;
-        if cursor > landings.head() {
-            if !self.is_stored(cursor).await? {
-                return Ok(false);
-            }
-            self.shared.know(cursor);
-            if !landings.wait(cursor).await {
-                return Ok(false);
-            }
+    /// Waits until this node is where the cursor is. Answers `false` where the stream itself isn't.
+    async fn is_reached(self: &Arc<Self>, wanted: &Wanted) -> Result<bool, Unread> {
+        let (cursor, landings) = (wanted.after.sequence(), &self.shared.landings);
+        if cursor <= landings.head() {
+            return Ok(true);
         }
+        if !self.is_stored(cursor).await? {
+            return Ok(false);
+        }
+        self.shared.know(cursor);
+        Ok(landings.wait(cursor).await)
+    }
+
+    /// Whether the record at the cursor is the one that the client saw.
+    async fn is_of_this_history(
+        self: &Arc<Self>,
+        ingest: &Ingest,
+        wanted: &Wanted,
+        read: Option<&Stretch>,
+    ) -> Result<bool, Unread> {
+        let (after, cursor) = (wanted.after, wanted.after.sequence());
         let here = ingest.position_of(cursor);
         if here.epoch() != after.epoch() {
             return Ok(false);
@@ -138,12 +134,31 @@ impl Histories {
         let Some(check) = after.check() else {
             return Ok(true);
         };
-        if let Some(known) = here.check() {
+        let known = here.check().or_else(|| read?.check_of(cursor));
+        if let Some(known) = known {
             return Ok(known == check);
         }
         // One that is gone from the stream can't be looked at: then it is the records behind it that prove something, or nothing does.
         let time_ns = self.time_of(cursor).await?;
         Ok(time_ns.is_none_or(|time_ns| check_of(time_ns) == check))
+    }
+
+    /// The stretch in which the first records stand that a client wants.
+    async fn stretch_behind(self: &Arc<Self>, wanted: &Wanted) -> Result<Arc<Stretch>, Unread> {
+        let cursor = wanted.after.sequence();
+        let key = |after| PageKey {
+            epoch: wanted.after.epoch(),
+            channel: wanted.channel.clone(),
+            after,
+        };
+        // The record at the cursor is in it, too, and can be looked at.
+        let round = cursor.saturating_sub(1);
+        let stretch = self.page(key(round - round % ROUND), wanted.through).await?;
+        if stretch.through > cursor {
+            return Ok(stretch);
+        }
+        // So much stands between the round number and the cursor that the page ended before it.
+        self.page(key(cursor), wanted.through).await
     }
 
     /// Whether the stream has come so far.
@@ -225,6 +240,13 @@ impl Histories {
 }
 
 impl Stretch {
+    /// What tells the record with this number apart from others, where it is here.
+    fn check_of(&self, sequence: u64) -> Option<Check> {
+        let sequence_of = |record: &Arc<Record>| record.position().sequence();
+        let index = self.records.binary_search_by_key(&sequence, sequence_of).ok()?;
+        self.records[index].position().check()
+    }
+
     /// What a client gets of it that stands behind a cursor, on a node whose log has come so far.
     fn after(&self, cursor: u64, head: u64) -> Page {
         if self.whole_after <= cursor {
