@@ -47,7 +47,7 @@ impl Scene {
         }
         self.traffic.goes_on(100).await;
         let summary = self.traffic.end(&self.server.url(), PREFIX).await;
-        println!("{summary:?}");
+        println!("{summary}");
         summary
     }
 }

@@ -50,7 +50,7 @@ async fn a_cluster_loses_the_streams_leader_once_a_second() {
         node.is_well().await;
     }
     let summary = traffic.end(&cluster.urls().join(","), PREFIX).await;
-    println!("{losses} leaders lost: {summary:?}");
+    println!("{losses} leaders lost: {summary}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -70,6 +70,6 @@ async fn leaders_step_down_right_after_a_message_and_nothing_follows() {
         let _ = published;
     }
     let summary = traffic.end(&cluster.urls().join(","), PREFIX).await;
-    println!("{summary:?}");
+    println!("{summary}");
     assert!(summary.gaps.is_empty(), "all of it is in the stream: {summary:?}");
 }

@@ -3,11 +3,12 @@
 //!
 //! The nodes are processes of their own, the publishers a hub without clients, and the broker is a real one.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod broker;
 mod cluster;
 mod limits;
 mod lives;
 mod nodes;
+mod soak;
 mod traffic;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dualcast_tests::{Http, Socket};
+use fastrand::Rng;
 use serde_json::Value;
 use tokio::time;
 
@@ -106,10 +107,9 @@ impl Addresses {
         *self.0.lock().unwrap() = nodes.into_iter().map(|node| node.address).collect();
     }
 
-    pub(crate) fn any(&self) -> SocketAddr {
-        fastrand::choice(&*self.0.lock().unwrap())
-            .copied()
-            .expect("there is a node")
+    pub(crate) fn any(&self, chance: &mut Rng) -> SocketAddr {
+        let addresses = self.0.lock().unwrap();
+        addresses[chance.usize(..addresses.len())]
     }
 }
 

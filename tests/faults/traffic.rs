@@ -4,6 +4,8 @@
 //! record of its channels once and in order, or in a gap.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,7 +14,8 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use dualcast::{Check, Epoch, Hub, Message, Nats, NatsOptions, Position, PublishError, Transport};
-use dualcast_tests::{Client, Dial, End, Ledger, Told};
+use dualcast_tests::{Client, Dial, Told};
+use fastrand::Rng;
 use futures::StreamExt;
 use tokio::task::JoinSet;
 use tokio::time;
@@ -48,8 +51,24 @@ struct Published {
 
 /// A client, and what it was told over all of its connections.
 struct Followed {
-    channels: Vec<&'static str>,
-    told: Vec<Told>,
+    channels: &'static [&'static str],
+    told: Vec<Noted>,
+}
+
+/// Something that a client was told, as small as it can be kept: there are millions of them.
+enum Noted {
+    Message {
+        /// Which of the client's channels.
+        channel: u8,
+        at: Position,
+        text: u64,
+    },
+    Gap {
+        channel: u8,
+        from: Option<Position>,
+        to: Position,
+        reason: Box<str>,
+    },
 }
 
 /// What came of it.
@@ -64,6 +83,25 @@ pub(crate) struct Summary {
     pub(crate) gaps: BTreeMap<String, usize>,
 }
 
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            messages,
+            refused,
+            unconfirmed,
+            clients,
+            delivered,
+            reconnects,
+            gaps,
+        } = self;
+        write!(
+            f,
+            "{messages} messages, {refused} refused, {unconfirmed} unconfirmed; {clients} clients, {delivered} deliveries, \
+             {reconnects} reconnects, gaps: {gaps:?}; lost: 0, twice: 0"
+        )
+    }
+}
+
 /// How much of it.
 pub(crate) struct Size {
     pub(crate) publishers: usize,
@@ -72,6 +110,8 @@ pub(crate) struct Size {
     pub(crate) clients: usize,
     /// How long a client stays on one connection, about.
     pub(crate) stay: Duration,
+    /// What the clients' choices follow from.
+    pub(crate) seed: u64,
 }
 
 impl Default for Size {
@@ -81,6 +121,7 @@ impl Default for Size {
             pause: Duration::from_millis(5),
             clients: 24,
             stay: Duration::from_secs(2),
+            seed: 0,
         }
     }
 }
@@ -115,11 +156,9 @@ impl Traffic {
         }
         let mut clients = JoinSet::new();
         for number in 0..size.clients {
-            clients.spawn(follow(
-                Arc::clone(&shared),
-                LISTENED[number % LISTENED.len()],
-                start,
-            ));
+            let chance = Rng::with_seed(size.seed.wrapping_add(number as u64));
+            let listened = LISTENED[number % LISTENED.len()];
+            clients.spawn(follow(Arc::clone(&shared), listened, start, chance));
         }
         Self {
             hub,
@@ -214,56 +253,91 @@ async fn publish(hub: Hub, shared: Arc<Shared>, publisher: usize) -> Vec<Publish
 }
 
 /// Comes to a node by one of the transports, again and again, with the last id that it saw.
-async fn follow(shared: Arc<Shared>, channels: &[&'static str], start: Position) -> Followed {
-    let mut told = Vec::new();
-    let mut cursor = start.to_string();
+async fn follow(
+    shared: Arc<Shared>,
+    channels: &'static [&'static str],
+    start: Position,
+    mut chance: Rng,
+) -> Followed {
+    let mut followed = Followed {
+        channels,
+        told: Vec::new(),
+    };
+    let mut cursor = start;
     loop {
-        let transport = fastrand::choice([Transport::Sse, Transport::WebSocket]).expect("two");
-        let client = connect(shared.addresses.any(), transport, channels, &cursor).await;
-        let Some(mut client) = client else {
-            time::sleep(Duration::from_millis(fastrand::u64(10..100))).await;
+        let transport = [Transport::Sse, Transport::WebSocket][usize::from(chance.bool())];
+        let address = shared.addresses.any(&mut chance);
+        let Some(mut client) = connect(address, transport, channels, cursor).await else {
+            time::sleep(Duration::from_millis(chance.u64(10..100))).await;
             continue;
         };
-        let leaves_at = time::Instant::now() + shared.stay.mul_f64(fastrand::f64() * 2.0);
-        loop {
-            let Ok(next) = time::timeout_at(leaves_at, client.next()).await else {
-                // Where nothing was read yet there is no id.
-                cursor = client.last_id().to_owned();
-                if fastrand::bool() {
-                    client.cut();
-                }
-                break;
-            };
-            if let Some(id) = next.id() {
-                cursor = id.to_owned();
+        let leaves_at = time::Instant::now() + shared.stay.mul_f64(chance.f64() * 2.0);
+        while let Ok(told) = time::timeout_at(leaves_at, client.next()).await {
+            cursor = client.position();
+            let is_end = matches!(told, Told::End(_));
+            followed.note(&told);
+            if shared.end.lock().unwrap().is_some_and(|end| cursor >= end) {
+                return followed;
             }
-            if let Some(end) = *shared.end.lock().unwrap()
-                && cursor.parse::<Position>().is_ok_and(|here| here >= end)
-            {
-                told.push(next);
-                return Followed {
-                    channels: channels.to_vec(),
-                    told,
-                };
-            }
-            if matches!(next, Told::End(End::Complete(_) | End::Cut)) {
+            if is_end {
                 break;
             }
-            told.push(next);
+        }
+        if chance.bool() {
+            client.cut();
         }
         shared.reconnects.fetch_add(1, Ordering::SeqCst);
     }
+}
+
+impl Followed {
+    fn note(&mut self, told: &Told) {
+        let of = |name: &str| {
+            let index = self.channels.iter().position(|channel| *channel == name);
+            u8::try_from(index.expect("a channel that it follows")).unwrap()
+        };
+        let position = |text: &String| text.parse::<Position>().expect("it is a position");
+        match told {
+            Told::Message { id, channel, .. } => {
+                let id = id.as_ref().expect("it was logged");
+                self.told.push(Noted::Message {
+                    channel: channel.as_deref().map_or(0, of),
+                    at: position(id),
+                    text: hash(told.text()),
+                });
+            }
+            Told::Gap {
+                channel,
+                from,
+                to,
+                reason,
+                ..
+            } => self.told.push(Noted::Gap {
+                channel: of(channel),
+                from: from.as_ref().map(position),
+                to: position(to.as_ref().expect("where it ends")),
+                reason: reason.as_str().into(),
+            }),
+            _ => {}
+        }
+    }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 async fn connect(
     address: SocketAddr,
     transport: Transport,
     channels: &[&str],
-    cursor: &str,
+    cursor: Position,
 ) -> Option<Client> {
     let dial = Dial::to(address, transport)
         .channels(&channels.join(","))
-        .cursor(cursor);
+        .cursor(&cursor.to_string());
     // A node that is killed at this moment breaks off what it says.
     let opening = time::timeout(Duration::from_secs(5), tokio::spawn(dial.open()));
     opening.await.ok()?.ok()
@@ -356,20 +430,58 @@ fn check_published(published: &[Published], records: &[Record], summary: &mut Su
     }
 }
 
-/// Holds what clients were told against the stream.
+/// Holds what clients were told against the stream: of each channel every record came, in order and once, or lies in a gap.
 fn check_followed(followed: &[Followed], records: &[Record], start: Position, summary: &mut Summary) {
-    let mut ledger = Ledger::default();
+    let mut by_channel: HashMap<&str, Vec<&Record>> = HashMap::new();
     for record in records {
-        ledger.note(&record.channel, record.position, &record.text);
+        by_channel.entry(&record.channel).or_default().push(record);
     }
     for Followed { channels, told } in followed {
-        ledger.check(start, channels, told);
-        for told in told {
-            match told {
-                Told::Message { .. } => summary.delivered += 1,
-                Told::Gap { reason, .. } => *summary.gaps.entry(reason.clone()).or_default() += 1,
-                _ => {}
+        let records: Vec<_> = channels.iter().map(|channel| &*by_channel[channel]).collect();
+        let behind = |channel: usize, place: Position| {
+            records[channel].partition_point(|record| record.position.sequence() <= place.sequence())
+        };
+        let mut next: Vec<_> = (0..channels.len())
+            .map(|channel| behind(channel, start))
+            .collect();
+        for noted in told {
+            match noted {
+                Noted::Message { channel, at, text } => {
+                    let channel = usize::from(*channel);
+                    let expected = records[channel]
+                        .get(next[channel])
+                        .expect("nothing comes that was not published");
+                    let is_expected = expected.position == *at && hash(&expected.text) == *text;
+                    assert!(
+                        is_expected,
+                        "{at} came on {}, not {}: {}",
+                        channels[channel], expected.position, expected.text
+                    );
+                    next[channel] += 1;
+                    summary.delivered += 1;
+                }
+                Noted::Gap {
+                    channel,
+                    from,
+                    to,
+                    reason,
+                } => {
+                    let channel = usize::from(*channel);
+                    if let Some(from) = from {
+                        let untold = behind(channel, *from);
+                        assert!(
+                            untold <= next[channel],
+                            "a gap after {from} hides what stands before it"
+                        );
+                    }
+                    next[channel] = next[channel].max(behind(channel, *to));
+                    *summary.gaps.entry(reason.to_string()).or_default() += 1;
+                }
             }
+        }
+        for (channel, next) in next.into_iter().enumerate() {
+            let missing = records[channel].get(next).map(|record| record.position);
+            assert_eq!(missing, None, "it is missing on {}", channels[channel]);
         }
     }
 }
