@@ -14,7 +14,7 @@ use crate::mirror::{Mirror, Next, ReadBack, Wants};
 use crate::options::TailLimits;
 use crate::reads::{Portion, ReadError};
 use crate::shared::{Shared, Trouble};
-use crate::stream::State;
+use crate::stream::{NOT_FOUND, State};
 
 /// What a node begins with.
 pub(crate) struct Loaded {
@@ -89,8 +89,16 @@ pub(crate) async fn read(
 }
 
 /// Asks the leader how the stream stands, and when a record was stored. By the live connection, so that what is stored after the answer is heard.
-pub(crate) async fn prove(shared: &Shared, of: Option<u64>) -> Result<Proof, Trouble> {
-    let state = shared.stream.state().await?;
+/// A stream that is gone is made, where that is to be done: then it is another one, which its time of creation tells.
+pub(crate) async fn prove(shared: &Shared, of: Option<u64>, makes_it: bool) -> Result<Proof, Trouble> {
+    let state = match shared.stream.state().await {
+        Err(error) if makes_it && error.code() == Some(NOT_FOUND) => {
+            tracing::warn!("the stream is gone: it is made anew");
+            shared.open_stream().await?;
+            shared.stream.state().await?
+        }
+        state => state?,
+    };
     let clocks = Clocks::of(&state);
     let is_there = |sequence: &u64| (state.first_sequence..=state.last_sequence).contains(sequence);
     let time_ns = match of.filter(is_there) {

@@ -49,6 +49,8 @@ pub(crate) struct Node {
     proven_at: Instant,
     prove_at: Instant,
     heard_at: Instant,
+    /// Since when it can't be had how the stream stands, and why.
+    unproven: Option<(Instant, String)>,
     canary: Canary,
 }
 
@@ -103,6 +105,7 @@ pub(crate) fn start(shared: &Arc<Shared>, hub: &Hub, loaded: Loaded) -> impl Fut
         proven_at: now,
         prove_at: now,
         heard_at: now,
+        unproven: None,
         canary: Canary::new(),
     };
     node.follow()
@@ -216,6 +219,10 @@ impl Node {
         self.proven_at = now;
         // Where that settles nothing it is asked again, but not at once.
         self.prove_at = now + PAUSE;
+        self.unproven = proof.as_ref().err().map(|error| {
+            let since = self.unproven.as_ref().map_or(now, |(since, _)| *since);
+            (since, error.to_string())
+        });
         match proof {
             Ok(Proof { life: Some(life), .. }) if life.generation > self.life.generation => {
                 self.mirror.handle_other_life();
@@ -246,8 +253,14 @@ impl Node {
 
     fn prove(&mut self, of: Option<u64>) {
         let (shared, asked_at) = (Arc::clone(&self.shared), self.mirror.head());
-        let proof = async move { (asked_at, life::prove(&shared, of).await) };
+        let makes_it = self.is_unproven_for(LONG_GONE, Instant::now());
+        let proof = async move { (asked_at, life::prove(&shared, of, makes_it).await) };
         self.proving = Some(proof.boxed());
+    }
+
+    fn is_unproven_for(&self, time: Duration, now: Instant) -> bool {
+        let since = self.unproven.as_ref().map(|(since, _)| *since);
+        since.is_some_and(|since| now.saturating_duration_since(since) >= time)
     }
 
     fn set_to_work(&mut self) {
@@ -360,6 +373,7 @@ impl Node {
         );
         self.life = loaded.life;
         self.clocks = loaded.clocks;
+        self.unproven = None;
         self.mirror = loaded.mirror;
         self.live = Some(loaded.live);
         self.doubts = self.link.borrow_and_update().doubts;
@@ -414,6 +428,10 @@ impl Node {
         let why: Option<Cow<'static, str>> = if !link.is_connected {
             let trouble = link.trouble.as_deref().unwrap_or("it is being made");
             Some(format!("no connection to NATS: {trouble}").into())
+        } else if let Some((_, error)) = &self.unproven
+            && self.is_unproven_for(SILENCE, now)
+        {
+            Some(format!("how the stream stands can't be had: {error}").into())
         } else if is_missing {
             Some("records are missing and being read back".into())
         } else {
@@ -463,6 +481,9 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// After how long without a message the leader is asked whether there was none.
 const SILENCE: Duration = Duration::from_secs(1);
+
+/// After how long without it the stream is made anew: whoever deleted it has had time to do so.
+const LONG_GONE: Duration = Duration::from_secs(5);
 
 /// How long to wait before what failed is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
