@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{self, Instant};
 
 use crate::entry::{self, Clocks, check_of};
+use crate::landing::Landing;
 use crate::mirror::Next;
 use crate::reads::Portion;
 use crate::shared::Shared;
@@ -122,12 +123,16 @@ impl Histories {
     async fn is_of_this_history(self: &Arc<Self>, ingest: &Ingest, wanted: &Wanted) -> Result<bool, Unread> {
         let (after, cursor) = (wanted.after, wanted.after.sequence());
         let landings = &self.shared.landings;
+        let landing = Landing {
+            beginning: landings.beginning(),
+            sequence: cursor,
+        };
         if cursor > landings.head() {
             if !self.is_stored(cursor).await? {
                 return Ok(false);
             }
-            self.shared.know(cursor);
-            if !landings.wait(cursor).await {
+            self.shared.know(landing);
+            if !landings.wait(landing).await {
                 return Ok(false);
             }
         }

@@ -5,7 +5,7 @@
 //!
 //! Invariants: what is handed out is in order and without a hole, but for the tears that are handed out themselves. A read that stops short is
 //! taken as far as it goes and not believed beyond that. Only a number that the stream's leader says is gone counts as gone. Nothing is torn while the
-//! broker is away, or while nothing waits behind the hole.
+//! broker is away, while it may be another stream, or while nothing waits behind the hole.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -225,7 +225,7 @@ impl<T> Mirror<T> {
         let Some(since) = self.missing_since else {
             return;
         };
-        if !is_connected {
+        if !is_connected || self.is_in_doubt {
             // Nothing can be read now, and nothing is to be blamed on the hole.
             self.missing_since = Some(now);
         } else if now.saturating_duration_since(since) >= self.options.hole_deadline
@@ -520,6 +520,19 @@ mod tests {
         silent.handle_time(true, start + Duration::from_secs(100));
         assert!(taken(&mut silent).is_empty());
         assert_eq!(silent.wants(), Wants::Read { from: 3, through: 5 });
+    }
+
+    #[test]
+    fn nothing_is_torn_while_it_may_be_another_stream() {
+        let start = Instant::now();
+        let mut mirror = mirror(2, start);
+        mirror.handle_doubt();
+        mirror.handle_live(stored(3), start);
+        mirror.handle_time(true, start + OPTIONS.hole_deadline);
+        assert!(taken(&mut mirror).is_empty());
+        // What was known of the head is known still.
+        mirror.handle_state(&state(1, 3), 2, Some(1), start + OPTIONS.hole_deadline);
+        assert_eq!(mirror.wants(), Wants::NewLife);
     }
 
     #[test]

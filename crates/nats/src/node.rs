@@ -25,6 +25,7 @@ use crate::entry::{self, Clocks, Entry};
 use crate::envelope::{Incoming, Order, Outgoing, random_id};
 use crate::epoch::Life;
 use crate::garbage::leave_out;
+use crate::landing::Landing;
 use crate::life::{self, Loaded, Proof};
 use crate::mirror::{Mirror, Next, ReadBack, Wants};
 use crate::reads::ReadError;
@@ -41,7 +42,7 @@ pub(crate) struct Node {
     live: Option<Subscriber>,
     link: watch::Receiver<Link>,
     doubts: u64,
-    known: watch::Receiver<u64>,
+    known: watch::Receiver<Landing>,
     listening: Work<Result<Subscriber, Trouble>>,
     reading: Work<Result<ReadBack<Entry>, ReadError>>,
     proving: Work<(u64, Result<Proof, Trouble>)>,
@@ -144,7 +145,9 @@ impl Node {
             Event::Link => self.look_at_link(),
             Event::Known => {
                 let known = *self.known.borrow_and_update();
-                self.mirror.handle_known(known, now);
+                if known.beginning == self.shared.landings.beginning() {
+                    self.mirror.handle_known(known.sequence, now);
+                }
             }
             Event::Listening(listening) => match listening {
                 Ok(live) => {
@@ -363,6 +366,14 @@ impl Node {
             }
         };
         let hub = self.hub.upgrade()?;
+        // Whoever is here may have missed an order in it.
+        for next in &loaded.tail {
+            if let Next::Record(stored) = next
+                && let Ok(Incoming::Order(Order::Nodes(order))) = &stored.content.content
+            {
+                hub.obey(order, stored.content.logged_at);
+            }
+        }
         pour(
             &self.shared,
             &hub,
@@ -377,7 +388,6 @@ impl Node {
         self.mirror = loaded.mirror;
         self.live = Some(loaded.live);
         self.doubts = self.link.borrow_and_update().doubts;
-        self.known.mark_unchanged();
         if loaded.is_new {
             self.tell_of_life();
         }
