@@ -11,7 +11,10 @@ use axum::routing::{any, get};
 use dualcast::{
     CloseReason, Hub, Inbound, METRICS, Message, MetricKind, RawMessage, RawSocket, Sse, Transport, Ws,
 };
-use dualcast_tests::{Frame, Frames, HttpServer, HttpVersion, Setup, Told, Under, eventually, run};
+use dualcast_nats_server::NatsServer;
+use dualcast_tests::{
+    Frame, Frames, HttpServer, HttpVersion, Outsider, Setup, Told, Under, eventually, headers, run,
+};
 use futures::stream;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
@@ -66,6 +69,7 @@ fn every_metric_counts_what_it_says() {
     for transport in [Transport::Sse, Transport::WebSocket] {
         let under = Under::new(transport, HttpServer::Dualcast, HttpVersion::Http1);
         run(|under| each_is_counted(under, handle.clone()), under);
+        run(|under| of_the_broker(under, handle.clone()), under.over_nats(1));
     }
     let scrape = Scrape::of(&handle);
     for metric in METRICS {
@@ -347,6 +351,31 @@ async fn of_no_channel(under: Under, handle: &PrometheusHandle) {
     let grown = |name: &str| now.grown(&before, &with_transport(name, under.transport));
     assert_eq!(grown("dualcast_sent_total"), 3.0);
     assert!(grown("dualcast_sent_bytes_total") > 6.0);
+}
+
+/// What a broker brings that is no message, and what is read of its log.
+async fn of_the_broker(under: Under, handle: PrometheusHandle) {
+    let broker = NatsServer::start().await;
+    let url = broker.url();
+    let setup = Setup::new(under)
+        .nats(move |options| {
+            options.servers = vec![url.clone()];
+            options.prefix = "shop".into();
+        })
+        .hub(|hub| hub.log(|log| log.max_records = 1));
+    let server = setup.start().await;
+    let (start, before) = (server.hub.position().to_string(), Scrape::of(&handle));
+    let mut outsider = Outsider::connect(&broker.address(), None).await;
+    let json = headers(&[("Dualcast-Type", "json")]);
+    outsider.store("shop.log.room", &json, b"no JSON").await;
+    server.publish_numbers("room", 1..=3).await;
+    let mut client = server.dial("room").cursor(&start).open().await;
+    assert_eq!(client.texts(3).await, ["1", "2", "3"]);
+    let now = Scrape::of(&handle);
+    let grown = |series: &str| now.grown(&before, series);
+    assert_eq!(grown("dualcast_garbage_total{reason=\"json\"}"), 1.0);
+    assert_eq!(grown("dualcast_broker_reads_total{purpose=\"history\"}"), 1.0);
+    assert_eq!(grown("dualcast_published_total"), 3.0, "it is nobody's message");
 }
 
 #[test]

@@ -18,10 +18,19 @@ const EDGES: [(&str, &[&str]); 11] = [
     ("dualcast-nats", &["dualcast-core", "dualcast-nats-server"]),
     (
         "dualcast",
-        &["dualcast-core", "dualcast-http", "dualcast-sse", "dualcast-ws"],
+        &[
+            "dualcast-core",
+            "dualcast-http",
+            "dualcast-sse",
+            "dualcast-ws",
+            "dualcast-nats",
+        ],
     ),
     ("dualcast-bench", &["dualcast"]),
-    ("dualcast-tests", &["dualcast", "dualcast-event-stream"]),
+    (
+        "dualcast-tests",
+        &["dualcast", "dualcast-event-stream", "dualcast-nats-server"],
+    ),
     ("dualcast-fuzz", &["dualcast", "dualcast-tests"]),
     // Only read by tests: it knows what the standard says, and nothing of how Dualcast writes.
     ("dualcast-event-stream", &[]),

@@ -36,7 +36,7 @@ pub use dualcast_http::rustls;
 pub use dualcast_http::{
     ClientAddress, Cors, CorsService, Error, Http2Options, Inbound, InboundHandler, NetworkError,
     OriginError, OriginPolicy, OriginRefused, Rate, RateLimit, Reply, Serve, ServerOptions, SessionOptions,
-    TrustedProxies, client_address, maintain, serve, shutdown,
+    TrustedProxies, client_address, health, maintain, serve, shutdown,
 };
 #[cfg(feature = "nats")]
 pub use dualcast_nats::{

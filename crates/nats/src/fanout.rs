@@ -19,7 +19,7 @@ use crate::connect::{ConnectError, Connection, Purpose};
 use crate::envelope::{self, Outgoing};
 use crate::epoch::Epochs;
 use crate::history::Histories;
-use crate::landing::Landings;
+use crate::landing::{Landing, Landings};
 use crate::life::{self, Loaded};
 use crate::mirror::MirrorOptions;
 use crate::node;
@@ -105,7 +105,7 @@ impl Nats {
             epochs: Epochs::new(api, stream.name(), options.stream.replicas),
             publisher: Publisher::new(Arc::clone(&live), options.max_in_flight, options.publish_deadline),
             landings: Landings::default(),
-            known: watch::Sender::new(0),
+            known: watch::Sender::default(),
             status: Status::default(),
             subjects,
             live,
@@ -126,8 +126,13 @@ impl Nats {
     /// Has something stored, and waits until this node has it, too.
     async fn log(&self, ingest: &Ingest, outgoing: Outgoing) -> Result<Position, PublishError> {
         let deadline = self.shared.publisher.deadline();
+        let beginning = self.shared.landings.beginning();
         let stored = self.shared.publisher.publish(&outgoing, deadline).await?;
-        if !self.land(stored.sequence, deadline).await {
+        let landing = Landing {
+            beginning,
+            sequence: stored.sequence,
+        };
+        if !self.land(landing, deadline).await {
             return Err(Failure::OtherLife.into());
         }
         if !stored.is_repeat {
@@ -138,14 +143,14 @@ impl Nats {
 
     /// Waits until what is stored at a number has come round to this node. What is late is looked for. Answers `false` where the log
     /// began anew instead.
-    async fn land(&self, sequence: u64, deadline: time::Instant) -> bool {
+    async fn land(&self, landing: Landing, deadline: time::Instant) -> bool {
         let landings = &self.shared.landings;
-        if let Ok(has_landed) = time::timeout(LATE, landings.wait(sequence)).await {
+        if let Ok(has_landed) = time::timeout(LATE, landings.wait(landing)).await {
             return has_landed;
         }
-        self.shared.know(sequence);
+        self.shared.know(landing);
         // It is stored for sure: where this node doesn't come so far in time, that is no failure.
-        time::timeout_at(deadline, landings.wait(sequence))
+        time::timeout_at(deadline, landings.wait(landing))
             .await
             .unwrap_or(true)
     }

@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{self, Instant};
 
 use crate::entry::{self, Clocks, check_of};
+use crate::landing::Landing;
 use crate::mirror::Next;
 use crate::reads::Portion;
 use crate::shared::Shared;
@@ -108,15 +109,19 @@ impl Histories {
 
     /// Waits until this node is where the cursor is. Answers `false` where the stream itself isn't.
     async fn is_reached(self: &Arc<Self>, wanted: &Wanted) -> Result<bool, Unread> {
-        let (cursor, landings) = (wanted.after.sequence(), &self.shared.landings);
-        if cursor <= landings.head() {
+        let landings = &self.shared.landings;
+        let landing = Landing {
+            beginning: landings.beginning(),
+            sequence: wanted.after.sequence(),
+        };
+        if landing.sequence <= landings.head() {
             return Ok(true);
         }
-        if !self.is_stored(cursor).await? {
+        if !self.is_stored(landing.sequence).await? {
             return Ok(false);
         }
-        self.shared.know(cursor);
-        Ok(landings.wait(cursor).await)
+        self.shared.know(landing);
+        Ok(landings.wait(landing).await)
     }
 
     /// Whether the record at the cursor is the one that the client saw.

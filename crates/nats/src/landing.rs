@@ -1,6 +1,8 @@
 //! Landings: publishers that wait until what they published has come round, and stands in this node's log.
 //!
 //! So whoever has published reads it on this node, as with the embedded fan-out.
+//!
+//! A number says nothing by itself once the log has begun anew: it is one of the how manieth beginning.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +14,17 @@ use tokio::sync::oneshot;
 #[derive(Debug, Default)]
 pub(crate) struct Landings {
     head: AtomicU64,
+    /// How often it began.
+    beginnings: AtomicU64,
     waiting: Mutex<BTreeMap<u64, Vec<oneshot::Sender<()>>>>,
+}
+
+/// A number of this node's log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Landing {
+    /// Since how many beginnings.
+    pub(crate) beginning: u64,
+    pub(crate) sequence: u64,
 }
 
 impl Landings {
@@ -21,10 +33,19 @@ impl Landings {
         self.head.load(Ordering::SeqCst)
     }
 
-    /// Waits until the log has come to a number. Answers `false` where the log began anew instead.
-    pub(crate) async fn wait(&self, sequence: u64) -> bool {
+    /// How often it has begun. To be looked at before anybody is asked for a number.
+    pub(crate) fn beginning(&self) -> u64 {
+        self.beginnings.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the log has come to a number. Answers `false` where the log began anew instead, also before it was waited for.
+    pub(crate) async fn wait(&self, landing: Landing) -> bool {
+        let sequence = landing.sequence;
         let landed = {
             let mut waiting = self.lock();
+            if self.beginning() != landing.beginning {
+                return false;
+            }
             // Looked at under the lock: it moves first, and then whoever waits is told under it.
             if self.head() >= sequence {
                 return true;
@@ -53,6 +74,7 @@ impl Landings {
     /// The log begins anew behind a number: what was waited for is of another one.
     pub(crate) fn begin_anew(&self, head: u64) {
         let mut waiting = self.lock();
+        self.beginnings.fetch_add(1, Ordering::SeqCst);
         self.head.store(head, Ordering::SeqCst);
         waiting.clear();
     }
@@ -71,16 +93,27 @@ mod tests {
     #[test]
     fn whoever_waits_is_told_once_the_log_is_there() {
         let landings = Landings::default();
-        let mut first = Box::pin(landings.wait(1));
-        let mut third = Box::pin(landings.wait(3));
+        let at = |sequence| Landing {
+            beginning: 0,
+            sequence,
+        };
+        let mut first = Box::pin(landings.wait(at(1)));
+        let mut third = Box::pin(landings.wait(at(3)));
         assert_eq!(first.as_mut().now_or_never(), None);
         assert_eq!(third.as_mut().now_or_never(), None);
         landings.land(2);
         assert_eq!(first.now_or_never(), Some(true));
         assert_eq!(third.as_mut().now_or_never(), None);
-        assert_eq!(landings.wait(2).now_or_never(), Some(true));
-        landings.begin_anew(0);
+        assert_eq!(landings.wait(at(2)).now_or_never(), Some(true));
+        landings.begin_anew(9);
         assert_eq!(third.now_or_never(), Some(false));
         assert!(landings.lock().is_empty());
+        // It has come further than that, but with other records.
+        assert_eq!(landings.wait(at(2)).now_or_never(), Some(false));
+        let now = Landing {
+            beginning: landings.beginning(),
+            sequence: 9,
+        };
+        assert_eq!(landings.wait(now).now_or_never(), Some(true));
     }
 }

@@ -89,10 +89,14 @@ pub(crate) async fn read(
 }
 
 /// Asks the leader how the stream stands, and when a record was stored. By the live connection, so that what is stored after the answer is heard.
-/// None where there is no such stream.
-pub(crate) async fn prove(shared: &Shared, of: Option<u64>) -> Result<Option<Proof>, Trouble> {
+/// A stream that is gone is made, where that is to be done: then it is another one, which its time of creation tells.
+pub(crate) async fn prove(shared: &Shared, of: Option<u64>, makes_it: bool) -> Result<Proof, Trouble> {
     let state = match shared.stream.state().await {
-        Err(error) if error.code() == Some(NOT_FOUND) => return Ok(None),
+        Err(error) if makes_it && error.code() == Some(NOT_FOUND) => {
+            tracing::warn!("the stream is gone: it is made anew");
+            shared.open_stream().await?;
+            shared.stream.state().await?
+        }
         state => state?,
     };
     let clocks = Clocks::of(&state);
@@ -104,12 +108,12 @@ pub(crate) async fn prove(shared: &Shared, of: Option<u64>) -> Result<Option<Pro
             shared.reads.time_of(sequence, deadline).await?
         }
     };
-    Ok(Some(Proof {
+    Ok(Proof {
         life: shared.epochs.life().await?,
         state,
         time_ns,
         clocks,
-    }))
+    })
 }
 
 /// The number before those records with which a node begins.

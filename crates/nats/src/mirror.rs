@@ -5,7 +5,7 @@
 //!
 //! Invariants: what is handed out is in order and without a hole, but for the tears that are handed out themselves. A read that stops short is
 //! taken as far as it goes and not believed beyond that. Only a number that the stream's leader says is gone counts as gone. Nothing is torn while the
-//! broker is away, or while nothing waits behind the hole.
+//! broker is away, while it may be another stream, or while nothing waits behind the hole.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ pub(crate) struct Mirror<T> {
     missing_since: Option<Instant>,
     /// Whether something happened after which it may be another stream. Until that is settled nothing is shown.
     is_in_doubt: bool,
-    /// How often in a row the leader said that the stream ends before the head, or is not there.
+    /// How often in a row the leader said that the stream ends before the head.
     fallen: u32,
     is_other: bool,
 }
@@ -167,13 +167,6 @@ impl<T> Mirror<T> {
         self.is_in_doubt = true;
     }
 
-    /// There is no stream, says JetStream's leader.
-    pub(crate) fn handle_no_stream(&mut self) {
-        self.is_in_doubt = true;
-        self.fallen += 1;
-        self.is_other = self.fallen >= FALLEN;
-    }
-
     /// Another node says that it is another stream.
     pub(crate) fn handle_other_life(&mut self) {
         self.is_other = true;
@@ -232,7 +225,7 @@ impl<T> Mirror<T> {
         let Some(since) = self.missing_since else {
             return;
         };
-        if !is_connected {
+        if !is_connected || self.is_in_doubt {
             // Nothing can be read now, and nothing is to be blamed on the hole.
             self.missing_since = Some(now);
         } else if now.saturating_duration_since(since) >= self.options.hole_deadline
@@ -347,7 +340,7 @@ impl<T> Mirror<T> {
     }
 }
 
-/// How often the leader has to say so before it is believed that the stream ends before the head, or is not there.
+/// How often the leader has to say so before it is believed that the stream ends before the head.
 const FALLEN: u32 = 3;
 
 /// Of how many records it is remembered when they were stored: more than are ever heard again after the record that follows them.
@@ -530,6 +523,19 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_torn_while_it_may_be_another_stream() {
+        let start = Instant::now();
+        let mut mirror = mirror(2, start);
+        mirror.handle_doubt();
+        mirror.handle_live(stored(3), start);
+        mirror.handle_time(true, start + OPTIONS.hole_deadline);
+        assert!(taken(&mut mirror).is_empty());
+        // What was known of the head is known still.
+        mirror.handle_state(&state(1, 3), 2, Some(1), start + OPTIONS.hole_deadline);
+        assert_eq!(mirror.wants(), Wants::NewLife);
+    }
+
+    #[test]
     fn a_read_that_comes_nearer_gets_more_time() {
         let start = Instant::now();
         let mut mirror = mirror(2, start);
@@ -661,18 +667,6 @@ mod tests {
         mirror.handle_state(&state(1, 2), 3, None, now);
         mirror.handle_state(&state(1, 3), 3, Some(3_000), now);
         assert_eq!(mirror.fallen, 0);
-    }
-
-    #[test]
-    fn a_stream_that_is_gone_is_another_once_that_is_certain() {
-        let now = Instant::now();
-        let mut mirror = mirror(3, now);
-        for _ in 1..FALLEN {
-            mirror.handle_no_stream();
-            assert_eq!(mirror.wants(), Wants::Proof { of: 3 });
-        }
-        mirror.handle_no_stream();
-        assert_eq!(mirror.wants(), Wants::NewLife);
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::entry::{self, Clocks, Entry};
 use crate::envelope::{Incoming, Order, Outgoing, random_id};
 use crate::epoch::Life;
 use crate::garbage::leave_out;
+use crate::landing::Landing;
 use crate::life::{self, Loaded, Proof};
 use crate::mirror::{Mirror, Next, ReadBack, Wants};
 use crate::reads::ReadError;
@@ -41,14 +42,16 @@ pub(crate) struct Node {
     live: Option<Subscriber>,
     link: watch::Receiver<Link>,
     doubts: u64,
-    known: watch::Receiver<u64>,
+    known: watch::Receiver<Landing>,
     listening: Work<Result<Subscriber, Trouble>>,
     reading: Work<Result<ReadBack<Entry>, ReadError>>,
-    proving: Work<(u64, Result<Option<Proof>, Trouble>)>,
+    proving: Work<(u64, Result<Proof, Trouble>)>,
     /// When the stream's state was asked for last, and when it may be asked for again.
     proven_at: Instant,
     prove_at: Instant,
     heard_at: Instant,
+    /// Since when it can't be had how the stream stands, and why.
+    unproven: Option<(Instant, String)>,
     canary: Canary,
 }
 
@@ -62,7 +65,7 @@ enum Event {
     Known,
     Listening(Result<Subscriber, Trouble>),
     Read(Result<ReadBack<Entry>, ReadError>),
-    Proven(u64, Result<Option<Proof>, Trouble>),
+    Proven(u64, Result<Proof, Trouble>),
     Time,
 }
 
@@ -103,6 +106,7 @@ pub(crate) fn start(shared: &Arc<Shared>, hub: &Hub, loaded: Loaded) -> impl Fut
         proven_at: now,
         prove_at: now,
         heard_at: now,
+        unproven: None,
         canary: Canary::new(),
     };
     node.follow()
@@ -141,7 +145,9 @@ impl Node {
             Event::Link => self.look_at_link(),
             Event::Known => {
                 let known = *self.known.borrow_and_update();
-                self.mirror.handle_known(known, now);
+                if known.beginning == self.shared.landings.beginning() {
+                    self.mirror.handle_known(known.sequence, now);
+                }
             }
             Event::Listening(listening) => match listening {
                 Ok(live) => {
@@ -212,24 +218,27 @@ impl Node {
         self.mirror.handle_doubt();
     }
 
-    fn take_proof(&mut self, of: u64, proof: Result<Option<Proof>, Trouble>, now: Instant) {
+    fn take_proof(&mut self, of: u64, proof: Result<Proof, Trouble>, now: Instant) {
         self.proven_at = now;
         // Where that settles nothing it is asked again, but not at once.
         self.prove_at = now + PAUSE;
+        self.unproven = proof.as_ref().err().map(|error| {
+            let since = self.unproven.as_ref().map_or(now, |(since, _)| *since);
+            (since, error.to_string())
+        });
         match proof {
-            Ok(Some(Proof { life: Some(life), .. })) if life.generation > self.life.generation => {
+            Ok(Proof { life: Some(life), .. }) if life.generation > self.life.generation => {
                 self.mirror.handle_other_life();
             }
-            Ok(Some(Proof {
+            Ok(Proof {
                 state,
                 time_ns,
                 clocks,
                 ..
-            })) => {
+            }) => {
                 self.clocks = clocks;
                 self.mirror.handle_state(&state, of, time_ns, now);
             }
-            Ok(None) => self.mirror.handle_no_stream(),
             Err(error) => {
                 tracing::debug!(%error, "the stream's state can't be had");
                 self.mirror.handle_doubt();
@@ -247,8 +256,14 @@ impl Node {
 
     fn prove(&mut self, of: Option<u64>) {
         let (shared, asked_at) = (Arc::clone(&self.shared), self.mirror.head());
-        let proof = async move { (asked_at, life::prove(&shared, of).await) };
+        let makes_it = self.is_unproven_for(LONG_GONE, Instant::now());
+        let proof = async move { (asked_at, life::prove(&shared, of, makes_it).await) };
         self.proving = Some(proof.boxed());
+    }
+
+    fn is_unproven_for(&self, time: Duration, now: Instant) -> bool {
+        let since = self.unproven.as_ref().map(|(since, _)| *since);
+        since.is_some_and(|since| now.saturating_duration_since(since) >= time)
     }
 
     fn set_to_work(&mut self) {
@@ -351,6 +366,14 @@ impl Node {
             }
         };
         let hub = self.hub.upgrade()?;
+        // Whoever is here may have missed an order in it.
+        for next in &loaded.tail {
+            if let Next::Record(stored) = next
+                && let Ok(Incoming::Order(Order::Nodes(order))) = &stored.content.content
+            {
+                hub.obey(order, stored.content.logged_at);
+            }
+        }
         pour(
             &self.shared,
             &hub,
@@ -361,10 +384,10 @@ impl Node {
         );
         self.life = loaded.life;
         self.clocks = loaded.clocks;
+        self.unproven = None;
         self.mirror = loaded.mirror;
         self.live = Some(loaded.live);
         self.doubts = self.link.borrow_and_update().doubts;
-        self.known.mark_unchanged();
         if loaded.is_new {
             self.tell_of_life();
         }
@@ -415,6 +438,10 @@ impl Node {
         let why: Option<Cow<'static, str>> = if !link.is_connected {
             let trouble = link.trouble.as_deref().unwrap_or("it is being made");
             Some(format!("no connection to NATS: {trouble}").into())
+        } else if let Some((_, error)) = &self.unproven
+            && self.is_unproven_for(SILENCE, now)
+        {
+            Some(format!("how the stream stands can't be had: {error}").into())
         } else if is_missing {
             Some("records are missing and being read back".into())
         } else {
@@ -464,6 +491,9 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// After how long without a message the leader is asked whether there was none.
 const SILENCE: Duration = Duration::from_secs(1);
+
+/// After how long without it the stream is made anew: whoever deleted it has had time to do so.
+const LONG_GONE: Duration = Duration::from_secs(5);
 
 /// How long to wait before what failed is tried again.
 const PAUSE: Duration = Duration::from_millis(500);

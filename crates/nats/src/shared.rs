@@ -6,11 +6,12 @@ use std::sync::Arc;
 use async_nats::Subscriber;
 use futures::FutureExt;
 use tokio::sync::watch;
+use tokio::time;
 
 use crate::connect::Connection;
 use crate::envelope::Outgoing;
 use crate::epoch::Epochs;
-use crate::landing::Landings;
+use crate::landing::{Landing, Landings};
 use crate::mirror::MirrorOptions;
 use crate::options::NatsOptions;
 use crate::publisher::Publisher;
@@ -33,19 +34,25 @@ pub(crate) struct Shared {
     pub(crate) epochs: Epochs,
     pub(crate) publisher: Publisher,
     pub(crate) landings: Landings,
-    /// The highest number at which somebody here knows something to be stored.
-    pub(crate) known: watch::Sender<u64>,
+    /// The highest number at which somebody here knows something to be stored, since the newest beginning of which somebody does.
+    pub(crate) known: watch::Sender<Landing>,
     pub(crate) status: Status,
 }
 
 impl Shared {
     /// Hears everything that is stored from now on.
     pub(crate) async fn listen(&self) -> Result<Subscriber, Trouble> {
-        let client = self.live.client().await?;
-        let subscriber = client.subscribe(self.subjects.every_live()).await?;
-        // The server knows of it once it has answered.
-        client.flush().await?;
-        Ok(subscriber)
+        let listening = async {
+            let client = self.live.client().await?;
+            let subscriber = client.subscribe(self.subjects.every_live()).await?;
+            // The server knows of it once it has answered.
+            client.flush().await?;
+            Ok(subscriber)
+        };
+        // NATS' client waits for a connection without an end, and whoever begins anew would not notice that its hub is gone.
+        let deadline = self.options.request_deadline;
+        let late = |_| Err(format!("the server didn't take the subscription within {deadline:?}").into());
+        time::timeout(deadline, listening).await.unwrap_or_else(late)
     }
 
     /// Makes or checks the stream.
@@ -72,10 +79,10 @@ impl Shared {
     }
 
     /// Somebody here knows that something is stored at a number.
-    pub(crate) fn know(&self, sequence: u64) {
+    pub(crate) fn know(&self, landing: Landing) {
         self.known.send_if_modified(|known| {
-            let is_news = sequence > *known;
-            *known = sequence.max(*known);
+            let is_news = landing > *known;
+            *known = landing.max(*known);
             is_news
         });
     }

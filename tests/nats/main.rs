@@ -1,0 +1,6 @@
+//! Over NATS: what its operators and other clients of it meet. Each test has a server of its own, with users of its own.
+
+#![allow(clippy::unwrap_used)]
+
+mod health;
+mod orders;

@@ -1,0 +1,55 @@
+//! Orders to all nodes: who is to go goes, also on a node that was away when it was said.
+
+use std::time::Duration;
+
+use dualcast::{Hub, Identity, Nats, NatsOptions, Transport};
+use dualcast_nats_server::{Link, NatsServer};
+use dualcast_tests::{HttpServer, HttpVersion, Outsider, Setup, Told, Under, eventually, run};
+
+#[test]
+fn an_order_in_a_log_that_began_anew_while_a_node_was_away_reaches_its_sessions() {
+    for transport in [Transport::Sse, Transport::WebSocket] {
+        let under = Under::new(transport, HttpServer::Dualcast, HttpVersion::Http1);
+        run(order_in_another_life, under.over_nats(1));
+    }
+}
+
+async fn order_in_another_life(under: Under) {
+    let broker = NatsServer::start().await;
+    let link = Link::to(broker.address()).await;
+    let mut options = NatsOptions::new([broker.url()]);
+    options.prefix = "shop".into();
+    let nats = Nats::connect(options.clone()).await.unwrap();
+    let hub = Hub::builder().fan_out(nats).build().unwrap();
+    options.servers = vec![link.url()];
+    options.client = options
+        .client
+        .reconnect_delay_callback(|_| Duration::from_millis(20));
+    let server = Setup::new(under)
+        .nats(move |ours| *ours = options.clone())
+        .start()
+        .await;
+    let mut anna = server.dial("room").query("who=anna").open().await;
+    let mut bert = server.dial("room").query("who=bert").open().await;
+    link.refuse();
+    link.reset();
+    eventually("the node is away", || server.hub.health().degraded.is_some()).await;
+    let before = hub.position().epoch();
+    let mut outsider = Outsider::connect(&broker.address(), None).await;
+    let deleted = outsider.ask("$JS.API.STREAM.DELETE.shop", b"", b"").await;
+    assert!(deleted.contains("\"success\":true"), "{deleted}");
+    eventually("the other one has made it anew", || {
+        hub.position().epoch() != before
+    })
+    .await;
+    let begun = hub.position();
+    hub.disconnect(&Identity::new("anna"));
+    eventually("it is said", || hub.position() > begun).await;
+    link.pass();
+    let (told, _) = anna.until_end().await;
+    let is_sent_away = |told: &Told| matches!(told, Told::Closing { reason, .. } if reason == "disconnected");
+    assert!(told.iter().any(is_sent_away), "{told:?}");
+    assert!(matches!(bert.next().await, Told::Gap { reason, .. } if reason == "epoch"));
+    server.publish("room", "to bert").await;
+    assert_eq!(bert.next().await.text(), "to bert");
+}
