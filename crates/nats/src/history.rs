@@ -8,6 +8,7 @@
 //! stream has it, the head will come there.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use dualcast_core::{
     ChannelName, Check, Epoch, GapReason, History, Ingest, Lost, Page, Record, Step, Wanted, WeakHub,
@@ -20,7 +21,7 @@ use tokio::time::{self, Instant};
 use crate::entry::{self, Clocks, check_of};
 use crate::landing::Landing;
 use crate::mirror::Next;
-use crate::reads::Portion;
+use crate::reads::{Portion, Reads};
 use crate::shared::Shared;
 use crate::stream::State;
 use crate::together::{Together, Unread};
@@ -174,27 +175,55 @@ impl Histories {
             .get((), async move { histories.state().await })
             .await?;
         // What was asked for others, a moment before, proves only that it has come so far.
-        Ok(state.last_sequence >= sequence || self.state().await?.last_sequence >= sequence)
+        if state.last_sequence >= sequence {
+            return Ok(true);
+        }
+        for attempt in 1.. {
+            let state = self.state().await?;
+            if state.last_sequence >= sequence {
+                return Ok(true);
+            }
+            // A server that has just become the leader may not have caught up with what it knows to be stored.
+            if state.leader.is_none() || attempt == MAX_ASKED {
+                break;
+            }
+            time::sleep(PAUSE).await;
+        }
+        Ok(false)
     }
 
     async fn state(&self) -> Result<State, Unread> {
+        self.settled(|reads| async move {
+            count_broker_read("state");
+            reads.state().await.map_err(unread)
+        })
+        .await
+    }
+
+    /// Reads, in its turn, what is certainly of the stream that this node follows.
+    async fn settled<T, F>(&self, read: impl Fn(Reads) -> F) -> Result<T, Unread>
+    where
+        F: Future<Output = Result<T, Unread>>,
+    {
         let _turn = self.reading.acquire().await;
-        count_broker_read("state");
-        self.shared.reads.state().await.map_err(unread)
+        loop {
+            let doubts = self.shared.settled().await;
+            let read = read(self.shared.reads.clone()).await;
+            if self.shared.is_still_settled(doubts) {
+                return read;
+            }
+        }
     }
 
     async fn time_of(self: &Arc<Self>, sequence: u64) -> Result<Option<i64>, Unread> {
         let histories = Arc::clone(self);
         let reading = async move {
-            let _turn = histories.reading.acquire().await;
-            count_broker_read("check");
             let deadline = Instant::now() + histories.shared.options.history_deadline;
-            histories
-                .shared
-                .reads
-                .time_of(sequence, deadline)
-                .await
-                .map_err(unread)
+            let reading = histories.settled(|reads| async move {
+                count_broker_read("check");
+                reads.time_of(sequence, deadline).await.map_err(unread)
+            });
+            reading.await
         };
         self.times.get(sequence, reading).await
     }
@@ -206,20 +235,19 @@ impl Histories {
     }
 
     async fn read_page(&self, key: &PageKey, through: u64) -> Result<Arc<Stretch>, Unread> {
-        let _turn = self.reading.acquire().await;
-        count_broker_read("history");
         let Shared {
-            reads,
-            subjects,
-            options,
-            ..
+            subjects, options, ..
         } = &*self.shared;
         let deadline = Instant::now() + options.history_deadline;
-        let subject = subjects.log(&key.channel);
-        let read = reads
-            .channel(&subject, key.after, through, PORTION, deadline)
-            .await;
-        let read = read.map_err(unread)?;
+        let subject = &*subjects.log(&key.channel);
+        let reading = self.settled(|reads| async move {
+            count_broker_read("history");
+            let read = reads
+                .channel(subject, key.after, through, PORTION, deadline)
+                .await;
+            read.map_err(unread)
+        });
+        let read = reading.await?;
         let hub = self.hub.get().and_then(WeakHub::upgrade);
         let hub = hub.ok_or_else(|| Unread::from(Box::from("the hub is gone")))?;
         let ingest = hub.ingest();
@@ -286,6 +314,10 @@ fn late(wanted: &Wanted) -> Unread {
 fn unread(error: impl std::error::Error + Send + Sync + 'static) -> Unread {
     Arc::new(error)
 }
+
+/// How often a leader is asked whether it has what a client saw, and how long one waits in between.
+const MAX_ASKED: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// How many reads are under way at a time.
 const MAX_READING: usize = 8;
