@@ -4,3 +4,5 @@
 
 mod health;
 mod orders;
+mod privileges;
+mod works;
