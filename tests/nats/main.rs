@@ -5,5 +5,6 @@
 mod access;
 mod health;
 mod orders;
+mod outside;
 mod privileges;
 mod works;

@@ -66,7 +66,7 @@ async fn volatile(server: &Server) {
             .nodes()
             .find(|other| other.address != node.address)
             .unwrap();
-        let mut client = other.dial("typing").open().await;
+        let mut client = other.dial_here(Transport::Sse, "typing").open().await;
         let channel = node.channel("typing");
         let typing = tokio::spawn(async move {
             loop {
