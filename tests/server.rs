@@ -108,9 +108,13 @@ impl Server {
 
     /// A client to be, by another transport than the test's.
     pub fn dial_by(&self, transport: Transport, channels: &str) -> Dial {
-        let node = self.next();
-        Dial::new(node.address, transport, self.under.version)
-            .tls(node.tls.as_ref())
+        self.next().dial_here(transport, channels)
+    }
+
+    /// A client to be of this node, whose turn ever it is.
+    pub fn dial_here(&self, transport: Transport, channels: &str) -> Dial {
+        Dial::new(self.address, transport, self.under.version)
+            .tls(self.tls.as_ref())
             .channels(channels)
     }
 

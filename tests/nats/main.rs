@@ -2,5 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod health;
 mod orders;
+mod outside;
+mod privileges;
+mod works;

@@ -1,0 +1,83 @@
+//! Everything that an application does over NATS, once: what a node may has to be enough for it.
+
+use std::time::Duration;
+
+use dualcast::{Identity, Message, NatsOptions, Transport};
+use dualcast_tests::{HttpServer, HttpVersion, Server, Setup, Told, Under};
+use tokio::time;
+
+/// Two nodes, with little memory: what a client missed has to come from the stream.
+pub(crate) async fn nodes(mut options: NatsOptions) -> Server {
+    options.stream.max_bytes = 16 << 20;
+    Setup::new(under())
+        .nats(move |ours| *ours = options.clone())
+        .hub(|hub| hub.log(|log| log.max_records = 5))
+        .start()
+        .await
+}
+
+pub(crate) fn under() -> Under {
+    Under::new(Transport::Sse, HttpServer::Dualcast, HttpVersion::Http1).over_nats(2)
+}
+
+/// On both nodes and over both transports: publishing, following, resuming, ending a channel, volatile messages, orders. They are ready, so they
+/// have a stream, an epoch, and heard what they said themselves.
+pub(crate) async fn everything_works(options: NatsOptions) {
+    let server = nodes(options).await;
+    let start = server.hub.position().to_string();
+    let mut clients = Vec::new();
+    for transport in [Transport::Sse, Transport::WebSocket] {
+        for _ in server.nodes() {
+            clients.push(server.dial_by(transport, "room").query("who=anna").open().await);
+        }
+    }
+    server.publish_numbers("room", 1..=20).await;
+    let all: Vec<_> = (1..=20).map(|number| number.to_string()).collect();
+    for client in &mut clients {
+        assert_eq!(client.texts(20).await, all);
+        let mut back = server
+            .dial_by(client.transport(), "room")
+            .cursor(&start)
+            .open()
+            .await;
+        assert_eq!(back.texts(20).await, all, "from the stream");
+    }
+    volatile(&server).await;
+    for client in &mut clients {
+        client.until_text("the last").await;
+    }
+    server.others[0].hub.disconnect(&Identity::new("anna"));
+    for mut client in clients {
+        assert_eq!(client.closing().await, ("disconnected".into(), false));
+    }
+    let mut reader = server.dial("room").cursor(&start).open().await;
+    server.others[0].channel("room").finish().await.unwrap();
+    let (told, _) = reader.until_end().await;
+    assert!(
+        told.iter().any(|told| matches!(told, Told::Finished { .. })),
+        "{told:?}"
+    );
+}
+
+/// From each node to whoever follows on the other, as soon as that has subscribed.
+async fn volatile(server: &Server) {
+    for node in server.nodes() {
+        let other = server
+            .nodes()
+            .find(|other| other.address != node.address)
+            .unwrap();
+        let mut client = other.dial_here(Transport::Sse, "typing").open().await;
+        let channel = node.channel("typing");
+        let typing = tokio::spawn(async move {
+            loop {
+                let message = Message::text("typing", "anna").volatile();
+                channel.publish(message).await.unwrap();
+                time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        let told = client.next().await;
+        assert!(matches!(told, Told::Message { id: None, .. }), "{told:?}");
+        typing.abort();
+    }
+    server.publish("room", "the last").await;
+}
