@@ -225,6 +225,10 @@ impl Logs {
             let mut order = self.order.lock();
             let position = Position::new(order.life.epoch(), sequence, Some(check));
             if sequence < order.next {
+                drop(order);
+                if let Some(cell) = cell {
+                    self.evict_if_quiet(&cell);
+                }
                 return Appended::unheard(position);
             }
             if sequence > order.next {

@@ -239,10 +239,14 @@ impl Placing<'_> {
             let (trimmed_through, first) = followed.place_at_start(&self.life, after)?;
             cursor = cursor.min(first.map_or(head, |sequence| sequence - 1));
             if foreign.is_some() {
+                let to = trimmed_through.max(after);
+                // What was torn behind that is told, too, when it is come to.
+                let tear = self.life.tear_behind(to);
+                cursor = tear.map_or(cursor, |tear| cursor.min(tear.after.max(to)));
                 gaps.push(Gap {
                     channel: followed.name().clone(),
                     from: foreign,
-                    to: Some(self.life.position(trimmed_through.max(after))),
+                    to: Some(self.life.position(to)),
                     reason: GapReason::Epoch,
                 });
             } else if trimmed_through > head {
