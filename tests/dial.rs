@@ -60,6 +60,11 @@ impl Dial {
         }
     }
 
+    /// To a server that is not of this process, over HTTP/1.1.
+    pub fn to(address: SocketAddr, transport: Transport) -> Self {
+        Self::new(address, transport, HttpVersion::Http1)
+    }
+
     pub(crate) fn tls(mut self, tls: Option<&Tls>) -> Self {
         self.tls = tls.cloned();
         self

@@ -97,8 +97,9 @@ impl Ledger {
     }
 
     fn next(&self, channel: &str, after: Position) -> Option<&Entry> {
-        self.records
+        let from = self.records.partition_point(|record| record.position <= after);
+        self.records[from..]
             .iter()
-            .find(|record| record.channel == channel && record.position > after)
+            .find(|record| record.channel == channel)
     }
 }

@@ -36,6 +36,28 @@ pub struct Page {
     pub through: u64,
 }
 
+impl Page {
+    /// Nothing stands behind the reader's place, or it was only asked whether that is one.
+    #[must_use]
+    pub fn of_nothing(through: u64) -> Self {
+        Self {
+            lost: None,
+            records: [].into(),
+            through,
+        }
+    }
+
+    /// The reader stands in a history that is none any more.
+    #[must_use]
+    pub fn of_another_history(through: u64) -> Self {
+        let reason = GapReason::Epoch;
+        Self {
+            lost: Some(Lost { through, reason }),
+            ..Self::of_nothing(through)
+        }
+    }
+}
+
 /// What is gone of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lost {

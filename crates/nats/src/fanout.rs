@@ -106,6 +106,7 @@ impl Nats {
             publisher: Publisher::new(Arc::clone(&live), options.max_in_flight, options.publish_deadline),
             landings: Landings::default(),
             known: watch::Sender::default(),
+            settled: watch::Sender::default(),
             status: Status::default(),
             subjects,
             live,

@@ -8,9 +8,10 @@
 //! stream has it, the head will come there.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use dualcast_core::{
-    ChannelName, Epoch, GapReason, History, Ingest, Lost, Page, Record, Step, Wanted, WeakHub,
+    ChannelName, Check, Epoch, GapReason, History, Ingest, Lost, Page, Record, Step, Wanted, WeakHub,
     count_broker_read,
 };
 use futures::FutureExt;
@@ -20,7 +21,7 @@ use tokio::time::{self, Instant};
 use crate::entry::{self, Clocks, check_of};
 use crate::landing::Landing;
 use crate::mirror::Next;
-use crate::reads::Portion;
+use crate::reads::{Portion, Reads};
 use crate::shared::Shared;
 use crate::stream::State;
 use crate::together::{Together, Unread};
@@ -87,55 +88,51 @@ impl Histories {
     }
 
     async fn look(self: &Arc<Self>, ingest: &Ingest, wanted: &Wanted) -> Result<Arc<Page>, Unread> {
-        let (epoch, cursor) = (wanted.after.epoch(), wanted.after.sequence());
-        if !self.is_of_this_history(ingest, wanted).await? {
-            return Ok(Arc::new(Page {
-                lost: Some(Lost {
-                    through: cursor,
-                    reason: GapReason::Epoch,
-                }),
-                records: [].into(),
-                through: cursor,
-            }));
+        let cursor = wanted.after.sequence();
+        if !self.is_reached(wanted).await? {
+            return Ok(Arc::new(Page::of_another_history(cursor)));
         }
-        if wanted.through <= cursor {
-            return Ok(Arc::new(Page {
-                lost: None,
-                records: [].into(),
-                through: cursor,
-            }));
-        }
-        let key = |after| PageKey {
-            epoch,
-            channel: wanted.channel.clone(),
-            after,
+        let stretch = match wanted.through > cursor {
+            true => Some(self.stretch_behind(wanted).await?),
+            false => None,
         };
-        let round = cursor - cursor % ROUND;
-        let mut stretch = self.page(key(round), wanted.through).await?;
-        if stretch.through <= cursor {
-            // So much stands between the round number and the cursor that the page ended before it.
-            stretch = self.page(key(cursor), wanted.through).await?;
+        if !self
+            .is_of_this_history(ingest, wanted, stretch.as_deref())
+            .await?
+        {
+            return Ok(Arc::new(Page::of_another_history(cursor)));
         }
-        Ok(Arc::new(stretch.after(cursor, self.shared.landings.head())))
+        Ok(Arc::new(match stretch {
+            Some(stretch) => stretch.after(cursor, self.shared.landings.head()),
+            None => Page::of_nothing(cursor),
+        }))
     }
 
-    /// Whether the cursor is of the history that the stream has.
-    async fn is_of_this_history(self: &Arc<Self>, ingest: &Ingest, wanted: &Wanted) -> Result<bool, Unread> {
-        let (after, cursor) = (wanted.after, wanted.after.sequence());
+    /// Waits until this node is where the cursor is. Answers `false` where the stream itself isn't.
+    async fn is_reached(self: &Arc<Self>, wanted: &Wanted) -> Result<bool, Unread> {
         let landings = &self.shared.landings;
         let landing = Landing {
             beginning: landings.beginning(),
-            sequence: cursor,
+            sequence: wanted.after.sequence(),
         };
-        if cursor > landings.head() {
-            if !self.is_stored(cursor).await? {
-                return Ok(false);
-            }
-            self.shared.know(landing);
-            if !landings.wait(landing).await {
-                return Ok(false);
-            }
+        if landing.sequence <= landings.head() {
+            return Ok(true);
         }
+        if !self.is_stored(landing.sequence).await? {
+            return Ok(false);
+        }
+        self.shared.know(landing);
+        Ok(landings.wait(landing).await)
+    }
+
+    /// Whether the record at the cursor is the one that the client saw.
+    async fn is_of_this_history(
+        self: &Arc<Self>,
+        ingest: &Ingest,
+        wanted: &Wanted,
+        read: Option<&Stretch>,
+    ) -> Result<bool, Unread> {
+        let (after, cursor) = (wanted.after, wanted.after.sequence());
         let here = ingest.position_of(cursor);
         if here.epoch() != after.epoch() {
             return Ok(false);
@@ -143,12 +140,31 @@ impl Histories {
         let Some(check) = after.check() else {
             return Ok(true);
         };
-        if let Some(known) = here.check() {
+        let known = here.check().or_else(|| read?.check_of(cursor));
+        if let Some(known) = known {
             return Ok(known == check);
         }
         // One that is gone from the stream can't be looked at: then it is the records behind it that prove something, or nothing does.
         let time_ns = self.time_of(cursor).await?;
         Ok(time_ns.is_none_or(|time_ns| check_of(time_ns) == check))
+    }
+
+    /// The stretch in which the first records stand that a client wants.
+    async fn stretch_behind(self: &Arc<Self>, wanted: &Wanted) -> Result<Arc<Stretch>, Unread> {
+        let cursor = wanted.after.sequence();
+        let key = |after| PageKey {
+            epoch: wanted.after.epoch(),
+            channel: wanted.channel.clone(),
+            after,
+        };
+        // The record at the cursor is in it, too, and can be looked at.
+        let round = cursor.saturating_sub(1);
+        let stretch = self.page(key(round - round % ROUND), wanted.through).await?;
+        if stretch.through > cursor {
+            return Ok(stretch);
+        }
+        // So much stands between the round number and the cursor that the page ended before it.
+        self.page(key(cursor), wanted.through).await
     }
 
     /// Whether the stream has come so far.
@@ -159,27 +175,55 @@ impl Histories {
             .get((), async move { histories.state().await })
             .await?;
         // What was asked for others, a moment before, proves only that it has come so far.
-        Ok(state.last_sequence >= sequence || self.state().await?.last_sequence >= sequence)
+        if state.last_sequence >= sequence {
+            return Ok(true);
+        }
+        for attempt in 1.. {
+            let state = self.state().await?;
+            if state.last_sequence >= sequence {
+                return Ok(true);
+            }
+            // A server that has just become the leader may not have caught up with what it knows to be stored.
+            if state.leader.is_none() || attempt == MAX_ASKED {
+                break;
+            }
+            time::sleep(PAUSE).await;
+        }
+        Ok(false)
     }
 
     async fn state(&self) -> Result<State, Unread> {
+        self.settled(|reads| async move {
+            count_broker_read("state");
+            reads.state().await.map_err(unread)
+        })
+        .await
+    }
+
+    /// Reads, in its turn, what is certainly of the stream that this node follows.
+    async fn settled<T, F>(&self, read: impl Fn(Reads) -> F) -> Result<T, Unread>
+    where
+        F: Future<Output = Result<T, Unread>>,
+    {
         let _turn = self.reading.acquire().await;
-        count_broker_read("state");
-        self.shared.reads.state().await.map_err(unread)
+        loop {
+            let doubts = self.shared.settled().await;
+            let read = read(self.shared.reads.clone()).await;
+            if self.shared.is_still_settled(doubts) {
+                return read;
+            }
+        }
     }
 
     async fn time_of(self: &Arc<Self>, sequence: u64) -> Result<Option<i64>, Unread> {
         let histories = Arc::clone(self);
         let reading = async move {
-            let _turn = histories.reading.acquire().await;
-            count_broker_read("check");
             let deadline = Instant::now() + histories.shared.options.history_deadline;
-            histories
-                .shared
-                .reads
-                .time_of(sequence, deadline)
-                .await
-                .map_err(unread)
+            let reading = histories.settled(|reads| async move {
+                count_broker_read("check");
+                reads.time_of(sequence, deadline).await.map_err(unread)
+            });
+            reading.await
         };
         self.times.get(sequence, reading).await
     }
@@ -191,20 +235,19 @@ impl Histories {
     }
 
     async fn read_page(&self, key: &PageKey, through: u64) -> Result<Arc<Stretch>, Unread> {
-        let _turn = self.reading.acquire().await;
-        count_broker_read("history");
         let Shared {
-            reads,
-            subjects,
-            options,
-            ..
+            subjects, options, ..
         } = &*self.shared;
         let deadline = Instant::now() + options.history_deadline;
-        let subject = subjects.log(&key.channel);
-        let read = reads
-            .channel(&subject, key.after, through, PORTION, deadline)
-            .await;
-        let read = read.map_err(unread)?;
+        let subject = &*subjects.log(&key.channel);
+        let reading = self.settled(|reads| async move {
+            count_broker_read("history");
+            let read = reads
+                .channel(subject, key.after, through, PORTION, deadline)
+                .await;
+            read.map_err(unread)
+        });
+        let read = reading.await?;
         let hub = self.hub.get().and_then(WeakHub::upgrade);
         let hub = hub.ok_or_else(|| Unread::from(Box::from("the hub is gone")))?;
         let ingest = hub.ingest();
@@ -230,6 +273,13 @@ impl Histories {
 }
 
 impl Stretch {
+    /// What tells the record with this number apart from others, where it is here.
+    fn check_of(&self, sequence: u64) -> Option<Check> {
+        let sequence_of = |record: &Arc<Record>| record.position().sequence();
+        let index = self.records.binary_search_by_key(&sequence, sequence_of).ok()?;
+        self.records[index].position().check()
+    }
+
     /// What a client gets of it that stands behind a cursor, on a node whose log has come so far.
     fn after(&self, cursor: u64, head: u64) -> Page {
         if self.whole_after <= cursor {
@@ -264,6 +314,10 @@ fn late(wanted: &Wanted) -> Unread {
 fn unread(error: impl std::error::Error + Send + Sync + 'static) -> Unread {
     Arc::new(error)
 }
+
+/// How often a leader is asked whether it has what a client saw, and how long one waits in between.
+const MAX_ASKED: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// How many reads are under way at a time.
 const MAX_READING: usize = 8;

@@ -10,7 +10,7 @@ use tokio::time;
 
 use crate::entry::{Clocks, Entry, read_back};
 use crate::epoch::Life;
-use crate::mirror::{Mirror, Next, ReadBack, Wants};
+use crate::mirror::{Mirror, Next, Proof, ReadBack, Wants};
 use crate::options::TailLimits;
 use crate::reads::{Portion, ReadError};
 use crate::shared::{Shared, Trouble};
@@ -31,10 +31,10 @@ pub(crate) struct Loaded {
 }
 
 /// What tells whether the stream is still the one that it was.
-pub(crate) struct Proof {
+pub(crate) struct Proven {
     pub(crate) state: State,
-    /// When the record was stored that was asked for. None where none was, or it is gone.
-    pub(crate) time_ns: Option<i64>,
+    /// Of the record that was asked for.
+    pub(crate) proof: Proof,
     /// The life that all nodes share now. None where nothing says which.
     pub(crate) life: Option<Life>,
     pub(crate) clocks: Clocks,
@@ -50,7 +50,7 @@ pub(crate) async fn load(shared: &Shared, before: Option<&Life>) -> Result<Loade
     let head = before_tail(&shared.options.tail, &state);
     let mut mirror = Mirror::new(shared.mirror_options, state.created_ns, head);
     let mut tail = Vec::new();
-    mirror.handle_state(&state, head, None, Instant::now());
+    mirror.handle_state(&state, head, Proof::Gone, Instant::now());
     loop {
         tail.extend(std::iter::from_fn(|| mirror.next()));
         let Wants::Read { from, through } = mirror.wants() else {
@@ -90,7 +90,7 @@ pub(crate) async fn read(
 
 /// Asks the leader how the stream stands, and when a record was stored. By the live connection, so that what is stored after the answer is heard.
 /// A stream that is gone is made, where that is to be done: then it is another one, which its time of creation tells.
-pub(crate) async fn prove(shared: &Shared, of: Option<u64>, makes_it: bool) -> Result<Proof, Trouble> {
+pub(crate) async fn prove(shared: &Shared, of: Option<u64>, makes_it: bool) -> Result<Proven, Trouble> {
     let state = match shared.stream.state().await {
         Err(error) if makes_it && error.code() == Some(NOT_FOUND) => {
             tracing::warn!("the stream is gone: it is made anew");
@@ -100,18 +100,20 @@ pub(crate) async fn prove(shared: &Shared, of: Option<u64>, makes_it: bool) -> R
         state => state?,
     };
     let clocks = Clocks::of(&state);
-    let is_there = |sequence: &u64| (state.first_sequence..=state.last_sequence).contains(sequence);
-    let time_ns = match of.filter(is_there) {
-        None => None,
-        Some(sequence) => {
+    let is_there = |sequence| (state.first_sequence..=state.last_sequence).contains(&sequence);
+    let proof = match of {
+        None => Proof::None,
+        Some(sequence) if is_there(sequence) => {
             let deadline = time::Instant::now() + shared.options.request_deadline;
-            shared.reads.time_of(sequence, deadline).await?
+            let time_ns = shared.reads.time_of(sequence, deadline).await?;
+            time_ns.map_or(Proof::Gone, Proof::StoredAt)
         }
+        Some(_) => Proof::Gone,
     };
-    Ok(Proof {
+    Ok(Proven {
         life: shared.epochs.life().await?,
         state,
-        time_ns,
+        proof,
         clocks,
     })
 }

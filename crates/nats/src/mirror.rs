@@ -90,6 +90,17 @@ pub(crate) enum Wants {
     Nothing,
 }
 
+/// What the leader says of a record, by which it is known to be the same stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// It was not asked. That settles no doubt.
+    None,
+    /// It is gone, and proves nothing any more.
+    Gone,
+    /// When it was stored, in nanoseconds since 1970.
+    StoredAt(i64),
+}
+
 /// What a read of the stream brought.
 #[derive(Debug)]
 pub(crate) struct ReadBack<T> {
@@ -126,6 +137,11 @@ impl<T> Mirror<T> {
     /// Whether it knows of nothing that it lacks.
     pub(crate) fn is_whole(&self) -> bool {
         self.known_last <= self.head && !self.is_in_doubt && !self.is_other
+    }
+
+    /// Whether it may be another stream than it was.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.is_in_doubt || self.is_other
     }
 
     /// For how long what is known to be missing has been missing.
@@ -172,15 +188,14 @@ impl<T> Mirror<T> {
         self.is_other = true;
     }
 
-    /// How the stream stands, says its leader, who was asked when the head was `asked_at`; and when the record there was stored,
-    /// unless that is gone or was not asked for.
-    pub(crate) fn handle_state(&mut self, state: &State, asked_at: u64, proof_ns: Option<i64>, now: Instant) {
+    /// How the stream stands, says its leader, who was asked when the head was `asked_at`; and what it says of the record there.
+    pub(crate) fn handle_state(&mut self, state: &State, asked_at: u64, proof: Proof, now: Instant) {
         let is_other_record =
             |sequence, time_ns| self.time_of(sequence).is_some_and(|known: i64| known != time_ns);
         // An empty stream says nothing of its last record.
         let is_other_last =
             state.records > 0 && is_other_record(state.last_sequence, state.last_timestamp_ns);
-        let is_other_proof = proof_ns.is_some_and(|time_ns| is_other_record(asked_at, time_ns));
+        let is_other_proof = matches!(proof, Proof::StoredAt(time_ns) if is_other_record(asked_at, time_ns));
         if state.created_ns != self.created_ns || is_other_last || is_other_proof {
             self.is_other = true;
             return;
@@ -193,7 +208,7 @@ impl<T> Mirror<T> {
             return;
         }
         self.fallen = 0;
-        self.is_in_doubt = false;
+        self.is_in_doubt &= proof == Proof::None;
         self.known_last = self.known_last.max(state.last_sequence);
         if state.first_sequence > self.head + 1 {
             self.tear(state.first_sequence - 1, GapReason::Trimmed, now);
@@ -206,6 +221,18 @@ impl<T> Mirror<T> {
         let Ok(ReadBack { records, gone }) = read else {
             return;
         };
+        if self.is_in_doubt || self.is_other {
+            // Of which stream it is can't be said.
+            return;
+        }
+        let is_other = |stored: &Stored<T>| {
+            self.time_of(stored.sequence)
+                .is_some_and(|known| known != stored.time_ns)
+        };
+        if records.iter().any(is_other) {
+            self.is_other = true;
+            return;
+        }
         let mut gone = gone.into_iter().peekable();
         for stored in records {
             self.pass_gone(&mut gone, stored.sequence, now);
@@ -252,14 +279,15 @@ impl<T> Mirror<T> {
         if self.known_last <= self.head {
             return Wants::Nothing;
         }
-        let from = self.head + 1;
+        // The head itself comes with it where that can be compared: then what follows is of the same stream.
+        let is_comparable = self.time_of(self.head).is_some();
         let before_aside = self
             .aside
             .keys()
             .next()
             .map_or(self.known_last, |first| first - 1);
         Wants::Read {
-            from,
+            from: self.head + u64::from(!is_comparable),
             through: before_aside.min(self.head + self.options.max_read),
         }
     }
@@ -418,7 +446,7 @@ mod tests {
         mirror.handle_live(stored(5), now);
         mirror.handle_live(stored(6), now);
         assert!(taken(&mut mirror).is_empty() && !mirror.is_whole());
-        assert_eq!(mirror.wants(), Wants::Read { from: 3, through: 4 });
+        assert_eq!(mirror.wants(), Wants::Read { from: 2, through: 4 });
         mirror.handle_live(stored(7), now);
         mirror.handle_read(read([3, 4]), now);
         assert_eq!(taken(&mut mirror), numbers(3..=7));
@@ -433,22 +461,57 @@ mod tests {
         mirror.handle_live(stored(9), now);
         mirror.handle_read(read([3, 4]), now);
         assert_eq!(taken(&mut mirror), ["3", "4"]);
-        assert_eq!(mirror.wants(), Wants::Read { from: 5, through: 8 });
+        assert_eq!(mirror.wants(), Wants::Read { from: 4, through: 8 });
         mirror.handle_read(read([6, 7, 8]), now);
         assert!(taken(&mut mirror).is_empty(), "5 is missing");
-        assert_eq!(mirror.wants(), Wants::Read { from: 5, through: 8 });
+        assert_eq!(mirror.wants(), Wants::Read { from: 4, through: 8 });
         mirror.handle_read::<()>(Err(()), now);
-        assert_eq!(mirror.wants(), Wants::Read { from: 5, through: 8 });
+        assert_eq!(mirror.wants(), Wants::Read { from: 4, through: 8 });
         mirror.handle_read(read([5, 6, 7, 8]), now);
         assert_eq!(taken(&mut mirror), numbers(5..=9));
+    }
+
+    #[test]
+    fn a_read_of_another_stream_shows_nothing() {
+        let now = Instant::now();
+        let other_head = Stored {
+            time_ns: 1,
+            ..stored(2)
+        };
+        let mut changed = mirror(2, now);
+        changed.handle_known(4, now);
+        let read = ReadBack {
+            records: vec![other_head, stored(3), stored(4)],
+            gone: Vec::new(),
+        };
+        changed.handle_read::<()>(Ok(read), now);
+        assert!(taken(&mut changed).is_empty());
+        assert_eq!(changed.wants(), Wants::NewLife);
+        // One that was under way when a doubt came may be of either.
+        let mut doubtful = mirror(2, now);
+        doubtful.handle_known(4, now);
+        doubtful.handle_doubt();
+        doubtful.handle_read(super::tests::read([2, 3, 4]), now);
+        assert!(taken(&mut doubtful).is_empty());
+    }
+
+    #[test]
+    fn only_a_proof_settles_a_doubt() {
+        let now = Instant::now();
+        let mut mirror = mirror(3, now);
+        mirror.handle_doubt();
+        mirror.handle_state(&state(1, 4), 3, Proof::None, now);
+        assert_eq!(mirror.wants(), Wants::Proof { of: 3 });
+        mirror.handle_state(&state(1, 4), 3, Proof::Gone, now);
+        assert_eq!(mirror.wants(), Wants::Read { from: 3, through: 4 });
     }
 
     #[test]
     fn a_hole_at_the_silent_tail_is_found_by_asking() {
         let now = Instant::now();
         let mut mirror = mirror(2, now);
-        mirror.handle_state(&state(1, 4), 0, None, now);
-        assert_eq!(mirror.wants(), Wants::Read { from: 3, through: 4 });
+        mirror.handle_state(&state(1, 4), 0, Proof::None, now);
+        assert_eq!(mirror.wants(), Wants::Read { from: 2, through: 4 });
         // Heard late, and then read.
         mirror.handle_live(stored(3), now);
         mirror.handle_read(read([3, 4]), now);
@@ -464,7 +527,7 @@ mod tests {
         mirror.handle_known(2, now);
         assert_eq!(mirror.wants(), Wants::Nothing);
         mirror.handle_known(3, now);
-        assert_eq!(mirror.wants(), Wants::Read { from: 3, through: 3 });
+        assert_eq!(mirror.wants(), Wants::Read { from: 2, through: 3 });
     }
 
     #[test]
@@ -477,7 +540,7 @@ mod tests {
         assert_eq!(mirror.aside.len(), OPTIONS.max_aside);
         let mut all = Vec::new();
         while let Wants::Read { from, through } = mirror.wants() {
-            assert!(through - from < OPTIONS.max_read);
+            assert!(through - from <= OPTIONS.max_read);
             mirror.handle_read(read(from..=through), now);
             all.extend(taken(&mut mirror));
         }
@@ -519,7 +582,7 @@ mod tests {
         silent.handle_known(5, start);
         silent.handle_time(true, start + Duration::from_secs(100));
         assert!(taken(&mut silent).is_empty());
-        assert_eq!(silent.wants(), Wants::Read { from: 3, through: 5 });
+        assert_eq!(silent.wants(), Wants::Read { from: 2, through: 5 });
     }
 
     #[test]
@@ -531,7 +594,7 @@ mod tests {
         mirror.handle_time(true, start + OPTIONS.hole_deadline);
         assert!(taken(&mut mirror).is_empty());
         // What was known of the head is known still.
-        mirror.handle_state(&state(1, 3), 2, Some(1), start + OPTIONS.hole_deadline);
+        mirror.handle_state(&state(1, 3), 2, Proof::StoredAt(1), start + OPTIONS.hole_deadline);
         assert_eq!(mirror.wants(), Wants::NewLife);
     }
 
@@ -551,7 +614,7 @@ mod tests {
         let now = Instant::now();
         // Aged out while the node was away.
         let mut aged = mirror(2, now);
-        aged.handle_state(&state(6, 8), 0, None, now);
+        aged.handle_state(&state(6, 8), 0, Proof::None, now);
         assert_eq!(taken(&mut aged), ["-5 trimmed"]);
         assert_eq!(aged.wants(), Wants::Read { from: 6, through: 8 });
         aged.handle_read(read([6, 7, 8]), now);
@@ -591,7 +654,7 @@ mod tests {
         let mut fallen = mirror(3, now);
         for _ in 0..FALLEN {
             assert!(!fallen.is_other);
-            fallen.handle_state(&state(1, 2), 3, None, now);
+            fallen.handle_state(&state(1, 2), 3, Proof::None, now);
         }
         assert_eq!(fallen.wants(), Wants::NewLife);
         let mut other_last = mirror(3, now);
@@ -599,14 +662,14 @@ mod tests {
             last_timestamp_ns: 1,
             ..state(1, 3)
         };
-        other_last.handle_state(&other, 0, None, now);
+        other_last.handle_state(&other, 0, Proof::None, now);
         assert_eq!(other_last.wants(), Wants::NewLife);
         let mut made_anew = mirror(3, now);
         let other = State {
             created_ns: 8,
             ..state(1, 3)
         };
-        made_anew.handle_state(&other, 0, None, now);
+        made_anew.handle_state(&other, 0, Proof::None, now);
         assert_eq!(made_anew.wants(), Wants::NewLife);
         // What comes of it is not shown any more.
         made_anew.handle_live(stored(4), now);
@@ -620,12 +683,12 @@ mod tests {
         same.handle_doubt();
         assert_eq!(same.wants(), Wants::Proof { of: 3 });
         assert!(!same.is_whole());
-        same.handle_state(&state(1, 5), 3, Some(3_000), now);
-        assert_eq!(same.wants(), Wants::Read { from: 4, through: 5 });
+        same.handle_state(&state(1, 5), 3, Proof::StoredAt(3_000), now);
+        assert_eq!(same.wants(), Wants::Read { from: 3, through: 5 });
         let mut other = mirror(3, now);
         other.handle_doubt();
         // Others have published so much since that its last number says nothing.
-        other.handle_state(&state(1, 5), 3, Some(1), now);
+        other.handle_state(&state(1, 5), 3, Proof::StoredAt(1), now);
         assert_eq!(other.wants(), Wants::NewLife);
         // A number below all that is remembered makes a doubt.
         let mut old = mirror(2_000, now);
@@ -640,7 +703,7 @@ mod tests {
         mirror.handle_doubt();
         mirror.handle_live(stored(4), now);
         assert!(taken(&mut mirror).is_empty());
-        mirror.handle_state(&state(1, 4), 3, Some(3_000), now);
+        mirror.handle_state(&state(1, 4), 3, Proof::StoredAt(3_000), now);
         assert_eq!(taken(&mut mirror), ["4"]);
         assert!(mirror.is_whole());
     }
@@ -651,7 +714,7 @@ mod tests {
         let mut mirror = mirror(3, now);
         mirror.handle_live(stored(4), now);
         for _ in 0..FALLEN {
-            mirror.handle_state(&state(1, 3), 3, None, now);
+            mirror.handle_state(&state(1, 3), 3, Proof::None, now);
         }
         assert_eq!(mirror.wants(), Wants::Nothing);
     }
@@ -660,12 +723,12 @@ mod tests {
     fn a_new_leader_that_lags_for_a_moment_is_asked_again() {
         let now = Instant::now();
         let mut mirror = mirror(3, now);
-        mirror.handle_state(&state(1, 2), 3, None, now);
+        mirror.handle_state(&state(1, 2), 3, Proof::None, now);
         assert_eq!(mirror.wants(), Wants::Proof { of: 3 });
-        mirror.handle_state(&state(1, 3), 3, Some(3_000), now);
+        mirror.handle_state(&state(1, 3), 3, Proof::StoredAt(3_000), now);
         assert!(mirror.is_whole());
-        mirror.handle_state(&state(1, 2), 3, None, now);
-        mirror.handle_state(&state(1, 3), 3, Some(3_000), now);
+        mirror.handle_state(&state(1, 2), 3, Proof::None, now);
+        mirror.handle_state(&state(1, 3), 3, Proof::StoredAt(3_000), now);
         assert_eq!(mirror.fallen, 0);
     }
 
@@ -679,7 +742,7 @@ mod tests {
             ..state(4, 3)
         };
         mirror.handle_doubt();
-        mirror.handle_state(&purged, 3, None, now);
+        mirror.handle_state(&purged, 3, Proof::Gone, now);
         assert!(mirror.is_whole() && taken(&mut mirror).is_empty());
     }
 }

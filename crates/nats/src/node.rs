@@ -26,7 +26,7 @@ use crate::envelope::{Incoming, Order, Outgoing, random_id};
 use crate::epoch::Life;
 use crate::garbage::leave_out;
 use crate::landing::Landing;
-use crate::life::{self, Loaded, Proof};
+use crate::life::{self, Loaded, Proven};
 use crate::mirror::{Mirror, Next, ReadBack, Wants};
 use crate::reads::ReadError;
 use crate::shared::{Shared, Trouble};
@@ -45,7 +45,7 @@ pub(crate) struct Node {
     known: watch::Receiver<Landing>,
     listening: Work<Result<Subscriber, Trouble>>,
     reading: Work<Result<ReadBack<Entry>, ReadError>>,
-    proving: Work<(u64, Result<Proof, Trouble>)>,
+    proving: Work<(u64, Result<Proven, Trouble>)>,
     /// When the stream's state was asked for last, and when it may be asked for again.
     proven_at: Instant,
     prove_at: Instant,
@@ -65,7 +65,7 @@ enum Event {
     Known,
     Listening(Result<Subscriber, Trouble>),
     Read(Result<ReadBack<Entry>, ReadError>),
-    Proven(u64, Result<Proof, Trouble>),
+    Proven(u64, Result<Proven, Trouble>),
     Time,
 }
 
@@ -90,6 +90,7 @@ pub(crate) fn start(shared: &Arc<Shared>, hub: &Hub, loaded: Loaded) -> impl Fut
     pour(shared, hub, &life, head, tail, mirror.head());
     let (link, known) = (shared.live.link(), shared.known.subscribe());
     let (now, doubts) = (Instant::now(), link.borrow().doubts);
+    shared.settled.send_replace(doubts);
     let node = Node {
         doubts,
         shared: Arc::clone(shared),
@@ -173,6 +174,9 @@ impl Node {
         if self.mirror.wants() == Wants::NewLife {
             self.begin_anew().await?;
         }
+        if !self.mirror.is_in_doubt() {
+            self.shared.settled.send_replace(self.doubts);
+        }
         self.tell_status(now);
         Some(())
     }
@@ -218,7 +222,7 @@ impl Node {
         self.mirror.handle_doubt();
     }
 
-    fn take_proof(&mut self, of: u64, proof: Result<Proof, Trouble>, now: Instant) {
+    fn take_proof(&mut self, of: u64, proof: Result<Proven, Trouble>, now: Instant) {
         self.proven_at = now;
         // Where that settles nothing it is asked again, but not at once.
         self.prove_at = now + PAUSE;
@@ -227,17 +231,14 @@ impl Node {
             (since, error.to_string())
         });
         match proof {
-            Ok(Proof { life: Some(life), .. }) if life.generation > self.life.generation => {
+            Ok(Proven { life: Some(life), .. }) if life.generation > self.life.generation => {
                 self.mirror.handle_other_life();
             }
-            Ok(Proof {
-                state,
-                time_ns,
-                clocks,
-                ..
+            Ok(Proven {
+                state, proof, clocks, ..
             }) => {
                 self.clocks = clocks;
-                self.mirror.handle_state(&state, of, time_ns, now);
+                self.mirror.handle_state(&state, of, proof, now);
             }
             Err(error) => {
                 tracing::debug!(%error, "the stream's state can't be had");

@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) landings: Landings,
     /// The highest number at which somebody here knows something to be stored, since the newest beginning of which somebody does.
     pub(crate) known: watch::Sender<Landing>,
+    /// Up to which doubt of the live connection it is settled that the stream is the one that it was.
+    pub(crate) settled: watch::Sender<u64>,
     pub(crate) status: Status,
 }
 
@@ -53,6 +55,28 @@ impl Shared {
         let deadline = self.options.request_deadline;
         let late = |_| Err(format!("the server didn't take the subscription within {deadline:?}").into());
         time::timeout(deadline, listening).await.unwrap_or_else(late)
+    }
+
+    /// Waits until it is settled that the stream is the one that this node follows. Answers which was the last doubt: as long as there is no
+    /// other, what is read is of that stream.
+    pub(crate) async fn settled(&self) -> u64 {
+        let (mut link, mut settled) = (self.live.link(), self.settled.subscribe());
+        loop {
+            let doubts = link.borrow_and_update().doubts;
+            if *settled.borrow_and_update() == doubts {
+                return doubts;
+            }
+            // Both senders are ours.
+            tokio::select! {
+                _ = link.changed() => {}
+                _ = settled.changed() => {}
+            }
+        }
+    }
+
+    /// Whether there was another doubt since.
+    pub(crate) fn is_still_settled(&self, doubts: u64) -> bool {
+        self.live.link().borrow().doubts == doubts
     }
 
     /// Makes or checks the stream.

@@ -1,0 +1,287 @@
+//! The stream turns out to be another one: made anew, or put back to what it was before.
+//!
+//! Whoever followed is told a gap, `epoch`, on whichever node and however it comes back, and goes on in the new life; and nothing that is there
+//! under a number that was used before is taken for what it was.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream;
+use dualcast::{Hub, Message, Nats, NatsOptions, Position, Transport};
+use dualcast_nats_server::{Link, NatsServer};
+use dualcast_tests::{Client, Dial, Told};
+use tokio::time;
+
+use crate::nodes::{Node, PATIENCE, Start, eventually};
+
+const PREFIX: &str = "lives";
+
+struct Scene {
+    server: NatsServer,
+    link: Link,
+    start: Start,
+    nodes: Vec<Node>,
+}
+
+impl Scene {
+    async fn begin() -> Self {
+        let server = NatsServer::start().await;
+        let link = Link::to(server.address()).await;
+        let mut scene = Self {
+            start: Start::new(link.url(), PREFIX),
+            server,
+            link,
+            nodes: Vec::new(),
+        };
+        scene.start_nodes().await;
+        scene
+    }
+
+    async fn start_nodes(&mut self) {
+        self.nodes = vec![self.start.start(), self.start.start()];
+        for node in &self.nodes {
+            node.is_well().await;
+        }
+        self.agree().await;
+    }
+
+    /// Waits until both nodes say that they are at the same place.
+    async fn agree(&self) {
+        eventually("the nodes agree", async || {
+            let (first, second) = (self.nodes[0].health().await, self.nodes[1].health().await);
+            let is_well = first["degraded"].is_null() && second["degraded"].is_null();
+            is_well && first["position"] == second["position"]
+        })
+        .await;
+    }
+
+    /// A client of each node, by each transport.
+    async fn clients(&self) -> Vec<Client> {
+        let mut clients = Vec::new();
+        for node in &self.nodes {
+            for transport in [Transport::Sse, Transport::WebSocket] {
+                clients.push(Dial::to(node.address, transport).channels("room").open().await);
+            }
+        }
+        clients
+    }
+
+    /// A hub of an application that publishes, by another connection than the nodes'.
+    async fn worker(&self) -> Hub {
+        let mut options = NatsOptions::new([self.server.url()]);
+        options.prefix = PREFIX.into();
+        options.stream.max_bytes = 64 << 20;
+        let nats = Nats::connect(options).await.expect("NATS is there");
+        Hub::builder().fan_out(nats).build().unwrap()
+    }
+
+    async fn jetstream(&self) -> jetstream::Context {
+        jetstream::new(async_nats::connect(self.server.url()).await.unwrap())
+    }
+
+    /// Publishes as a client of NATS does that knows nothing of us.
+    async fn publish_from_outside(&self, texts: impl IntoIterator<Item = String>) {
+        let jetstream = self.jetstream().await;
+        for text in texts {
+            let sent = jetstream
+                .publish(format!("{PREFIX}.log.room"), text.into())
+                .await
+                .unwrap();
+            sent.await.unwrap();
+        }
+    }
+
+    fn store(&self) -> std::path::PathBuf {
+        self.server.directory().join("store")
+    }
+}
+
+/// Publishes, however often that has to be tried: a repeat that was not needed is none.
+async fn publish(hub: &Hub, text: &str) -> Position {
+    let (begun, channel) = (Instant::now(), hub.channel("room").unwrap());
+    loop {
+        let message = Message::text("message", text).idempotency_key(text);
+        match channel.publish(message).await {
+            Ok(position) => return position,
+            Err(error) => assert!(begun.elapsed() < PATIENCE, "{error}"),
+        }
+        time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Reads a message, with nothing before it but signs of life.
+async fn expect_text(client: &mut Client, text: &str) {
+    assert_eq!(client.next_but_heartbeats().await.text(), text);
+}
+
+/// Reads the gap that says that this is another life.
+async fn expect_other_life(client: &mut Client) {
+    let told = client.next_but_heartbeats().await;
+    assert!(
+        matches!(&told, Told::Gap { reason, .. } if reason == "epoch"),
+        "{told:?}"
+    );
+}
+
+/// Comes back to each node with a cursor, by each transport.
+async fn come_back(scene: &Scene, cursor: Position) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for node in &scene.nodes {
+        for transport in [Transport::Sse, Transport::WebSocket] {
+            let dial = Dial::to(node.address, transport).channels("room");
+            clients.push(dial.cursor(&cursor.to_string()).open().await);
+        }
+    }
+    clients
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_is_deleted_under_running_nodes() {
+    let scene = Scene::begin().await;
+    let worker = scene.worker().await;
+    let mut clients = scene.clients().await;
+    let before = publish(&worker, "before").await;
+    for client in &mut clients {
+        expect_text(client, "before").await;
+    }
+    scene.jetstream().await.delete_stream(PREFIX).await.unwrap();
+    // A node makes it anew.
+    let after = publish(&worker, "after").await;
+    assert_ne!(after.epoch(), before.epoch());
+    scene.agree().await;
+    let last = publish(&worker, "last").await;
+    assert_eq!(last.epoch(), after.epoch(), "one epoch for all");
+    for client in &mut clients {
+        expect_other_life(client).await;
+        // What was published before its node was there may be in the gap.
+        let next = client.next_but_heartbeats().await;
+        if next.text() == "after" {
+            expect_text(client, "last").await;
+        } else {
+            assert_eq!(next.text(), "last");
+        }
+    }
+    for client in &mut come_back(&scene, before).await {
+        expect_other_life(client).await;
+    }
+    let mut back = come_back(&scene, last).await;
+    publish(&worker, "live").await;
+    for client in &mut back {
+        expect_text(client, "live").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_is_deleted_while_no_node_runs() {
+    let mut scene = Scene::begin().await;
+    let before = {
+        let worker = scene.worker().await;
+        publish(&worker, "before").await
+    };
+    scene.nodes.clear();
+    scene.jetstream().await.delete_stream(PREFIX).await.unwrap();
+    scene.start_nodes().await;
+    let worker = scene.worker().await;
+    let first = publish(&worker, "first").await;
+    assert_ne!(first.epoch(), before.epoch());
+    scene.agree().await;
+    for client in &mut come_back(&scene, before).await {
+        expect_other_life(client).await;
+        expect_text(client, "first").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_is_put_back_under_running_nodes() {
+    let mut scene = Scene::begin().await;
+    scene.publish_from_outside(["kept".to_owned()]).await;
+    put_back(&mut scene, async |scene| {
+        let mut clients = scene.clients().await;
+        scene
+            .publish_from_outside((0..20).map(|number| format!("lost {number}")))
+            .await;
+        for number in 0..20 {
+            for client in &mut clients {
+                expect_text(client, &format!("lost {number}")).await;
+            }
+        }
+        clients
+    })
+    .await;
+}
+
+/// Lets a stream grow, puts the disk back to before that, and has others use the numbers again before the nodes are there.
+async fn put_back(scene: &mut Scene, grow: impl AsyncFnOnce(&Scene) -> Vec<Client>) {
+    let snapshot = scene.server.directory().join("snapshot");
+    scene.server.stop().await;
+    copy(&scene.store(), &snapshot);
+    scene.server.restart().await;
+    for node in &scene.nodes {
+        node.is_well().await;
+    }
+    let mut clients = grow(scene).await;
+    let lost: Position = clients[0].last_id().parse().unwrap();
+    for other in [1, 19, 40] {
+        scene.link.refuse();
+        scene.server.stop().await;
+        fs::remove_dir_all(scene.store()).unwrap();
+        copy(&snapshot, &scene.store());
+        scene.server.restart().await;
+        scene
+            .publish_from_outside((0..other).map(|number| format!("other {number}")))
+            .await;
+        scene.link.pass();
+        scene.agree().await;
+        let live = format!("live after {other}");
+        scene.publish_from_outside([live.clone()]).await;
+        for client in &mut clients {
+            expect_other_life(client).await;
+            expect_text(client, &live).await;
+        }
+        for client in &mut come_back(scene, lost).await {
+            expect_other_life(client).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_is_put_back_while_no_node_runs() {
+    let mut scene = Scene::begin().await;
+    let worker = scene.worker().await;
+    let kept = publish(&worker, "kept").await;
+    drop(worker);
+    scene.nodes.clear();
+    let snapshot = scene.server.directory().join("snapshot");
+    scene.server.stop().await;
+    copy(&scene.store(), &snapshot);
+    scene.server.restart().await;
+    let worker = scene.worker().await;
+    let lost = [publish(&worker, "lost 0").await, publish(&worker, "lost 1").await];
+    drop(worker);
+    scene.server.stop().await;
+    fs::remove_dir_all(scene.store()).unwrap();
+    copy(&snapshot, &scene.store());
+    scene.server.restart().await;
+    // The first two numbers stand for other messages now, and a third is beyond them.
+    scene.publish_from_outside(["other 0".to_owned()]).await;
+    scene.start_nodes().await;
+    for (lost, is_used_again) in [(lost[0], true), (lost[1], false)] {
+        for client in &mut come_back(&scene, lost).await {
+            let told = client.next_but_heartbeats().await;
+            let is_gap = matches!(&told, Told::Gap { reason, .. } if reason == "epoch");
+            assert!(is_gap, "used again: {is_used_again}; {told:?}");
+        }
+    }
+    // What was not lost goes on.
+    for client in &mut come_back(&scene, kept).await {
+        expect_text(client, "other 0").await;
+    }
+}
+
+/// A copy of a directory, as a snapshot of a disk would be.
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").args([from, to]).status().unwrap();
+    assert!(copied.success());
+}
