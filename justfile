@@ -11,6 +11,10 @@ side-by-side:
 hello:
     cargo run -p hello
 
+# Run two nodes behind a balancer, over NATS; `examples/cluster/moved.py` is a client that is moved between them
+cluster *ports:
+    examples/cluster/run.py {{ ports }}
+
 # Run everything that must hold before a change lands, or only the steps named
 test *steps:
     tests/run {{ steps }}
