@@ -376,6 +376,8 @@ async fn of_the_broker(under: Under, handle: PrometheusHandle) {
     assert_eq!(grown("dualcast_garbage_total{reason=\"json\"}"), 1.0);
     assert_eq!(grown("dualcast_broker_reads_total{purpose=\"history\"}"), 1.0);
     assert_eq!(grown("dualcast_published_total"), 3.0, "it is nobody's message");
+    drop(client);
+    server.is_free_of(&["room"]).await;
 }
 
 #[test]

@@ -89,7 +89,7 @@ async fn garbage(_: Under) {
     let mut good = Vec::new();
     for (subject, headers, payload, reason) in garbage_of_each_kind() {
         let said = outsider
-            .publish(&format!("dualcast.{subject}"), &headers, &payload)
+            .publish(&format!("dualcast.{subject}"), &headers, payload)
             .await;
         assert_eq!(said, "", "{subject}: the server takes it");
         good.push(format!("behind {subject}: {reason}"));
