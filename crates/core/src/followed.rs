@@ -28,7 +28,7 @@ pub(crate) struct Followed {
     /// The ordinal of the next volatile message to read.
     pub(crate) next_volatile: u64,
     pub(crate) place: Option<Place>,
-    /// Up to which sequence it was told of tears that its subscription's cursor has not passed.
+    /// Up to which sequence it was told what is missing, where its subscription's cursor has not passed that.
     told_through: u64,
     /// Whether it has read the channel's end, and is there for volatile messages alone.
     is_over: bool,
@@ -108,21 +108,28 @@ impl Followed {
         &self.cell.name
     }
 
-    pub(crate) fn is_finished(&self) -> bool {
-        self.cell.lock().log.is_finished()
+    /// Whether the channel has ended.
+    pub(crate) fn is_finished(&self, life: &Life) -> bool {
+        self.cell.lock().is_finished(life)
+    }
+
+    /// Whether it ends where the log does: it stands before the channel's end, or behind one behind which nothing can have come.
+    pub(crate) fn ends_with_the_log(&self, state: &State, life: &Life) -> bool {
+        state.log.is_finished() && self.next < state.log.end() || state.is_finished(life)
     }
 
     /// Whether at most the channel's end is left to read, by a subscription whose cursor is here.
     pub(crate) fn is_exhausted(&self, life: &Life, cursor: u64) -> bool {
         let state = self.cell.lock();
-        let is_at_most_the_end = state.log.is_finished() && state.log.end() <= self.next + 1;
-        is_at_most_the_end && self.is_in_memory(&state, life) && self.next_tear(life, cursor).is_none()
+        let is_at_most_the_end = self.ends_with_the_log(&state, life) && state.log.end() <= self.next + 1;
+        let is_whole = self.is_in_memory(&state, life) && self.next_tear(life, cursor).is_none();
+        self.is_over || is_at_most_the_end && is_whole
     }
 
     /// Whether it has read the channel's end.
     pub(crate) fn has_ended(&self, life: &Life) -> bool {
         let state = self.cell.lock();
-        let is_at_end = state.log.is_finished() && state.log.end() == self.next;
+        let is_at_end = state.is_finished(life) && state.log.end() == self.next;
         self.is_over || is_at_end && self.is_in_memory(&state, life)
     }
 
@@ -151,13 +158,15 @@ impl Followed {
     pub(crate) fn place_at_start(&mut self, life: &Life, after: u64) -> Result<(u64, Option<u64>), Reborn> {
         // With no lock held: it may be the last that holds a future of the fan-out's.
         self.past = None;
-        self.told_through = 0;
         let state = self.cell.lock();
         state.check(life)?;
         (self.next, self.next_bytes) = state.log.locate(after);
         self.next_volatile = state.ring.end();
+        let trimmed_through = state.log.trimmed_through();
+        // What lies before both is told by whoever places it, or was not asked for.
+        self.told_through = trimmed_through.max(after);
         let first = state.log.get(self.next).map(|record| record.sequence());
-        Ok((state.log.trimmed_through(), first))
+        Ok((trimmed_through, first))
     }
 
     /// Up to where the log was trimmed, and the sequences of the last messages kept up to the head, newest first.
@@ -245,6 +254,11 @@ impl Followed {
         Some(Tear { after, ..tear })
     }
 
+    /// It is told that what stands up to a sequence is gone, torn or trimmed.
+    pub(crate) fn pass_trim(&mut self, trimmed_through: u64) {
+        self.told_through = self.told_through.max(trimmed_through);
+    }
+
     /// Goes on behind a tear that it is told of. One that stands for several hides what came between them.
     pub(crate) fn pass_tear(&mut self, tear: Tear) {
         let state = self.cell.lock();
@@ -257,17 +271,23 @@ impl Followed {
 
     /// How far behind the end of the log it is.
     pub(crate) fn lag(&self, state: &State) -> Lag {
+        if self.is_over {
+            return Lag::default();
+        }
+        let (mut next, mut next_bytes) = (self.next, self.next_bytes);
+        let mut lag = Lag::default();
         if let Some(past) = &self.past {
-            return Lag {
-                records: past.records().len() as u64 - self.next + state.log.end() - state.log.first(),
-                bytes: state.log.bytes() as u64,
-            };
+            // What is left of its page, and what memory has behind that.
+            for record in past.records().iter().skip(self.next as usize) {
+                lag.records += 1;
+                lag.bytes += record.cost() as u64;
+            }
+            (next, next_bytes) = state.log.locate(past.through().unwrap_or_default());
         }
         // Of another life the log may have fewer than were read.
-        Lag {
-            records: state.log.end().saturating_sub(self.next),
-            bytes: state.log.end_bytes().saturating_sub(self.next_bytes),
-        }
+        lag.records += state.log.end().saturating_sub(next);
+        lag.bytes += state.log.end_bytes().saturating_sub(next_bytes);
+        lag
     }
 
     /// Waits for what comes next.
@@ -279,11 +299,16 @@ impl Followed {
     /// Jumps behind the head. Answers, if that leaves anything out, up to where: more may have been published since the head
     /// was read, and trimmed.
     pub(crate) fn skip_to(&mut self, life: &Life, cursor: u64, head: u64) -> Result<Option<u64>, Reborn> {
+        if self.is_over {
+            return Ok(None);
+        }
         let state = self.cell.lock();
         state.check(life)?;
         let (before, is_torn) = (self.next, self.next_tear(life, cursor).is_some());
         let was_past = self.past.take().is_some();
         (self.next, self.next_bytes) = state.log.locate(head);
+        // The end is passed with the rest.
+        self.is_over = state.log.is_finished() && before < state.log.end() && self.next == state.log.end();
         let leaves_out = was_past || is_torn || self.next > before;
         Ok(leaves_out.then(|| state.log.trimmed_through().max(head)))
     }
@@ -322,7 +347,7 @@ impl Followed {
             }
             let is_superseded = |ordinal, record: &Record| log.is_superseded(ordinal, record);
             found.gather(reading, |ordinal| log.get(ordinal), is_superseded);
-            found.is_finished |= log.is_finished() && found.end.0 == log.end();
+            found.is_finished |= found.end.0 == log.end() && self.ends_with_the_log(&state, life);
         }
         let (dropped, volatile) = state.ring.after(self.next_volatile);
         found.volatile_dropped = dropped;

@@ -164,8 +164,8 @@ impl Logs {
 
     /// Whether a message, or its end, could be appended to a channel now.
     pub(crate) fn check(&self, name: &ChannelName, message: Option<&Message>) -> Result<(), PublishError> {
-        let cell = self.find(name);
-        if cell.as_ref().is_some_and(|cell| cell.lock().log.is_finished()) {
+        let (life, cell) = (self.life(), self.find(name));
+        if cell.as_ref().is_some_and(|cell| cell.lock().is_finished(&life)) {
             return Err(PublishError::Finished);
         }
         let log_limits = cell.map_or_else(
@@ -219,13 +219,17 @@ impl Logs {
     /// [announced](Logs::announce).
     pub(crate) fn take(&self, arrival: Arrival) -> Appended {
         // Before the order is taken: the application says what its log is bounded by.
-        let _room = self.find_or_create(&arrival.channel);
+        let room = self.find_or_create(&arrival.channel);
         let mut order = self.order.lock();
+        let is_old = arrival.sequence < order.next;
         let is_torn = self.tear_before(&mut order, arrival.sequence);
         let appended = self.place(&mut order, arrival);
         drop(order);
         if is_torn {
             self.wake_all();
+        }
+        if let (true, Ok(cell)) = (is_old, room) {
+            self.evict_if_quiet(&cell);
         }
         appended
     }

@@ -166,7 +166,9 @@ struct Placing<'a> {
 impl Placing<'_> {
     fn place(self, followed: &mut [Followed], start: Start) -> Result<Origin, Reborn> {
         match start {
-            Start::Now if followed.iter().all(Followed::is_finished) => self.at_start(followed, None),
+            Start::Now if followed.iter().all(|each| each.is_finished(&self.life)) => {
+                self.at_start(followed, None)
+            }
             Start::Now => self.at_head(followed),
             Start::Kept => self.at_start(followed, None),
             Start::Last(count) => self.at_last(followed, count),
@@ -239,10 +241,14 @@ impl Placing<'_> {
             let (trimmed_through, first) = followed.place_at_start(&self.life, after)?;
             cursor = cursor.min(first.map_or(head, |sequence| sequence - 1));
             if foreign.is_some() {
+                let to = trimmed_through.max(after);
+                // What was torn behind that is told, too, when it is come to.
+                let tear = self.life.tear_behind(to);
+                cursor = tear.map_or(cursor, |tear| cursor.min(tear.after.max(to)));
                 gaps.push(Gap {
                     channel: followed.name().clone(),
                     from: foreign,
-                    to: Some(self.life.position(trimmed_through.max(after))),
+                    to: Some(self.life.position(to)),
                     reason: GapReason::Epoch,
                 });
             } else if trimmed_through > head {

@@ -343,7 +343,7 @@ impl Subscription {
         }
         self.has_kept_up = true;
         if from == end {
-            if state.log.is_finished() || state.ring.end() > followed.next_volatile {
+            if state.is_finished(&self.life) || state.ring.end() > followed.next_volatile {
                 return Shortcut::None;
             }
             let given_up = state.sleepers.enter(&mut followed.place, cx.waker());
@@ -372,14 +372,17 @@ impl Subscription {
             stretch
         });
         (followed.next, followed.next_bytes) = (stretch.to, stretch.end_bytes);
-        self.advance(stretch.sequence);
         // The end of a channel is no message, and stands last.
-        let finishes = u64::from(is_last && stretch.to == end);
+        let has_ended = is_last && stretch.to == end;
+        if has_ended {
+            followed.end();
+        }
+        self.advance(stretch.sequence);
         let batch = Batch {
             has_id: true,
             has_gap: false,
             bytes: stretch.bytes.len(),
-            messages: (stretch.to - from - finishes) as usize,
+            messages: (stretch.to - from) as usize - usize::from(has_ended),
             lag: end - from,
             is_replay: !self.is_live,
             logged_at: Some(stretch.logged_at),

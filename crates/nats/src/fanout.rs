@@ -164,6 +164,7 @@ impl FanOut for Nats {
         let (Some(loaded), Some(strong)) = (loaded, hub.upgrade()) else {
             return;
         };
+        self.shared.warn_of_max_payload(strong.limits().max_message_bytes);
         self.histories.start(hub.clone());
         self.volatiles.start(hub);
         self.runtime.spawn(node::start(&self.shared, &strong, loaded));

@@ -84,6 +84,20 @@ impl Shared {
         Stream::open(self.stream.api().clone(), &self.subjects, &self.options).await
     }
 
+    /// Says so where the server takes less than the hub does: then the largest messages are refused one by one.
+    pub(crate) fn warn_of_max_payload(&self, max_message_bytes: usize) {
+        let client = self.live.client().now_or_never().and_then(Result::ok);
+        if let Some(max_payload) = client.map(|client| client.max_payload())
+            && max_payload < max_message_bytes.saturating_add(HEADER_BYTES)
+        {
+            tracing::warn!(
+                max_payload,
+                max_message_bytes,
+                "the server's `max_payload` is below what the hub's `max_message_bytes` and headers need"
+            );
+        }
+    }
+
     /// Sends a message that is not stored, if that can be done now.
     pub(crate) fn try_send(&self, outgoing: Outgoing) -> bool {
         if !self.live.link().borrow().is_connected {
@@ -111,3 +125,6 @@ impl Shared {
         });
     }
 }
+
+/// What the headers of a message take at the most, in bytes: names, and the longest event, keys and sender, percent-encoded.
+const HEADER_BYTES: usize = 4_096;

@@ -58,11 +58,11 @@ impl Subscription {
         {
             return Ok(items);
         }
-        let head = self.horizon(head);
+        let horizon = self.horizon(head);
         let is_conflating = is_lagging && matches!(self.lag_rule, LagRule::Conflate(_));
         let without = self.without.as_ref();
         let reading = Reading {
-            head,
+            head: horizon,
             limit,
             without,
             is_conflating,
@@ -83,12 +83,14 @@ impl Subscription {
         let taken = merge(&found, limit, size);
         self.tell_merged(&found, &taken, &mut items);
         items.extend(taken.records.iter().cloned().map(Item::Record));
-        self.step(&found, &taken, head);
+        self.step(&found, &taken, horizon);
+        // Where pages or tears end it, more may follow than its rule lets pass: it had no way to be any faster.
+        self.has_kept_up |= taken.cut_after.is_none() && horizon == head;
         if taken.cut_after.is_none() {
             let room = limit.saturating_sub(taken.bytes);
             self.take_volatile(&found, room, volatile_size, &mut items);
             self.leave_finished(&found);
-            self.tell_tears(head, &mut items);
+            self.tell_tears(horizon, &mut items);
         }
         if items.is_empty() && self.followed.is_empty() {
             return Err(CloseReason::Finished);
@@ -158,6 +160,7 @@ impl Subscription {
             if !self.is_multi {
                 self.advance(trimmed_through);
             }
+            self.followed[index].pass_trim(trimmed_through);
             let channel = self.followed[index].name().clone();
             let to = Some(self.life.position(trimmed_through));
             let gap = Gap {
@@ -198,18 +201,18 @@ impl Subscription {
     }
 
     /// Moves behind what was taken.
-    fn step(&mut self, found: &[Found], taken: &Taken, head: u64) {
+    fn step(&mut self, found: &[Found], taken: &Taken, horizon: u64) {
         for (index, followed) in self.followed.iter_mut().enumerate() {
-            (followed.next, followed.next_bytes) = taken.place(index, &found[index]);
-            if taken.cut_after.is_none() && found[index].is_finished {
+            let place = taken.place(index, &found[index]);
+            (followed.next, followed.next_bytes) = place;
+            if found[index].is_finished && place == found[index].end {
                 followed.end();
             }
         }
-        self.has_kept_up |= taken.cut_after.is_none() && !self.is_in_the_past();
         if let Some(last) = taken.records.last() {
             self.anchor = last.position();
         }
-        self.advance(taken.cut_after.unwrap_or(head));
+        self.advance(taken.cut_after.unwrap_or(horizon));
     }
 
     fn take_volatile(

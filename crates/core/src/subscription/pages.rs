@@ -84,7 +84,8 @@ impl Subscription {
     /// Nobody has moved since the page was asked for: it begins at the cursor.
     fn begin_page(&mut self, index: usize, page: Arc<Page>) {
         let after = self.cursor;
-        if let Some(Lost { through, reason }) = page.lost {
+        // A page may have been read for somebody else, who stood before that.
+        if let Some(Lost { through, reason }) = page.lost.filter(|lost| lost.through > after) {
             let from = self.cursor();
             if self.opening_gaps.is_empty() {
                 self.anchor = from;

@@ -292,6 +292,18 @@ fn skipping_skips_the_pages_too() {
 }
 
 #[test]
+fn what_stands_in_a_page_and_in_memory_counts_once_for_a_lag() {
+    let broker = Broker::new(9);
+    let (_, [a, _], start) = node(&broker);
+    for text in ["1", "2", "3"] {
+        publish(&a, text);
+    }
+    let rule = LagRule::Skip(MaxLag::records(3));
+    let mut subscription = a.subscribe().lag(rule).after(start).open().unwrap();
+    assert_eq!(transcript(&mut subscription), ["1", "2", "3"]);
+}
+
+#[test]
 fn pages_are_not_conflated() {
     let broker = Broker::new(9);
     let (_, [a, _], start) = node(&broker);

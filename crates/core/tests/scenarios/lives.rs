@@ -1,11 +1,13 @@
 //! Lives of the log: what followers and cursors of one are told in the next.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Context;
 
 use dualcast_core::{Arrival, Channel, Check, Epoch, Hub, Message, RECORD_OVERHEAD_BYTES};
-use futures::task::waker;
+use futures::task::{noop_waker, waker};
 
+use crate::tears::Strict;
 use crate::{ALL, Bell, Broker, finish, hub_that_keeps, lines, node_that_keeps, publish, transcript};
 
 fn node(broker: &Broker) -> (Hub, Channel) {
@@ -139,6 +141,25 @@ fn a_tear_in_one_life_hides_none_in_the_next() {
 }
 
 #[test]
+fn what_was_torn_since_a_life_began_is_told_behind_its_beginning() {
+    let broker = Broker::new(9);
+    let (hub, a) = node(&broker);
+    let names = ["a", "b"].map(|name| hub.channel(name).unwrap().name().clone());
+    let mut one = a.subscribe().open().unwrap();
+    let mut two = hub.subscribe(names).open().unwrap();
+    begin_anew(&broker, &hub, 0, &[]);
+    broker.store(a.name(), Some(Message::text("e", "one")));
+    broker.tear(hub.ingest(), 1);
+    publish(&a, "two");
+    assert_eq!(
+        transcript(&mut one),
+        ["gap a 0-0 epoch", "gap a 0-1 unavailable", "two"]
+    );
+    let told = ["gap a 0-0 epoch", "gap b 0-0 epoch", "gap a 0-1 unavailable"];
+    assert_eq!(transcript(&mut two)[..3], told);
+}
+
+#[test]
 fn a_life_that_begins_while_pages_are_asked_for_is_told() {
     let broker = Broker::new(1);
     let hub = node_that_keeps(1, &broker);
@@ -226,6 +247,23 @@ fn whoever_read_a_channels_end_is_not_told_of_its_next_run() {
     assert_eq!(transcript(&mut next_run), ["late"]);
 }
 
+#[test]
+fn whoever_read_a_channels_end_in_a_batch_leaves_it_there() {
+    let broker = Broker::new(9);
+    let (_, a) = node(&broker);
+    let mut subscription = a.subscribe().open().unwrap();
+    publish(&a, "1");
+    finish(&a);
+    let mut out = VecDeque::new();
+    let noop_waker = noop_waker();
+    let cx = &mut Context::from_waker(&noop_waker);
+    let polled = subscription.poll_batch(cx, &Strict, ALL, &mut out);
+    assert!(polled.is_ready());
+    publish(&a, "late");
+    assert!(subscription.is_exhausted());
+    assert_eq!(transcript(&mut subscription), ["closed: finished"]);
+}
+
 fn arrival(hub: &Hub, channel: &Channel, sequence: u64) -> Arrival {
     Arrival {
         sequence,
@@ -245,6 +283,9 @@ fn a_number_that_is_told_twice_changes_nothing_and_one_that_is_left_out_is_torn(
         hub.ingest().take(arrival(&hub, &a, sequence));
     }
     hub.ingest().pass(1, Check::of(1));
+    // Also where the channel is not in memory.
+    hub.ingest().take(arrival(&hub, &hub.channel("b").unwrap(), 1));
+    assert_eq!(hub.channel_count(), 1);
     assert_eq!(lines(&mut subscription), ["1", "2"]);
     assert_eq!(hub.position().check(), Some(Check::of(2)));
     hub.ingest().take(arrival(&hub, &a, 4));

@@ -108,6 +108,23 @@ fn a_skip_over_a_tear_is_told_of_each_channel() {
 }
 
 #[test]
+fn who_reads_up_to_a_tear_has_not_kept_up_yet() {
+    let broker = Broker::new(9);
+    let (hub, [a, _]) = node(&broker);
+    publish(&a, "1");
+    tear(&broker, &hub, &a, &["2"]);
+    for text in ["3", "4", "5"] {
+        publish(&a, text);
+    }
+    let rule = LagRule::Disconnect(MaxLag::records(1));
+    let mut subscription = a.subscribe().lag(rule).from_start().open().unwrap();
+    assert_eq!(
+        transcript(&mut subscription),
+        ["1", "gap a 1-2 unavailable", "3", "4", "5"]
+    );
+}
+
+#[test]
 fn a_channel_whose_end_stands_behind_a_tear_is_not_exhausted() {
     let hub = Hub::builder().fan_out(Forgetful).build().unwrap();
     let a = hub.channel("a").unwrap();
@@ -200,7 +217,7 @@ fn batches(subscription: &mut Subscription) -> Vec<String> {
 }
 
 /// Writes numbers, and wants nothing behind a gap.
-struct Strict;
+pub(crate) struct Strict;
 
 impl Wire for Strict {
     fn form(&self) -> Form {

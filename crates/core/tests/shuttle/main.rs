@@ -6,10 +6,12 @@
 #![cfg(shuttle)]
 #![allow(clippy::unwrap_used)]
 
+mod lives;
 mod memory;
 mod opening;
 mod publishing;
 mod reading;
+mod tears;
 mod telling;
 
 #[path = "../support/mod.rs"]
@@ -74,8 +76,7 @@ fn publish(channel: &Channel, text: &str) -> Position {
 
 /// The number in a position. Only tests may look.
 fn sequence(position: Position) -> u64 {
-    let text = position.to_string();
-    text.split_once('-').unwrap().1.parse().unwrap()
+    position.sequence()
 }
 
 /// What a subscription was told: the sequences it read, and the gaps between them.

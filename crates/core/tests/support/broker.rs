@@ -55,6 +55,8 @@ pub(crate) struct Stored {
 }
 
 pub(crate) struct Question {
+    /// How many were asked before it.
+    pub(crate) number: usize,
     wanted: Wanted,
     ingest: Ingest,
     answer: oneshot::Sender<Answer>,
@@ -179,10 +181,11 @@ impl Broker {
         Either::Left(future::ready(Ok(position)))
     }
 
-    /// The question at an index can't be answered in time.
-    pub(crate) fn fail(&self, index: usize) {
+    /// The question at an index can't be answered in time. Answers which one it was.
+    pub(crate) fn fail(&self, index: usize) -> usize {
         let question = self.stream().waiting.remove(index);
         let _ = question.answer.send(Err(Arc::from(Box::from("no answer"))));
+        question.number
     }
 }
 
@@ -314,6 +317,7 @@ impl FanOut for Broker {
     fn history(&self, ingest: &Ingest, wanted: Wanted) -> Option<History> {
         let (answer, answered) = oneshot::channel();
         let question = Question {
+            number: self.stream().asked,
             wanted,
             ingest: ingest.clone(),
             answer,
