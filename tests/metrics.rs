@@ -156,7 +156,9 @@ async fn each_is_counted(under: Under, handle: PrometheusHandle) {
     assert_eq!(grown("dualcast_published_total"), 10.0);
     // Live 3 + 3 + 7, again 2 + 5, volatile 2.
     assert_eq!(grown(&of("dualcast_sent_total")), 22.0);
-    assert_eq!(grown(&of("dualcast_replayed_total")), 7.0);
+    // Two that had just come may not have been at rest yet when the first three were published.
+    let replayed = grown(&of("dualcast_replayed_total"));
+    assert!((7.0..=13.0).contains(&replayed), "{replayed}");
     assert!(grown(&of("dualcast_sent_bytes_total")) > 22.0 * 10.0);
     assert_eq!(grown("dualcast_gaps_total{reason=\"trimmed\"}"), 1.0);
     assert_eq!(grown("dualcast_volatile_dropped_total"), 1.0);
@@ -238,7 +240,15 @@ async fn turned_away(under: Under, handle: &PrometheusHandle) {
     }
     // A third connection is one too many. That it is closed is all that its client sees.
     drop(second);
-    let held = server.http().await;
+    let held = loop {
+        // The place of the one before is free in a moment.
+        let mut held = server.http().await;
+        let asked = held.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        if asked.is_ok() && held.head().await.is_ok() {
+            break held;
+        }
+    };
+    let at_the_door = Scrape::of(handle);
     let mut third = server.http().await;
     drop(third.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await);
     assert!(third.head().await.is_err());
@@ -254,7 +264,7 @@ async fn turned_away(under: Under, handle: &PrometheusHandle) {
     let sent = now.grown(&before, &with_transport("dualcast_sent_total", transport)) - sent;
     assert_eq!(sent, 1.0, "the end of a channel is no message");
     assert_eq!(now.grown(&before, &closed("busy")), 1.0);
-    assert_eq!(now.grown(&before, &refused("max_connections")), 1.0);
+    assert_eq!(now.grown(&at_the_door, &refused("max_connections")), 1.0);
     // The hub's own limit; and that of the session, which bears the same name.
     let limited = now.grown(&before, &refused("max_subscriptions"));
     assert_eq!(
@@ -376,6 +386,8 @@ async fn of_the_broker(under: Under, handle: PrometheusHandle) {
     assert_eq!(grown("dualcast_garbage_total{reason=\"json\"}"), 1.0);
     assert_eq!(grown("dualcast_broker_reads_total{purpose=\"history\"}"), 1.0);
     assert_eq!(grown("dualcast_published_total"), 3.0, "it is nobody's message");
+    drop(client);
+    server.is_free_of(&["room"]).await;
 }
 
 #[test]

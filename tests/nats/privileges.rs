@@ -63,7 +63,7 @@ fn what_is_not_listed_is_refused() {
 
 async fn refused(_: Under) {
     let broker = NatsServer::builder().config(&shown()).start().await;
-    let server = nodes(options(&broker, "node")).await;
+    let server = nodes(options(&broker, "node"), 5).await;
     let mut client = server.dial("room").open().await;
     let mut node = Outsider::connect(&broker.address(), Some(("node", "node-secret"))).await;
     let mut worker = Outsider::connect(&broker.address(), Some(("worker", "worker-secret"))).await;
