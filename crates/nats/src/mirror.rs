@@ -181,6 +181,9 @@ impl<T> Mirror<T> {
     /// leader gave no answer.
     pub(crate) fn handle_doubt(&mut self) {
         self.is_in_doubt = true;
+        // What was heard before may be of a stream that is none any more: a broker that was killed may have lost its last records.
+        self.aside.clear();
+        self.aside_bytes = 0;
     }
 
     /// Another node says that it is another stream.
@@ -208,7 +211,12 @@ impl<T> Mirror<T> {
             return;
         }
         self.fallen = 0;
-        self.is_in_doubt &= proof == Proof::None;
+        if self.is_in_doubt && proof != Proof::None {
+            self.is_in_doubt = false;
+            // What was known before may be of another, too.
+            let heard = self.aside.keys().next_back().copied();
+            self.known_last = heard.unwrap_or(0).max(self.head);
+        }
         self.known_last = self.known_last.max(state.last_sequence);
         if state.first_sequence > self.head + 1 {
             self.tear(state.first_sequence - 1, GapReason::Trimmed, now);
@@ -493,6 +501,26 @@ mod tests {
         doubtful.handle_doubt();
         doubtful.handle_read(super::tests::read([2, 3, 4]), now);
         assert!(taken(&mut doubtful).is_empty());
+    }
+
+    #[test]
+    fn what_a_killed_broker_lost_beyond_a_hole_is_not_waited_for() {
+        let now = Instant::now();
+        let mut mirror = mirror(3, now);
+        mirror.handle_live(stored(6), now);
+        mirror.handle_doubt();
+        mirror.handle_state(&state(1, 4), 3, Proof::StoredAt(3_000), now);
+        mirror.handle_read(read([3, 4]), now);
+        assert!(mirror.is_whole());
+        assert_eq!(taken(&mut mirror), ["4"]);
+        // Its number is given out again.
+        let again = Stored {
+            time_ns: 1,
+            ..stored(6)
+        };
+        mirror.handle_live(stored(5), now);
+        mirror.handle_live(again, now);
+        assert_eq!(taken(&mut mirror), ["5", "6"]);
     }
 
     #[test]
