@@ -26,7 +26,7 @@ const EDGES: [(&str, &[&str]); 11] = [
             "dualcast-nats",
         ],
     ),
-    ("dualcast-bench", &["dualcast"]),
+    ("dualcast-bench", &["dualcast", "dualcast-nats-server"]),
     (
         "dualcast-tests",
         &["dualcast", "dualcast-event-stream", "dualcast-nats-server"],
@@ -38,8 +38,9 @@ const EDGES: [(&str, &[&str]); 11] = [
     ("dualcast-nats-server", &[]),
 ];
 
-/// Those that only tests build on.
+/// Those that only tests build on, and the bench: nobody who uses us does.
 const OF_TESTS: [&str; 2] = ["dualcast-event-stream", "dualcast-nats-server"];
+const BUILT_ON_THEM: [&str; 2] = ["dualcast-tests", "dualcast-bench"];
 
 /// What the core is built without: HTTP, sockets, runtimes, brokers.
 const NOT_IN_CORE: [&str; 8] = [
@@ -125,7 +126,7 @@ fn no_crate_knows_more_of_us_than_it_may() {
             None => panic!("which of us may {} know? Put it on the list", package.name),
         };
         for Dependency { name, is_dev } in &package.dependencies {
-            let is_tests_alone = *is_dev || package.name == "dualcast-tests";
+            let is_tests_alone = *is_dev || BUILT_ON_THEM.contains(&&*package.name);
             assert!(
                 !OF_TESTS.contains(&&**name) || is_tests_alone,
                 "{} must not build on {name}",

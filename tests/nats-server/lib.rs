@@ -17,5 +17,5 @@ mod waiting;
 
 pub use cluster::Cluster;
 pub use link::{Direction, Link};
-pub use program::{HOW_TO_GET, program};
+pub use program::{HOW_TO_GET, find, program};
 pub use server::{Builder, NatsServer};

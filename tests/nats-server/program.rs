@@ -4,8 +4,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// What to do where there is none.
-pub const HOW_TO_GET: &str = "these tests need a `nats-server` of version 2.11 or later: `tests/run nats-server` puts one into \
-                              `.tools/`; one on the PATH, or named by the variable NATS_SERVER, serves as well";
+pub const HOW_TO_GET: &str = "a `nats-server` of version 2.11 or later is needed: `tests/run nats-server` puts one into `.tools/`; \
+                              one on the PATH, or named by the variable NATS_SERVER, serves as well";
 
 /// The `nats-server` to run: what `NATS_SERVER` names, else the one in `.tools/`, else the one on the `PATH`.
 ///
@@ -14,11 +14,16 @@ pub const HOW_TO_GET: &str = "these tests need a `nats-server` of version 2.11 o
 /// If there is none, with [`HOW_TO_GET`].
 #[must_use]
 pub fn program() -> PathBuf {
-    let named = env::var_os("NATS_SERVER").map(PathBuf::from);
-    named
-        .or_else(installed)
-        .or_else(|| on_the_path(&env::var_os("PATH")?))
-        .expect(HOW_TO_GET)
+    find().expect(HOW_TO_GET)
+}
+
+/// The same, where there is one. Where one is named, no other serves.
+#[must_use]
+pub fn find() -> Option<PathBuf> {
+    if let Some(named) = env::var_os("NATS_SERVER") {
+        return Some(PathBuf::from(named)).filter(|program| program.is_file());
+    }
+    installed().or_else(|| on_the_path(&env::var_os("PATH")?))
 }
 
 /// The newest that `tests/run` has installed.

@@ -57,6 +57,13 @@ pub(crate) const LATE: Metric = told("deliveries later than 5 s");
 pub(crate) const SHARE: Metric = told("%");
 pub(crate) const PUBLISHES: Metric = more("million messages a second");
 
+pub(crate) const ACKED: Metric = more("1,000 messages a second");
+pub(crate) const CPU_PER_MESSAGE: Metric = less("CPU, µs a message");
+pub(crate) const BROKER_CPU_PER_MESSAGE: Metric = less("the broker's CPU, µs a message");
+pub(crate) const RECORDS: Metric = more("1,000 records a second");
+pub(crate) const CPU_PER_RECORD: Metric = less("CPU, µs a record");
+pub(crate) const BROKER_REQUESTS: Metric = told("messages that the broker got meanwhile");
+
 /// One measured value.
 #[derive(Debug, Clone)]
 pub(crate) struct Figure {

@@ -4,6 +4,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod broker;
 mod child;
 mod figure;
 mod load;
@@ -24,7 +25,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 /// Measures how a server fans out to Server-Sent Events and WebSocket clients.
 ///
-/// Without a command it runs every scenario over every server, and prints a table.
+/// Without a command it runs every scenario over every server, and prints a table. Those of several nodes (across, acked, tail, storm)
+/// need a nats-server: the one that NATS_SERVER names, or `tests/run nats-server` has installed, or the PATH has.
 #[derive(Debug, Parser)]
 #[command(name = "bench", args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -53,7 +55,7 @@ enum Role {
     Joined,
     /// tokio's broadcast behind axum's own Server-Sent Events and WebSocket
     ByHand,
-    /// Dualcast, with a channel for each path
+    /// Dualcast, with a channel for each path; with NATS_URL and NATS_PREFIX it is a node
     Rooms,
 }
 

@@ -1,4 +1,4 @@
-//! The report: a table of medians with their ratios to the floor, and everything that was measured, as JSON.
+//! The report: a table of medians with their ratios to the limit, and everything that was measured, as JSON.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::figure::{Direction, Figure, Metric};
-use crate::server::{FLOOR, JOINED};
 use crate::target::Transport;
 
 /// Everything that was measured in one run of the bench.
@@ -25,6 +24,8 @@ pub(crate) struct Report {
 #[derive(Debug, Serialize)]
 pub(crate) struct Section {
     title: String,
+    /// Whom the others are compared with: with the better of them.
+    limits: &'static [&'static str],
     rounds: usize,
     rows: Vec<Row>,
     /// Who has no figures, and why.
@@ -68,9 +69,10 @@ impl Report {
         }
     }
 
-    pub(crate) fn begin(&mut self, title: String) -> &mut Section {
+    pub(crate) fn begin(&mut self, title: String, limits: &'static [&'static str]) -> &mut Section {
         self.scenarios.push(Section {
             title,
+            limits,
             rounds: self.rounds,
             rows: Vec::new(),
             refused: Vec::new(),
@@ -194,7 +196,7 @@ impl Section {
                 let cell = if self.is_refused(name, row.transport) {
                     "refused".into()
                 } else {
-                    row.cell(name)
+                    row.cell(name, self.limits)
                 };
                 table += &format!("| {cell} ");
             }
@@ -228,13 +230,13 @@ impl Row {
         parts.join(", ")
     }
 
-    fn cell(&self, server: &str) -> String {
+    fn cell(&self, server: &str, limits: &[&str]) -> String {
         let Some(values) = self.values.get(server) else {
             return "–".into();
         };
         let value = rounded(median(values.iter().flatten().copied()));
-        let is_limit = server == FLOOR || server == JOINED;
-        match self.ratio(values) {
+        let is_limit = limits.contains(&server);
+        match self.ratio(values, limits) {
             Some(ratio) if !is_limit => format!("{value} ({ratio:.2} x)"),
             _ => value,
         }
@@ -242,16 +244,13 @@ impl Row {
 
     /// How a server compares with the limit. Each round is compared with itself: whatever else the machine had to do then, it had to
     /// do for both.
-    fn ratio(&self, values: &[Option<f64>]) -> Option<f64> {
+    fn ratio(&self, values: &[Option<f64>], limits: &[&str]) -> Option<f64> {
         let better = match self.metric.direction {
             Direction::Less => f64::min,
             Direction::More => f64::max,
             Direction::Neither => return None,
         };
-        let limits: Vec<_> = [FLOOR, JOINED]
-            .iter()
-            .filter_map(|name| self.values.get(*name))
-            .collect();
+        let limits: Vec<_> = limits.iter().filter_map(|name| self.values.get(*name)).collect();
         let limit = |round: usize| limits.iter().filter_map(|values| values[round]).reduce(better);
         let rounds = values.iter().enumerate();
         let ratios = rounds.filter_map(|(round, value)| Some((*value)? / limit(round)?));
@@ -315,10 +314,11 @@ fn rounded(value: f64) -> String {
 mod tests {
     use super::*;
     use crate::figure;
+    use crate::server::{FLOOR, JOINED};
 
     fn report() -> Report {
         let mut report = Report::new(3, vec![FLOOR.into(), JOINED.into(), "Dualcast".into()]);
-        let section = report.begin("Fan-out".into());
+        let section = report.begin("Fan-out".into(), &[FLOOR, JOINED]);
         let rounds = [(3.0, 4.0, 6.0), (2.0, 1.0, 2.0), (5.0, 9.0, 20.0)];
         for (round, (floor, joined, dualcast)) in rounds.into_iter().enumerate() {
             for (server, value) in [(FLOOR, floor), (JOINED, joined), ("Dualcast", dualcast)] {

@@ -26,7 +26,11 @@ pub(crate) struct Server {
 enum Life {
     /// Started for each measurement, by this program with these arguments. It gets `ADDR=127.0.0.1:0`, and says on standard error
     /// at which `http://` address it listens.
-    Started { start: Vec<String> },
+    Started {
+        start: Vec<String>,
+        /// What else it finds in its environment.
+        environment: Vec<(&'static str, String)>,
+    },
     /// Somebody else's, at this address. Its process is watched, and left alone.
     Running { address: String, pid: u32 },
 }
@@ -58,6 +62,7 @@ impl Server {
             name: name.into(),
             life: Life::Started {
                 start: vec![bench.display().to_string(), "serve".into(), role.into()],
+                environment: Vec::new(),
             },
             dialect,
             directory: ".".into(),
@@ -65,6 +70,7 @@ impl Server {
         let hello = Self {
             life: Life::Started {
                 start: vec![hello_beside(&bench)?.display().to_string()],
+                environment: Vec::new(),
             },
             ..own(DUALCAST, "", routes("", true))
         };
@@ -73,8 +79,22 @@ impl Server {
             own(JOINED, "joined", routes("/{channel}", true)),
             own(BY_HAND, "by-hand", routes("/{channel}", false)),
             hello,
-            own(ROOMS, "rooms", routes("/{channel}", true)),
+            own(ROOMS, "rooms", rooms_dialect()),
         ])
+    }
+
+    /// Dualcast with a channel for each path, told by its environment what it is a node of.
+    pub(crate) fn node(environment: Vec<(&'static str, String)>) -> Result<Self> {
+        let bench = std::env::current_exe()?;
+        Ok(Self {
+            name: ROOMS.into(),
+            life: Life::Started {
+                start: vec![bench.display().to_string(), "serve".into(), "rooms".into()],
+                environment,
+            },
+            dialect: rooms_dialect(),
+            directory: ".".into(),
+        })
     }
 
     /// One that is described in a JSON file. Its program is started in that file's directory.
@@ -83,7 +103,10 @@ impl Server {
         let described: Described =
             serde_json::from_str(&text).with_context(|| format!("{} describes no server", path.display()))?;
         let life = match (described.start, described.address, described.pid) {
-            (Some(start), None, None) => Life::Started { start },
+            (Some(start), None, None) => Life::Started {
+                start,
+                environment: Vec::new(),
+            },
             (None, Some(address), Some(pid)) => Life::Running { address, pid },
             _ => bail!(
                 "{}: expected either `start`, or `address` and `pid`",
@@ -125,20 +148,21 @@ impl Server {
                 process: Process(*pid),
                 child: None,
             },
-            Life::Started { start } => self
-                .spawn(start)
+            Life::Started { start, environment } => self
+                .spawn(start, environment)
                 .with_context(|| format!("can't start {}", self.name))?,
         };
         Ok(started)
     }
 
-    fn spawn(&self, start: &[String]) -> Result<Running> {
+    fn spawn(&self, start: &[String], environment: &[(&str, String)]) -> Result<Running> {
         let (program, arguments) = start.split_first().context("`start` is empty")?;
         let mut command = Command::new(program);
         command
             .args(arguments)
             .current_dir(&self.directory)
-            .env("ADDR", "127.0.0.1:0");
+            .env("ADDR", "127.0.0.1:0")
+            .envs(environment.iter().map(|(name, value)| (name, value)));
         let (child, address) = Started::start(&mut command)?;
         Ok(Running {
             target: Target::new(&address, self.dialect.clone())?,
@@ -155,6 +179,11 @@ pub(crate) struct Running {
     pub(crate) process: Process,
     #[expect(dead_code, reason = "ends the process when it is dropped")]
     child: Option<Started>,
+}
+
+/// How Dualcast with a channel for each path is spoken to.
+pub(crate) fn rooms_dialect() -> Dialect {
+    routes("/{channel}", true)
 }
 
 /// The routes that all of ours have.

@@ -4,10 +4,12 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
+use dualcast_nats_server::HOW_TO_GET;
 
+use crate::broker::Broker;
 use crate::numbers;
 use crate::report::{Report, Section};
-use crate::scenarios::{Scenario, Sizes};
+use crate::scenarios::{ALL_SIDES, Scenario, Sizes};
 use crate::server::Server;
 use crate::target::Transport;
 
@@ -17,7 +19,7 @@ pub(crate) struct Suite {
     /// Only these scenarios
     #[arg(long, value_delimiter = ',', value_enum)]
     scenarios: Vec<Scenario>,
-    /// Only these servers, by their names in the table
+    /// Only these servers, by their names in the table. The scenarios over NATS have sides of their own, all of which run
     #[arg(long, value_delimiter = ',')]
     servers: Vec<String>,
     /// Also the servers that these JSON files describe
@@ -46,7 +48,14 @@ impl Suite {
     pub(crate) fn run(self) -> Result<()> {
         let sizes = if self.quick { Sizes::QUICK } else { Sizes::FULL };
         let servers = self.servers()?;
-        let names = servers.iter().map(|server| server.name.clone()).collect();
+        let names = servers.iter().map(|server| server.name.clone());
+        let names = names.chain(ALL_SIDES.map(Into::into)).collect();
+        for scenario in &self.scenarios {
+            ensure!(
+                !scenario.is_over_nats() || Broker::is_there(),
+                "{scenario:?} can't run: {HOW_TO_GET}"
+            );
+        }
         let mut report = Report::new(self.rounds, names);
         // Whatever can't be written is found before an hour has passed.
         report.write_json(&self.json)?;
@@ -57,9 +66,17 @@ impl Suite {
             if !self.scenarios.is_empty() && !self.scenarios.contains(&scenario) {
                 continue;
             }
-            let section = report.begin(scenario.title(&sizes));
+            if scenario.is_over_nats() && !Broker::is_there() {
+                eprintln!("{scenario:?} is left out: {HOW_TO_GET}");
+                continue;
+            }
+            let section = report.begin(scenario.title(&sizes), scenario.limits());
             for round in 0..self.rounds {
-                self.round(scenario, round, &servers, &sizes, section);
+                if scenario.is_over_nats() {
+                    self.compare(scenario, round, &sizes, section);
+                } else {
+                    self.round(scenario, round, &servers, &sizes, section);
+                }
             }
             report.write_json(&self.json)?;
         }
@@ -82,27 +99,50 @@ impl Suite {
         sizes: &Sizes,
         section: &mut Section,
     ) {
-        for transport in scenario.transports() {
-            if transport.is_some() && self.transport.is_some_and(|only| *transport != Some(only)) {
-                continue;
-            }
+        for transport in self.transports(scenario) {
             let wire = transport.map_or("", Transport::name);
             for at in 0..servers.len() {
                 let server = &servers[(at + round) % servers.len()];
-                if !scenario.suits(server, *transport) {
+                if !scenario.suits(server, transport) {
                     continue;
                 }
                 let (number, all, name) = (round + 1, self.rounds, &server.name);
                 eprintln!("{scenario:?}, round {number} of {all}: {name} {wire}");
-                match scenario.run(server, *transport, sizes) {
-                    Ok(figures) => section.add(round, name, *transport, figures),
+                match scenario.run(server, transport, sizes) {
+                    Ok(figures) => section.add(round, name, transport, figures),
                     Err(error) => {
                         eprintln!("refused: {error:#}");
-                        section.refuse(name, *transport, &error);
+                        section.refuse(name, transport, &error);
                     }
                 }
             }
         }
+    }
+
+    fn compare(&self, scenario: Scenario, round: usize, sizes: &Sizes, section: &mut Section) {
+        for transport in self.transports(scenario) {
+            let wire = transport.map_or("", Transport::name);
+            eprintln!("{scenario:?}, round {} of {}: {wire}", round + 1, self.rounds);
+            match scenario.compare(transport, round, sizes) {
+                Ok(sides) => {
+                    for (name, figures) in sides {
+                        section.add(round, name, transport, figures);
+                    }
+                }
+                Err(error) => {
+                    eprintln!("refused: {error:#}");
+                    for name in scenario.sides() {
+                        section.refuse(name, transport, &error);
+                    }
+                }
+            }
+        }
+    }
+
+    fn transports(&self, scenario: Scenario) -> impl Iterator<Item = Option<Transport>> {
+        let only = self.transport;
+        let all = scenario.transports().iter().copied();
+        all.filter(move |transport| transport.is_none() || only.is_none() || *transport == only)
     }
 
     fn servers(&self) -> Result<Vec<Server>> {

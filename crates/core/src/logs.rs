@@ -7,6 +7,7 @@
 //! channel that is there. So a channel is of the new life before anybody appends to it, and whoever reads looks at the
 //! number of the channel's life under the channel's lock.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -217,14 +218,24 @@ impl Logs {
 
     /// Logs what a broker gave its place. What the hub has no room for counts as trimmed, and numbers that were left out as torn. To be
     /// [announced](Logs::announce).
-    pub(crate) fn take(&self, arrival: Arrival) -> Appended {
-        // Before the order is taken: the application says what its log is bounded by.
-        let room = self.find_or_create(&arrival.channel);
-        let mut order = self.order.lock();
-        let is_old = arrival.sequence < order.next;
-        let is_torn = self.tear_before(&mut order, arrival.sequence);
-        let appended = self.place(&mut order, arrival);
-        drop(order);
+    pub(crate) fn take(&self, mut arrival: Arrival) -> Appended {
+        let mut is_torn = false;
+        let (appended, room, is_old) = loop {
+            // Before the order is taken: the application says what its log is bounded by.
+            let room = self.find_or_create(&arrival.channel);
+            let mut order = self.order.lock();
+            let is_old = arrival.sequence < order.next;
+            is_torn |= self.tear_before(&mut order, arrival.sequence);
+            let placed = match self.place(&mut order, arrival) {
+                // There was room for it, and then the channel went: it may come again.
+                ControlFlow::Continue(back) if room.is_err() => self.bury(&mut order, back),
+                placed => placed,
+            };
+            match placed {
+                ControlFlow::Break(appended) => break (appended, room, is_old),
+                ControlFlow::Continue(back) => arrival = back,
+            }
+        };
         if is_torn {
             self.wake_all();
         }
@@ -234,43 +245,68 @@ impl Logs {
         appended
     }
 
-    /// Logs a record where its channel is in memory. One at or below the head is there already, or never comes.
-    fn place(&self, order: &mut Order, arrival: Arrival) -> Appended {
-        let Arrival {
-            sequence,
-            check,
-            channel,
-            message,
-            logged_at,
-        } = arrival;
-        let position = Position::new(order.life.epoch(), sequence, Some(check));
-        if sequence < order.next {
-            return Appended::unheard(position);
+    /// Logs a record where its channel is in memory, or gives it back. One at or below the head is there already, or never comes.
+    fn place(&self, order: &mut Order, arrival: Arrival) -> ControlFlow<Appended, Arrival> {
+        let position = Position::new(order.life.epoch(), arrival.sequence, Some(arrival.check));
+        if arrival.sequence < order.next {
+            return ControlFlow::Break(Appended::unheard(position));
         }
         loop {
-            let Some(cell) = self.find(&channel) else {
-                // It may have come into memory since: then somebody follows it.
-                let Entry::Vacant(_absent) = self.cells.entry(channel.clone()) else {
-                    continue;
-                };
-                let life = order.life.number();
-                self.tombstones.lock().bury(life, &channel, sequence);
-                order.pass(sequence, check);
-                return Appended::unheard(position);
+            let Some(cell) = self.find(&arrival.channel) else {
+                return ControlFlow::Continue(arrival);
             };
             let mut state = cell.lock();
             if state.is_dead {
                 // It is on its way out of the map.
                 continue;
             }
+            let Arrival {
+                sequence,
+                check,
+                channel,
+                message,
+                logged_at,
+            } = arrival;
             let record = Record::new(position, channel, message, logged_at);
             self.keep(&cell, &mut state, Arc::new(record), self.now());
             order.pass(sequence, check);
-            return Appended {
+            return ControlFlow::Break(Appended {
                 position,
                 woken: state.sleepers.take(),
                 messages: 0,
+            });
+        }
+    }
+
+    /// Counts a record as trimmed for which there is no room, or gives it back where its channel is in memory by now: then somebody follows it.
+    fn bury(&self, order: &mut Order, arrival: Arrival) -> ControlFlow<Appended, Arrival> {
+        let Entry::Vacant(_absent) = self.cells.entry(arrival.channel.clone()) else {
+            return ControlFlow::Continue(arrival);
+        };
+        let Arrival {
+            sequence,
+            check,
+            channel,
+            ..
+        } = arrival;
+        let life = order.life.number();
+        self.tombstones.lock().bury(life, &channel, sequence);
+        order.pass(sequence, check);
+        let position = Position::new(order.life.epoch(), sequence, Some(check));
+        ControlFlow::Break(Appended::unheard(position))
+    }
+
+    /// Logs a record wherever there is room for it, or counts it as trimmed.
+    fn place_or_bury(&self, order: &mut Order, mut arrival: Arrival) -> Appended {
+        loop {
+            let placed = match self.place(order, arrival) {
+                ControlFlow::Continue(back) => self.bury(order, back),
+                placed => placed,
             };
+            match placed {
+                ControlFlow::Break(appended) => return appended,
+                ControlFlow::Continue(back) => arrival = back,
+            }
         }
     }
 
@@ -359,7 +395,7 @@ impl Logs {
             match step {
                 Step::Record(arrival) => {
                     self.tear_before(&mut order, arrival.sequence);
-                    woken.push(self.place(&mut order, arrival).woken);
+                    woken.push(self.place_or_bury(&mut order, arrival).woken);
                 }
                 Step::Other { sequence, check } => {
                     self.tear_before(&mut order, sequence);

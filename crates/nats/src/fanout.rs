@@ -16,6 +16,7 @@ use tokio::time;
 
 use crate::api::Api;
 use crate::connect::{ConnectError, Connection, Purpose};
+use crate::entry::check_of;
 use crate::envelope::{self, Outgoing};
 use crate::epoch::Epochs;
 use crate::history::Histories;
@@ -24,7 +25,7 @@ use crate::life::{self, Loaded};
 use crate::mirror::MirrorOptions;
 use crate::node;
 use crate::options::NatsOptions;
-use crate::publisher::{Failure, Publisher};
+use crate::publisher::{Failure, Publisher, Stored};
 use crate::reads::Reads;
 use crate::shared::{Shared, Trouble};
 use crate::status::Status;
@@ -127,19 +128,32 @@ impl Nats {
     /// Has something stored, and waits until this node has it, too.
     async fn log(&self, ingest: &Ingest, outgoing: Outgoing) -> Result<Position, PublishError> {
         let deadline = self.shared.publisher.deadline();
-        let beginning = self.shared.landings.beginning();
+        let (beginning, head) = (self.shared.landings.beginning(), self.shared.landings.head());
         let stored = self.shared.publisher.publish(&outgoing, deadline).await?;
         let landing = Landing {
             beginning,
             sequence: stored.sequence,
         };
-        if !self.land(landing, deadline).await {
+        // A number that was given out before is one of another stream, which this node has yet to hear of.
+        let is_used = !stored.is_repeat && stored.sequence <= head;
+        if is_used || !self.land(landing, deadline).await || !self.is_ours(ingest, stored, deadline).await {
             return Err(Failure::OtherLife.into());
         }
         if !stored.is_repeat {
             ingest.count_published();
         }
         Ok(ingest.position_of(stored.sequence))
+    }
+
+    /// Whether what a repeat repeats is the record that this node has at its number. Of what can't be looked at nothing speaks against it.
+    async fn is_ours(&self, ingest: &Ingest, stored: Stored, deadline: time::Instant) -> bool {
+        let known = ingest.position_of(stored.sequence).check();
+        if !stored.is_repeat || known.is_none() {
+            return true;
+        }
+        let read = self.shared.reads.time_of(stored.sequence, deadline).await;
+        let stored_at = read.ok().flatten();
+        stored_at.is_none_or(|time_ns| known == Some(check_of(time_ns)))
     }
 
     /// Waits until what is stored at a number has come round to this node. What is late is looked for. Answers `false` where the log

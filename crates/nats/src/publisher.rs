@@ -27,12 +27,10 @@ pub(crate) struct Publisher {
 }
 
 /// Where a message stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stored {
-    #[serde(rename = "seq")]
     pub(crate) sequence: u64,
     /// Whether it had been published before, with the same idempotency key.
-    #[serde(default, rename = "duplicate")]
     pub(crate) is_repeat: bool,
 }
 
@@ -203,18 +201,27 @@ impl Publisher {
 
 /// Reads the stream's answer.
 fn read(answer: &[u8]) -> Attempt {
-    match serde_json::from_slice(answer) {
-        Ok(Answer::Error { error }) => Attempt::Failed(Failure::Refused(error.description)),
-        Ok(Answer::Stored(stored)) => Attempt::Stored(stored),
-        Err(error) => Attempt::Failed(Failure::Answer(error)),
+    let answer: Answer = match serde_json::from_slice(answer) {
+        Ok(answer) => answer,
+        Err(error) => return Attempt::Failed(Failure::Answer(error)),
+    };
+    match (answer.error, answer.seq) {
+        (Some(error), _) => Attempt::Failed(Failure::Refused(error.description)),
+        (None, Some(sequence)) => Attempt::Stored(Stored {
+            sequence,
+            is_repeat: answer.duplicate,
+        }),
+        (None, None) => Attempt::Failed(Failure::Answer(serde::de::Error::missing_field("seq"))),
     }
 }
 
+/// One of two. As an untagged enum it would be copied into a tree before it is told which: each message pays for it.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Answer {
-    Error { error: Refusal },
-    Stored(Stored),
+struct Answer {
+    error: Option<Refusal>,
+    seq: Option<u64>,
+    #[serde(default)]
+    duplicate: bool,
 }
 
 #[derive(Deserialize)]
@@ -228,3 +235,46 @@ const RETRY: Duration = Duration::from_millis(50);
 
 /// A year.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(answer: &str) -> Option<(u64, bool)> {
+        match read(answer.as_bytes()) {
+            Attempt::Stored(stored) => Some((stored.sequence, stored.is_repeat)),
+            Attempt::NotStored(_) | Attempt::Failed(_) => None,
+        }
+    }
+
+    #[test]
+    fn an_answer_says_where_a_message_stands() {
+        assert_eq!(stored(r#"{"stream":"s","seq":7}"#), Some((7, false)));
+        assert_eq!(
+            stored(r#"{"stream":"s","domain":"d","seq":7,"duplicate":true}"#),
+            Some((7, true))
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_certain_and_nonsense_is_not() {
+        let refused = r#"{"error":{"code":503,"description":"no room"},"stream":"s","seq":0}"#;
+        match read(refused.as_bytes()) {
+            Attempt::Failed(Failure::Refused(why)) => assert_eq!(why, "no room"),
+            _ => panic!("it is refused"),
+        }
+        for nonsense in [
+            "",
+            "{}",
+            "[]",
+            r#"{"seq":-1}"#,
+            r#"{"seq":"7"}"#,
+            r#"{"stream":"s"}"#,
+        ] {
+            let Attempt::Failed(failure) = read(nonsense.as_bytes()) else {
+                panic!("{nonsense} is no answer");
+            };
+            assert!(failure.is_unconfirmed(), "{nonsense}");
+        }
+    }
+}

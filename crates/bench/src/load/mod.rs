@@ -13,3 +13,6 @@ mod publisher;
 mod subscriber;
 
 pub(crate) use fleet::{Crowd, Fleet, Load, Run};
+pub(crate) use ledger::{durations, record};
+pub(crate) use marker::payload;
+pub(crate) use patience::PATIENCE;

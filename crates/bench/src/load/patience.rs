@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 /// For how long nothing may happen that has to happen. Then the run is given up, and not reported.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Gives up on what does not get on.
 pub(crate) struct Patience {

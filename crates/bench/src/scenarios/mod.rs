@@ -4,6 +4,7 @@ mod channels;
 mod connect;
 mod fan_out;
 mod idle;
+mod nats;
 mod paced;
 mod publish;
 mod resume;
@@ -11,13 +12,15 @@ mod stalled;
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 use hdrhistogram::Histogram;
 
 use crate::figure::Figure;
 use crate::server::{self, Server};
 use crate::target::Transport;
+
+pub(crate) use nats::{ALL_SIDES, Sides};
 
 /// The scenarios, in the order of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -38,6 +41,14 @@ pub(crate) enum Scenario {
     Channels,
     /// Publishing to nobody, in one process
     Publish,
+    /// From one node to a client of another, over NATS
+    Across,
+    /// Publishing over NATS, each message acknowledged
+    Acked,
+    /// How fast a node that starts loads the stream's tail
+    Tail,
+    /// The crowd of `resume`, on a node over NATS
+    Storm,
 }
 
 /// How large everything is.
@@ -57,6 +68,12 @@ pub(crate) struct Sizes {
     pub(crate) stalled: Duration,
     pub(crate) channels: &'static [usize],
     pub(crate) publishes: u64,
+    /// How many messages go from one node to another.
+    pub(crate) across: u64,
+    /// How many messages are published with many in flight.
+    pub(crate) acked: u64,
+    /// How many records a node loads.
+    pub(crate) tail: u64,
 }
 
 impl Sizes {
@@ -72,6 +89,9 @@ impl Sizes {
         stalled: Duration::from_secs(15),
         channels: &[10, 1_000, 100_000],
         publishes: 2_000_000,
+        across: 5_000,
+        acked: 100_000,
+        tail: 100_000,
     };
 
     /// Small enough to see quickly whether everything runs. Its figures say little.
@@ -87,11 +107,14 @@ impl Sizes {
         stalled: Duration::from_secs(2),
         channels: &[10, 1_000],
         publishes: 100_000,
+        across: 300,
+        acked: 3_000,
+        tail: 10_000,
     };
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::FanOut,
         Self::Paced,
         Self::Idle,
@@ -100,6 +123,10 @@ impl Scenario {
         Self::Stalled,
         Self::Channels,
         Self::Publish,
+        Self::Across,
+        Self::Acked,
+        Self::Tail,
+        Self::Storm,
     ];
 
     /// What stands above its figures.
@@ -131,6 +158,47 @@ impl Scenario {
                 format!("The same traffic to {connections} connections, over more and more channels")
             }
             Self::Publish => "Publishing to nobody, in one process and thread".into(),
+            Self::Across => {
+                format!("From one node to a client of another, {bytes} bytes, one message at a time")
+            }
+            Self::Acked => format!("Publishing {bytes} bytes over NATS, from one process"),
+            Self::Tail => format!(
+                "A node loads {} records of {bytes} bytes in {} channels",
+                sizes.tail,
+                nats::TAIL_CHANNELS
+            ),
+            Self::Storm => format!(
+                "{} clients of a node over NATS cut off, {} messages missed, all back at once",
+                sizes.resuming,
+                resume::MISSED
+            ),
+        }
+    }
+
+    /// Whether it starts a nats-server, and all that it compares. Else it drives one server at a time.
+    pub(crate) fn is_over_nats(self) -> bool {
+        matches!(self, Self::Across | Self::Acked | Self::Tail | Self::Storm)
+    }
+
+    /// Whom the others are compared with: with the better of them.
+    pub(crate) fn limits(self) -> &'static [&'static str] {
+        match self {
+            Self::Across => &[nats::CORE],
+            Self::Acked => &[nats::JETSTREAM],
+            Self::Tail => &[nats::ORDERED],
+            Self::Storm => &[nats::LOCAL],
+            _ => &[server::FLOOR, server::JOINED],
+        }
+    }
+
+    /// Who is refused where one of them is: half a comparison is none.
+    pub(crate) fn sides(self) -> &'static [&'static str] {
+        match self {
+            Self::Across => &[nats::CORE, nats::JETSTREAM, nats::LOCAL, nats::NATS],
+            Self::Acked => &[nats::JETSTREAM, nats::JETSTREAM_HEARD, nats::NATS],
+            Self::Tail => &[nats::ORDERED, nats::NATS],
+            Self::Storm => &[nats::LOCAL, nats::NATS, nats::NATS_FORGETFUL],
+            _ => &[],
         }
     }
 
@@ -148,13 +216,14 @@ impl Scenario {
             // The two floors differ in nothing but how they write what came together.
             Self::Idle | Self::Connect | Self::Stalled => !is(server::JOINED) && !is(server::ROOMS),
             Self::FanOut | Self::Paced => !is(server::ROOMS),
+            Self::Across | Self::Acked | Self::Tail | Self::Storm => false,
         }
     }
 
     /// Whether it has anything to do with transports.
     pub(crate) fn transports(self) -> &'static [Option<Transport>] {
         match self {
-            Self::Publish => &[None],
+            Self::Publish | Self::Acked | Self::Tail => &[None],
             _ => &[Some(Transport::Sse), Some(Transport::Ws)],
         }
     }
@@ -178,6 +247,20 @@ impl Scenario {
             Self::Stalled => stalled::run(server, transport, sizes),
             Self::Channels => channels::run(server, transport, sizes),
             Self::Publish => publish::run(server, sizes),
+            Self::Across | Self::Acked | Self::Tail | Self::Storm => {
+                bail!("{self:?} starts its servers itself")
+            }
+        }
+    }
+
+    /// Measures all sides of a scenario over NATS, once. In each round another one begins, where they don't take turns all the time.
+    pub(crate) fn compare(self, transport: Option<Transport>, round: usize, sizes: &Sizes) -> Result<Sides> {
+        match (self, transport) {
+            (Self::Across, Some(transport)) => nats::across(transport, sizes),
+            (Self::Storm, Some(transport)) => nats::storm(transport, round, sizes),
+            (Self::Acked, None) => nats::acked(round, sizes),
+            (Self::Tail, None) => nats::tail(round, sizes),
+            _ => bail!("{self:?} has no sides"),
         }
     }
 }

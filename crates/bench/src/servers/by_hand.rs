@@ -32,12 +32,15 @@ pub(crate) fn run() -> Result<()> {
         .route("/{room}/ws", get(ws))
         .route("/{room}/publish", post(publish))
         .with_state(Rooms::default());
-    super::run(app, async |listener, app| {
-        SockRef::from(&listener).listen(4_096)?;
-        // A socket that can't be told is gone already.
-        let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
-        axum::serve(listener, app).await
-    })
+    super::run(
+        async || Ok(app),
+        async |listener, app| {
+            SockRef::from(&listener).listen(4_096)?;
+            // A socket that can't be told is gone already.
+            let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
+            axum::serve(listener, app).await
+        },
+    )
 }
 
 #[derive(Clone, Default)]

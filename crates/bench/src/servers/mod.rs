@@ -20,12 +20,16 @@ fn address() -> String {
 }
 
 /// Runs a server on tokio's threads, until the process is ended.
-fn run(app: Router, serve: impl AsyncFnOnce(TcpListener, Router) -> std::io::Result<()>) -> Result<()> {
+fn run(
+    app: impl AsyncFnOnce() -> Result<Router>,
+    serve: impl AsyncFnOnce(TcpListener, Router) -> std::io::Result<()>,
+) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        let app = app().await?;
         let listener = TcpListener::bind(address()).await?;
         eprintln!("listening on http://{}", listener.local_addr()?);
-        serve(listener, app).await
-    })?;
-    Ok(())
+        serve(listener, app).await?;
+        Ok(())
+    })
 }

@@ -72,7 +72,7 @@ fn two_lives(hub: &Hub, channel: &Channel, epoch: Epoch) -> thread::JoinHandle<(
     thread::spawn(move || {
         take(&hub, &channel, 1);
         take(&hub, &channel, 2);
-        hub.ingest().begin_life(epoch, 0, 0);
+        hub.ingest().begin_life(epoch, 0, 0, Vec::new());
         for sequence in 1..=3 {
             take(&hub, &channel, sequence);
         }
@@ -140,7 +140,7 @@ fn a_life_that_is_begun_again_is_read_on_without_a_word() {
             move || {
                 take(&hub, &channel, 1);
                 take(&hub, &channel, 2);
-                hub.ingest().begin_life(epoch, 2, 0);
+                hub.ingest().begin_life(epoch, 2, 0, Vec::new());
                 take(&hub, &channel, 3);
                 take(&hub, &channel, 4);
             }
@@ -165,7 +165,7 @@ fn a_stretch_of_one_life_is_not_read_in_the_next() {
         });
         take(&hub, &channel, 1);
         take(&hub, &channel, 2);
-        hub.ingest().begin_life(epoch, 10, 0);
+        hub.ingest().begin_life(epoch, 10, 0, Vec::new());
         take(&hub, &channel, 11);
         take(&hub, &channel, 12);
         for reader in readers {
@@ -186,7 +186,7 @@ fn a_reader_that_sleeps_is_woken_by_a_life_that_begins() {
         let mut subscription = channel.subscribe().open().unwrap();
         let mirror = thread::spawn({
             let hub = hub.clone();
-            move || hub.ingest().begin_life(epoch, 0, 0)
+            move || hub.ingest().begin_life(epoch, 0, 0, Vec::new())
         });
         Heard::default().read_until(&mut subscription, epoch, 0, true);
         mirror.join().unwrap();
@@ -211,7 +211,7 @@ fn what_a_hub_counts_is_right_when_channels_come_and_go_while_a_life_begins() {
         mirror.join().unwrap();
         let cost = 2 + dualcast_core::RECORD_OVERHEAD_BYTES;
         assert_eq!((hub.channel_count(), hub.log_bytes()), (1, 3 * cost));
-        hub.ingest().begin_life(Epoch::random(), 0, 0);
+        hub.ingest().begin_life(Epoch::random(), 0, 0, Vec::new());
         assert_eq!((hub.channel_count(), hub.log_bytes()), (0, 0));
     });
 }

@@ -24,7 +24,7 @@ pub(crate) struct Elsewhere {
 impl FanOut for Elsewhere {
     fn start(&self, hub: WeakHub) {
         let hub = hub.upgrade().unwrap();
-        hub.ingest().begin_life(Epoch::random(), 0, 0);
+        hub.ingest().begin_life(Epoch::random(), 0, 0, Vec::new());
     }
 
     fn publish<'a>(&'a self, ingest: &'a Ingest, _: &'a ChannelName, _: Message) -> Publishing<'a> {

@@ -110,6 +110,27 @@ impl Fleet {
         self.await_answers()
     }
 
+    /// Has somebody else publish one message to the first channel, by its payload, and waits until everybody has it.
+    pub(crate) fn await_from_elsewhere<T>(
+        &mut self,
+        bytes: usize,
+        publish: impl FnOnce(String) -> T,
+    ) -> Result<T> {
+        let number = self.ledger.publish(0, Instant::now());
+        let published = publish(marker::payload(number, bytes));
+        let mut patience = Patience::new();
+        while self.ledger.in_flight() > 0 {
+            self.turn(Duration::from_millis(100))?;
+            patience.mind(self.ledger.tally().deliveries, || self.ledger.missing())?;
+        }
+        Ok(published)
+    }
+
+    /// Answers what was delivered so far, and counts anew.
+    pub(crate) fn take_tally(&mut self) -> Tally {
+        self.ledger.take_tally()
+    }
+
     /// Publishes so many messages to the first channel while its followers are away.
     pub(crate) fn publish_to_nobody(&mut self, messages: u64, bytes: usize) -> Result<()> {
         for _ in 0..messages {
