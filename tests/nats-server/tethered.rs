@@ -2,8 +2,8 @@
 //!
 //! A shell starts a watcher and then becomes the program itself, so that the child's id is the program's. The watcher reads from a
 //! pipe that we alone hold open: the line that lets it go, or the end, which comes when we are gone, by whatever signal, and then it
-//! kills the program. There is no moment in which the program runs unwatched. (The kernel's own way, `PR_SET_PDEATHSIG`, needs
-//! `unsafe`.)
+//! kills the program. A signal to the whole group of processes leaves it watching. There is no moment in which the program runs
+//! unwatched. (The kernel's own way, `PR_SET_PDEATHSIG`, needs `unsafe`.)
 //!
 //! Invariant: the watcher is let go before the program's exit is waited for. Afterwards its id may be another's.
 
@@ -25,7 +25,7 @@ pub(crate) struct Tethered {
 
 /// A shell without job control gives its background processes no standard input, hence the detour over 3.
 const SCRIPT: &str = r#"exec 3<&0
-( read -r _ <&3 || kill -KILL $$ ) >/dev/null 2>&1 &
+( trap '' HUP INT TERM; read -r _ <&3 || kill -KILL $$ ) >/dev/null 2>&1 &
 exec "$@" </dev/null 3<&-"#;
 
 impl Tethered {
