@@ -86,6 +86,11 @@ impl State {
         }
     }
 
+    /// Whether the channel has ended, and nothing that was torn can have come behind its end.
+    pub(crate) fn is_finished(&self, life: &Life) -> bool {
+        self.log.is_finished() && life.torn_through() <= self.log.last_sequence()
+    }
+
     /// Forgets its log for one of a life that begins, of which nothing is known up to its head.
     pub(crate) fn begin_anew(&mut self, life: &Life) {
         self.life = life.number();

@@ -42,7 +42,8 @@ impl Channel {
     ///
     /// # Errors
     ///
-    /// [`PublishError`] says which rule or limit the message broke, or that the channel is finished. Then it is not in the log.
+    /// [`PublishError`] says which rule or limit the message broke, or that the channel is finished. Then it is not in the log, unless the
+    /// error [says otherwise](PublishError::is_unconfirmed).
     pub async fn publish(&self, message: Message) -> Result<Position, PublishError> {
         message.check()?;
         let ingest = self.hub.ingest();

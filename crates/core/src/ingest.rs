@@ -111,11 +111,11 @@ impl Ingest {
         self.logs.life().position(sequence)
     }
 
-    /// Whether the end of a channel is the last that is in memory of it.
+    /// Whether the end of a channel is the last that is in memory of it, and nothing was torn behind it.
     #[must_use]
     pub fn is_finished(&self, channel: &ChannelName) -> bool {
-        let cell = self.logs.find(channel);
-        cell.is_some_and(|cell| cell.lock().log.is_finished())
+        let (life, cell) = (self.logs.life(), self.logs.find(channel));
+        cell.is_some_and(|cell| cell.lock().is_finished(&life))
     }
 
     /// Hands a message to whoever follows its channel now, on this node.

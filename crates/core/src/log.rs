@@ -70,6 +70,13 @@ impl Log {
         self.trimmed_through
     }
 
+    /// The sequence of the last record that ever was in it, or up to which nothing is known.
+    pub(crate) fn last_sequence(&self) -> u64 {
+        self.entries
+            .back()
+            .map_or(self.trimmed_through, |newest| newest.record.sequence())
+    }
+
     /// The ordinal of the oldest record kept.
     pub(crate) fn first(&self) -> u64 {
         self.first

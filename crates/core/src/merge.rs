@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::followed::{Found, Skipped};
+use crate::found::{Found, Skipped};
 use crate::record::Record;
 
 /// What is read now of what was found.

@@ -166,7 +166,9 @@ struct Placing<'a> {
 impl Placing<'_> {
     fn place(self, followed: &mut [Followed], start: Start) -> Result<Origin, Reborn> {
         match start {
-            Start::Now if followed.iter().all(Followed::is_finished) => self.at_start(followed, None),
+            Start::Now if followed.iter().all(|each| each.is_finished(&self.life)) => {
+                self.at_start(followed, None)
+            }
             Start::Now => self.at_head(followed),
             Start::Kept => self.at_start(followed, None),
             Start::Last(count) => self.at_last(followed, count),

@@ -343,7 +343,7 @@ impl Subscription {
         }
         self.has_kept_up = true;
         if from == end {
-            if state.log.is_finished() || state.ring.end() > followed.next_volatile {
+            if state.is_finished(&self.life) || state.ring.end() > followed.next_volatile {
                 return Shortcut::None;
             }
             let given_up = state.sleepers.enter(&mut followed.place, cx.waker());

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::Subscription;
 use crate::close::CloseReason;
-use crate::followed::{Found, Reading, Reborn};
+use crate::followed::Reborn;
+use crate::found::{Found, Reading};
 use crate::gap::{Gap, GapReason, Merged};
 use crate::item::Item;
 use crate::lag::LagRule;

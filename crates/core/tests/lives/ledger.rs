@@ -16,6 +16,8 @@ pub(crate) struct Ledger {
     pub(crate) history: usize,
     /// Channels whose end it was told, and where that was.
     left: BTreeMap<usize, u64>,
+    /// Channels of which a gap named the end, or behind whose end it opened: it may have left them before another life began.
+    may_have_left: BTreeSet<usize>,
     /// For each channel: what stands after it is owed.
     owed_after: Vec<u64>,
     /// For each channel: everything up to here is accounted for.
@@ -40,6 +42,7 @@ impl Ledger {
             without,
             history: truth.index(),
             left: BTreeMap::new(),
+            may_have_left: BTreeSet::new(),
             owed_after: vec![0; count],
             place: vec![0; count],
             unannounced: BTreeSet::new(),
@@ -53,9 +56,10 @@ impl Ledger {
     }
 
     /// All after a number is owed to it, of each channel.
-    pub(crate) fn owed_after(mut self, number: u64) -> Self {
+    pub(crate) fn owed_after(mut self, truth: &Truth, number: u64) -> Self {
         self.owed_after.fill(number);
         self.place.fill(number);
+        self.note_ends(truth);
         self
     }
 
@@ -65,7 +69,18 @@ impl Ledger {
             self.owed_after[channel] = truth.kept_after(channel).max(number);
             self.place[channel] = truth.lacks_through[channel].max(number);
         }
+        self.note_ends(truth);
         self
+    }
+
+    /// Where it stands behind an end it may leave.
+    fn note_ends(&mut self, truth: &Truth) {
+        for &channel in &self.channels {
+            let mut before = truth.now().of(channel, 0, self.place[channel]);
+            if before.any(|(_, fact)| fact.what.is_end) {
+                self.may_have_left.insert(channel);
+            }
+        }
     }
 
     /// Its cursor is of another history, or of none: it has to be told, of each channel that it follows.
@@ -85,12 +100,16 @@ impl Ledger {
     /// Memory begins anew, and it reads on from its cursor: what was said to be missing behind that may come.
     pub(crate) fn begin_again(&mut self) {
         if self.unannounced.is_empty() {
-            self.place.fill(self.cursor);
+            for channel in self.followed().collect::<Vec<_>>() {
+                self.place[channel] = self.cursor;
+            }
             for owed_after in &mut self.owed_after {
                 *owed_after = self.cursor.min(*owed_after);
             }
-            for (_, _, to) in &mut self.gaps {
-                *to = self.cursor.min(*to);
+            for (channel, _, to) in &mut self.gaps {
+                if !self.left.contains_key(channel) {
+                    *to = self.cursor.min(*to);
+                }
             }
         }
     }
@@ -198,6 +217,9 @@ impl Ledger {
                 .all(|(number, _)| !self.delivered.contains(&number)),
             "{gap:?} names what was read"
         );
+        if now.of(channel, place, to).any(|(_, fact)| fact.what.is_end) {
+            self.may_have_left.insert(channel);
+        }
         self.place[channel] = self.place[channel].max(to);
         self.gaps.push((channel, from, to));
     }
@@ -245,9 +267,19 @@ impl Ledger {
         true
     }
 
-    /// It follows a channel no longer. The end of that is told now, or is the last that the node has of it: then it stood there, or
-    /// is told a gap up to there.
+    /// It follows a channel no longer. The end of that is told now, or it stood there when nothing was behind it, or it is told a gap
+    /// up to there.
     pub(crate) fn leave(&mut self, truth: &Truth, channel: usize, told: &[Told]) {
+        let is_told =
+            |told: &Told| matches!(told, Told::Gap { gap, .. } if index_of(&gap.channel) == channel);
+        let is_silent = !told.iter().any(is_told);
+        if is_silent && self.may_have_left.contains(&channel) && self.unannounced.remove(&channel) {
+            self.left.insert(channel, 0);
+            return;
+        }
+        let history = truth.now();
+        let is_of = |number: &&u64| history.facts[**number as usize - 1].what.channel == Some(channel);
+        let delivered = self.delivered.iter().rev().find(is_of).copied();
         let mut ends = told.iter().filter_map(|told| match told {
             Told::Record {
                 id,
@@ -257,19 +289,10 @@ impl Ledger {
             } if index_of(of) == channel => Some(id.parse::<Position>().unwrap().sequence()),
             _ => None,
         });
-        let end = ends.next_back().or_else(|| {
-            // Nobody knows which of what was torn the node has by now.
-            let mut is_last = true;
-            let of: Vec<_> = truth.now().of(channel, 0, truth.head).collect();
-            let may_be_last = of
-                .into_iter()
-                .rev()
-                .take_while(|(_, fact)| std::mem::replace(&mut is_last, fact.is_torn));
-            may_be_last
-                .filter(|(_, fact)| fact.what.is_end)
-                .map(|(number, _)| number)
-                .last()
-        });
+        let all = history.of(channel, 0, u64::MAX);
+        let mut all = all.filter(|(_, fact)| fact.what.is_end).map(|(number, _)| number);
+        let next = all.find(|end| delivered.is_none_or(|delivered| *end > delivered));
+        let end = ends.next_back().or(next);
         self.left.insert(channel, end.expect("left before its end"));
     }
 
