@@ -187,6 +187,7 @@ impl Ledger {
             assert!(!is_foreign || gap.reason == "unreadable" || to >= now.fresh_after);
             self.history = truth.index();
             (self.owed_after[channel], self.place[channel]) = (to, to);
+            self.note_ends(truth);
             return;
         }
         assert!(
