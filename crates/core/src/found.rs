@@ -56,6 +56,12 @@ pub(crate) struct Skipped {
 }
 
 impl Found {
+    /// Whether the channel's end is the last of the records.
+    pub(crate) fn has_the_end(&self) -> bool {
+        let last = self.records.last();
+        last.is_some_and(|candidate| candidate.record.is_finish())
+    }
+
     /// Takes records one after another from its start on, up to the head, or the channel's end, and as far as the limit allows.
     pub(crate) fn gather<'a>(
         &mut self,

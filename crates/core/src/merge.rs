@@ -30,6 +30,11 @@ impl Taken {
         skipped.max(taken).unwrap_or(found.start)
     }
 
+    /// Whether all records that were found of a channel are taken.
+    pub(crate) fn has_all(&self, channel: usize, found: &Found) -> bool {
+        self.counts[channel] == found.records.len()
+    }
+
     /// How many records of a channel are left out now, for newer ones with their key.
     pub(crate) fn merged(&self, found: &Found) -> u64 {
         let merged = self.skipped(found).iter().filter(|skipped| skipped.is_merged);
