@@ -17,6 +17,7 @@ mod config;
 mod error;
 mod fanout;
 mod followed;
+mod found;
 mod gap;
 mod health;
 mod history;

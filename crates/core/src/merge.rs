@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::followed::{Found, Skipped};
+use crate::found::{Found, Skipped};
 use crate::record::Record;
 
 /// What is read now of what was found.
@@ -28,6 +28,11 @@ impl Taken {
         let taken = found.records[..self.counts[channel]].last();
         let taken = taken.map(|candidate| candidate.end);
         skipped.max(taken).unwrap_or(found.start)
+    }
+
+    /// Whether all records that were found of a channel are taken.
+    pub(crate) fn has_all(&self, channel: usize, found: &Found) -> bool {
+        self.counts[channel] == found.records.len()
     }
 
     /// How many records of a channel are left out now, for newer ones with their key.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::Subscription;
 use crate::close::CloseReason;
-use crate::followed::{Found, Reading, Reborn};
+use crate::followed::Reborn;
+use crate::found::{Found, Reading};
 use crate::gap::{Gap, GapReason, Merged};
 use crate::item::Item;
 use crate::lag::LagRule;
@@ -203,9 +204,11 @@ impl Subscription {
     /// Moves behind what was taken.
     fn step(&mut self, found: &[Found], taken: &Taken, horizon: u64) {
         for (index, followed) in self.followed.iter_mut().enumerate() {
-            let place = taken.place(index, &found[index]);
-            (followed.next, followed.next_bytes) = place;
-            if found[index].is_finished && place == found[index].end {
+            let found = &found[index];
+            (followed.next, followed.next_bytes) = taken.place(index, found);
+            // Who only stands behind an end has time to see what follows it, as long as more is to be read elsewhere.
+            let has_all = taken.cut_after.is_none() || found.has_the_end() && taken.has_all(index, found);
+            if found.is_finished && has_all {
                 followed.end();
             }
         }

@@ -16,7 +16,7 @@ pub(crate) struct Ledger {
     pub(crate) history: usize,
     /// Channels whose end it was told, and where that was.
     left: BTreeMap<usize, u64>,
-    /// Channels of which a gap named the end: it may have left them then, before another life began.
+    /// Channels of which a gap named the end, or behind whose end it opened: it may have left them before another life began.
     may_have_left: BTreeSet<usize>,
     /// For each channel: what stands after it is owed.
     owed_after: Vec<u64>,
@@ -56,9 +56,10 @@ impl Ledger {
     }
 
     /// All after a number is owed to it, of each channel.
-    pub(crate) fn owed_after(mut self, number: u64) -> Self {
+    pub(crate) fn owed_after(mut self, truth: &Truth, number: u64) -> Self {
         self.owed_after.fill(number);
         self.place.fill(number);
+        self.note_ends(truth);
         self
     }
 
@@ -68,7 +69,18 @@ impl Ledger {
             self.owed_after[channel] = truth.kept_after(channel).max(number);
             self.place[channel] = truth.lacks_through[channel].max(number);
         }
+        self.note_ends(truth);
         self
+    }
+
+    /// Where it stands behind an end it may leave.
+    fn note_ends(&mut self, truth: &Truth) {
+        for &channel in &self.channels {
+            let mut before = truth.now().of(channel, 0, self.place[channel]);
+            if before.any(|(_, fact)| fact.what.is_end) {
+                self.may_have_left.insert(channel);
+            }
+        }
     }
 
     /// Its cursor is of another history, or of none: it has to be told, of each channel that it follows.
@@ -175,6 +187,7 @@ impl Ledger {
             assert!(!is_foreign || gap.reason == "unreadable" || to >= now.fresh_after);
             self.history = truth.index();
             (self.owed_after[channel], self.place[channel]) = (to, to);
+            self.note_ends(truth);
             return;
         }
         assert!(

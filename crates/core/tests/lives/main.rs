@@ -11,6 +11,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod ledger;
+mod live;
 mod ops;
 mod truth;
 mod world;

@@ -1,23 +1,18 @@
 //! A broker, a node of it and its subscriptions, beside the truth.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
-use dualcast_core::{
-    ChannelName, CloseReason, Entry, Epoch, Form, Hub, Identity, LagRule, Message, Position, Subscription,
-    Wire,
-};
-use futures::task::{ArcWake, waker_ref};
+use dualcast_core::{ChannelName, Epoch, Hub, Identity, LagRule, Message, Position};
 
 use crate::broker::Broker;
 use crate::ledger::Ledger;
+use crate::live::Live;
 use crate::ops::{Bounds, From, How, Op, What};
 use crate::support::ManualClock;
-use crate::told::{Lines, Told, from_item};
+use crate::told::Told;
 use crate::truth::Truth;
 
 pub(crate) struct World {
@@ -31,24 +26,6 @@ pub(crate) struct World {
     ids: Vec<(Position, usize)>,
     /// The questions that were not answered in time.
     failed: BTreeSet<usize>,
-}
-
-struct Live {
-    subscription: Subscription,
-    ledger: Ledger,
-    alarm: Arc<Alarm>,
-    is_asleep: bool,
-    /// The numbers of the questions that it asked.
-    asked: BTreeSet<usize>,
-}
-
-#[derive(Default)]
-struct Alarm(AtomicBool);
-
-impl ArcWake for Alarm {
-    fn wake_by_ref(alarm: &Arc<Self>) {
-        alarm.0.store(true, Ordering::SeqCst);
-    }
 }
 
 const MAX_LIVE: usize = 6;
@@ -302,7 +279,7 @@ impl World {
         match (is_good.flatten(), from) {
             (Some(true), _) => {
                 let (cursor, _) = cursor.unwrap();
-                ledger = ledger.owed_after(cursor.sequence());
+                ledger = ledger.owed_after(&self.truth, cursor.sequence());
             }
             (Some(false), _) => ledger.expect_announcement(&cursor.unwrap().0.to_string()),
             (None, From::Garbage) => ledger.expect_announcement("0000000000-0"),
@@ -395,57 +372,6 @@ impl Drop for World {
     fn drop(&mut self) {
         let waiting = std::mem::take(&mut self.broker.stream().waiting);
         drop(waiting);
-    }
-}
-
-impl Live {
-    fn is_woken(&self) -> bool {
-        self.alarm.0.load(Ordering::SeqCst)
-    }
-
-    fn poll(&mut self, how: How, max_bytes: usize) -> Poll<Result<Vec<Told>, CloseReason>> {
-        self.alarm.0.store(false, Ordering::SeqCst);
-        let waker = waker_ref(&self.alarm);
-        let cx = &mut Context::from_waker(&waker);
-        if how == How::Items {
-            let items = self.subscription.poll_read(cx, max_bytes);
-            return items.map_ok(|items| items.iter().map(from_item).collect());
-        }
-        let (lines, mut out) = (Lines { is_sealed: false }, VecDeque::new());
-        let polled = match how {
-            How::Strict => self.subscription.poll_batch(cx, &Strict, max_bytes, &mut out),
-            _ => self.subscription.poll_batch(cx, &lines, max_bytes, &mut out),
-        };
-        polled.map_ok(|_| {
-            let told: Vec<_> = out.iter().flat_map(|piece| lines.parse(piece)).collect();
-            let gap = told.iter().position(|told| matches!(told, Told::Gap { .. }));
-            if how == How::Strict && !self.subscription.is_multi() {
-                let mut rest = told[gap.unwrap_or(told.len())..].iter();
-                assert!(rest.all(|told| matches!(told, Told::Gap { .. })), "{told:?}");
-            }
-            told
-        })
-    }
-}
-
-/// Lines, and nothing behind a gap.
-struct Strict;
-
-impl Wire for Strict {
-    fn form(&self) -> Form {
-        Form::new(1, 0)
-    }
-
-    fn write(&self, entry: Entry<'_>, out: &mut Vec<u8>) {
-        Lines { is_sealed: false }.write(entry, out);
-    }
-
-    fn seal(&self, out: Vec<u8>) -> Bytes {
-        out.into()
-    }
-
-    fn ends_at_gap(&self) -> bool {
-        true
     }
 }
 

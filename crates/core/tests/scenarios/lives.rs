@@ -248,6 +248,21 @@ fn whoever_read_a_channels_end_is_not_told_of_its_next_run() {
 }
 
 #[test]
+fn whoever_stands_behind_an_end_reads_the_next_run_that_began_before_it_had_caught_up() {
+    let broker = Broker::new(9);
+    let (hub, a) = node(&broker);
+    let b = hub.channel("b").unwrap();
+    let end = finish(&a);
+    publish(&b, "2");
+    publish(&b, "3");
+    let names = [&a, &b].map(|channel| channel.name().clone());
+    let mut subscription = hub.subscribe(names).after(end).open().unwrap();
+    assert_eq!(subscription.read(1).unwrap().len(), 1);
+    publish(&a, "4");
+    assert_eq!(transcript(&mut subscription), ["3", "4"]);
+}
+
+#[test]
 fn whoever_read_a_channels_end_in_a_batch_leaves_it_there() {
     let broker = Broker::new(9);
     let (_, a) = node(&broker);

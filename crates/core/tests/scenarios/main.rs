@@ -13,6 +13,7 @@ mod limits;
 mod lives;
 mod order;
 mod repeats;
+mod replaying;
 mod starts;
 mod tears;
 mod volatile;

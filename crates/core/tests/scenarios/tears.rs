@@ -4,8 +4,12 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use dualcast_core::{Channel, Entry, Form, Hub, LagRule, MaxLag, Position, Subscribe, Subscription, Wire};
+use dualcast_core::{
+    Arrival, Channel, ChannelName, Check, Entry, Epoch, FanOut, Form, GapReason, Hub, Ingest, Item, LagRule,
+    MaxLag, Message, Position, Publishing, Subscribe, Subscription, Wire,
+};
 use futures::FutureExt;
+use futures::future::{self, Either};
 use futures::task::noop_waker;
 
 use crate::{Broker, finish, id, line, node_that_keeps, publish, transcript};
@@ -23,13 +27,13 @@ fn both(hub: &Hub) -> Subscribe {
 /// Stores messages that the node doesn't hear of, and has it give them up.
 fn tear(broker: &Broker, hub: &Hub, channel: &Channel, texts: &[&str]) {
     for text in texts {
-        broker.store(channel.name(), Some(dualcast_core::Message::text("e", *text)));
+        broker.store(channel.name(), Some(Message::text("e", *text)));
     }
     broker.tear(hub.ingest(), texts.len() as u64);
 }
 
 /// Reads one item or a little more at a time, to the end.
-fn items(subscription: &mut Subscription) -> Vec<dualcast_core::Item> {
+fn items(subscription: &mut Subscription) -> Vec<Item> {
     let mut items = Vec::new();
     while let Some(Ok(some)) = subscription.next(1).now_or_never() {
         items.extend(some);
@@ -124,36 +128,82 @@ fn who_reads_up_to_a_tear_has_not_kept_up_yet() {
     );
 }
 
-#[test]
-fn a_channel_whose_end_stands_behind_a_tear_is_not_exhausted() {
+/// A hub whose fan-out has no history, with a message at 1, a tear behind it, and something more behind that.
+fn torn(through: u64, last: Option<Message>) -> (Hub, Channel) {
     let hub = Hub::builder().fan_out(Forgetful).build().unwrap();
     let a = hub.channel("a").unwrap();
     let ingest = hub.ingest();
-    ingest.begin_life(dualcast_core::Epoch::random(), 0, 0, Vec::new());
+    ingest.begin_life(Epoch::random(), 0, 0, Vec::new());
     let take = |sequence, message| {
-        ingest.take(dualcast_core::Arrival {
+        ingest.take(Arrival {
             sequence,
-            check: dualcast_core::Check::of(sequence),
+            check: Check::of(sequence),
             channel: a.name().clone(),
             message,
             logged_at: ingest.now(),
-        })
+        });
     };
-    let first = take(1, Some(dualcast_core::Message::text("e", "1")));
-    ingest.tear(3, dualcast_core::GapReason::Unavailable);
-    take(4, None);
-    // Nobody is there who could say more of a check.
-    let (first, _) = first
-        .to_string()
-        .rsplit_once('-')
-        .map(|(id, check)| (id.to_owned(), check.len()))
-        .unwrap();
-    let mut subscription = a.subscribe().cursor(&first).open().unwrap();
+    take(1, Some(Message::text("e", "1")));
+    ingest.tear(through, GapReason::Unavailable);
+    take(through + 1, last);
+    (hub, a)
+}
+
+/// A cursor without a check: nobody is there who could say more of one.
+fn cursor(hub: &Hub, sequence: u64) -> String {
+    format!("{}-{sequence}", hub.position().epoch())
+}
+
+#[test]
+fn without_a_history_what_is_left_of_a_tear_is_told_from_the_cursor_on() {
+    let (hub, a) = torn(4, Some(Message::text("e", "5")));
+    for (after, gap) in [(1, "gap a 1-4 unavailable"), (3, "gap a 3-4 unavailable")] {
+        let mut subscription = a.subscribe().cursor(&cursor(&hub, after)).open().unwrap();
+        assert_eq!(transcript(&mut subscription), [gap, "5"]);
+    }
+}
+
+#[test]
+fn a_channel_whose_end_stands_behind_a_tear_is_not_exhausted() {
+    let (hub, a) = torn(3, None);
+    let mut subscription = a.subscribe().cursor(&cursor(&hub, 1)).open().unwrap();
     assert!(!subscription.is_exhausted());
     assert_eq!(
         transcript(&mut subscription),
         ["gap a 1-3 unavailable", "a: the end", "closed: finished"]
     );
+}
+
+#[test]
+fn a_skip_over_an_end_ends_also_where_a_tear_follows() {
+    let broker = Broker::new(9);
+    let (hub, [a, _]) = node(&broker);
+    let rule = LagRule::Skip(MaxLag::records(1));
+    let mut subscription = a.subscribe().lag(rule).open().unwrap();
+    publish(&a, "1");
+    finish(&a);
+    tear(&broker, &hub, &a, &["3"]);
+    assert_eq!(
+        transcript(&mut subscription),
+        ["gap a 0-3 slow", "closed: finished"]
+    );
+}
+
+#[test]
+fn a_skip_is_not_told_of_a_channel_whose_end_was_read() {
+    let broker = Broker::new(9);
+    let (hub, [a, b]) = node(&broker);
+    let rule = LagRule::Skip(MaxLag::records(2));
+    let mut subscription = both(&hub).lag(rule).open().unwrap();
+    finish(&a);
+    publish(&b, "2");
+    assert_eq!(subscription.read(1).unwrap().len(), 1);
+    publish(&a, "the next run");
+    publish(&b, "4");
+    publish(&b, "5");
+    assert_eq!(transcript(&mut subscription), ["gap b 1-5 slow"]);
+    publish(&a, "the next run");
+    assert_eq!(transcript(&mut subscription), [""; 0]);
 }
 
 #[test]
@@ -166,6 +216,22 @@ fn what_was_torn_behind_the_end_of_a_channel_is_nobodys_loss() {
     tear(&broker, &hub, &b, &["2"]);
     assert_eq!(transcript(&mut subscription), ["gap b 1-2 unavailable"]);
     assert_eq!(subscription.cursor().sequence(), 2);
+}
+
+#[test]
+fn an_end_before_a_tear_ends_nobody_who_may_stand_in_the_next_run() {
+    let broker = Broker::new(9);
+    let (hub, [a, _]) = node(&broker);
+    finish(&a);
+    // Another node has the first message of the next run, and a client of it comes here.
+    tear(&broker, &hub, &a, &["2"]);
+    let cursor = broker.stream().position(2);
+    let mut subscription = a.subscribe().after(cursor).open().unwrap();
+    assert!(!subscription.is_exhausted() && subscription.ended_channels().count() == 0);
+    assert!(!hub.ingest().is_finished(a.name()));
+    assert_eq!(transcript(&mut subscription), [""; 0]);
+    publish(&a, "3");
+    assert_eq!(transcript(&mut subscription), ["3"]);
 }
 
 #[test]
@@ -242,29 +308,14 @@ impl Wire for Strict {
 /// A fan-out without a history.
 struct Forgetful;
 
-impl dualcast_core::FanOut for Forgetful {
-    fn publish<'a>(
-        &'a self,
-        ingest: &'a dualcast_core::Ingest,
-        _: &'a dualcast_core::ChannelName,
-        _: dualcast_core::Message,
-    ) -> dualcast_core::Publishing<'a> {
-        futures::future::Either::Left(futures::future::ready(Ok(ingest.position())))
+impl FanOut for Forgetful {
+    fn publish<'a>(&'a self, ingest: &'a Ingest, _: &'a ChannelName, _: Message) -> Publishing<'a> {
+        Either::Left(future::ready(Ok(ingest.position())))
     }
 
-    fn finish<'a>(
-        &'a self,
-        ingest: &'a dualcast_core::Ingest,
-        _: &'a dualcast_core::ChannelName,
-    ) -> dualcast_core::Publishing<'a> {
-        futures::future::Either::Left(futures::future::ready(Ok(ingest.position())))
+    fn finish<'a>(&'a self, ingest: &'a Ingest, _: &'a ChannelName) -> Publishing<'a> {
+        Either::Left(future::ready(Ok(ingest.position())))
     }
 
-    fn send_volatile(
-        &self,
-        _: &dualcast_core::Ingest,
-        _: &dualcast_core::ChannelName,
-        _: dualcast_core::Message,
-    ) {
-    }
+    fn send_volatile(&self, _: &Ingest, _: &ChannelName, _: Message) {}
 }

@@ -32,6 +32,8 @@ pub(crate) struct Stream {
     pub(crate) is_terse: bool,
     /// Whether it answers at once and says nothing, against the rules.
     pub(crate) is_hasty: bool,
+    /// Whether everybody gets the page of whoever stands at the beginning.
+    pub(crate) is_shared: bool,
     /// Whether answers wait until they are released.
     pub(crate) is_held: bool,
     /// Questions without an answer.
@@ -75,6 +77,7 @@ impl Broker {
             page_size,
             is_terse: false,
             is_hasty: false,
+            is_shared: false,
             is_held: false,
             waiting: Vec::new(),
             asked: 0,
@@ -241,6 +244,7 @@ impl Stream {
                 through,
             };
         }
+        let after = if self.is_shared { 0 } else { after };
         let head = ingest.position().sequence();
         let mut place = after;
         let mut lost: Option<Lost> = None;
