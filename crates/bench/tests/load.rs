@@ -128,6 +128,55 @@ fn the_whole_bench_answers_a_table_and_json() {
 }
 
 #[test]
+fn several_nodes_are_measured_against_nats_alone() {
+    let json = format!("{}/nats.json", env!("CARGO_TARGET_TMPDIR"));
+    let mut command = Command::new(BENCH);
+    command.args([
+        "--quick",
+        "--rounds",
+        "1",
+        "--scenarios",
+        "across,acked,tail,storm",
+    ]);
+    let table = succeeded(&command.args(["--json", &json]).output().unwrap());
+    for row in [
+        "| | core NATS | JetStream | Local | Nats | spread |",
+        "| SSE, without the hop to a client, p50, ms |",
+        "| WebSocket, p99, ms |",
+        "| 1024 in flight, CPU, µs a message |",
+        "| 1,000 records a second |",
+        "| SSE, messages that the broker got meanwhile |",
+    ] {
+        assert!(table.contains(row), "{row}\n{table}");
+    }
+    // Whatever it takes, it doesn't take a request for each client.
+    let storm = table
+        .lines()
+        .filter(|line| line.contains("messages that the broker got"));
+    for row in storm {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let asked = |cell: &str| cell.parse::<f64>().unwrap();
+        assert!(asked(cells[3]) < 100.0 && asked(cells[4]) < 100.0, "{row}");
+    }
+}
+
+#[test]
+fn without_a_nats_server_it_is_said_what_is_missing() {
+    let mut command = Command::new(BENCH);
+    command
+        .args(["--quick", "--rounds", "1", "--scenarios", "acked"])
+        .args(["--json", &format!("{}/none.json", env!("CARGO_TARGET_TMPDIR"))])
+        .env("NATS_SERVER", "/nowhere/nats-server");
+    let output = command.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{errors}");
+    assert!(
+        errors.contains("NATS_SERVER") && errors.contains("Acked can't run"),
+        "{errors}"
+    );
+}
+
+#[test]
 fn a_server_that_breaks_its_promise_has_no_figures() {
     let cases: [(&str, Fault, &str); 4] = [
         (

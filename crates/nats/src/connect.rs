@@ -158,15 +158,20 @@ impl Connection {
     /// [`ConnectError`], where none can be made now.
     pub(crate) async fn client(&self) -> Result<Client, ConnectError> {
         if self.reports.link.borrow().is_over {
-            let _one = self.reviving.lock().await;
-            // Another may have done it meanwhile.
-            if self.reports.link.borrow().is_over {
-                let client =
-                    connect(&self.servers, self.options.clone(), &self.access, &self.reports).await?;
-                *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
-            }
+            // Boxed: what makes a connection takes 8 KiB, for which every publish would allocate room.
+            Box::pin(self.revive()).await?;
         }
         Ok(self.client.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    async fn revive(&self) -> Result<(), ConnectError> {
+        let _one = self.reviving.lock().await;
+        // Another may have done it meanwhile.
+        if self.reports.link.borrow().is_over {
+            let client = connect(&self.servers, self.options.clone(), &self.access, &self.reports).await?;
+            *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
+        }
+        Ok(())
     }
 
     /// What is known of the connection, now and from now on.

@@ -247,6 +247,16 @@ mod tests {
         }
     }
 
+    /// Each message is published by a future of its own, on the heap.
+    #[test]
+    fn a_publish_under_way_takes_little_memory() {
+        fn size<'a, F>(_: impl FnOnce(&'a Publisher, &'a Outgoing, Instant) -> F) -> usize {
+            size_of::<F>()
+        }
+        let bytes = size(Publisher::publish);
+        assert!(bytes <= 3 << 10, "{bytes}");
+    }
+
     #[test]
     fn an_answer_says_where_a_message_stands() {
         assert_eq!(stored(r#"{"stream":"s","seq":7}"#), Some((7, false)));
