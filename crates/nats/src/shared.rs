@@ -47,7 +47,7 @@ impl Shared {
         let listening = async {
             let client = self.live.client().await?;
             let subscriber = client.subscribe(self.subjects.every_live()).await?;
-            // The server knows of it once it has answered.
+            // Out of the client's hands: whatever is asked by this connection afterwards, the server hears behind it.
             client.flush().await?;
             Ok(subscriber)
         };
