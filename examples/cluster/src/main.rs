@@ -34,7 +34,8 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     let listener = tokio::net::TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
     // So that one sees who answered.
-    let node = HeaderValue::try_from(address.to_string())?;
+    let node = std::env::var("NODE").unwrap_or(address.to_string());
+    let node = HeaderValue::try_from(node)?;
     let app = Router::new()
         .route("/", get("Open this page's console."))
         .route("/sse", get(sse))
