@@ -4,7 +4,9 @@
 
 mod access;
 mod health;
+mod lives;
 mod orders;
 mod outside;
+mod past;
 mod privileges;
 mod works;

@@ -4,13 +4,56 @@ use std::time::Duration;
 
 use dualcast::{Hub, Identity, Nats, NatsOptions, Transport};
 use dualcast_nats_server::{Link, NatsServer};
-use dualcast_tests::{HttpServer, HttpVersion, Outsider, Setup, Told, Under, eventually, run};
+use dualcast_tests::{HttpServer, HttpVersion, Outsider, Server, Setup, Told, Under, eventually, run};
+use tokio::time;
 
 #[test]
 fn an_order_in_a_log_that_began_anew_while_a_node_was_away_reaches_its_sessions() {
     for transport in [Transport::Sse, Transport::WebSocket] {
         let under = Under::new(transport, HttpServer::Dualcast, HttpVersion::Http1);
         run(order_in_another_life, under.over_nats(1));
+    }
+}
+
+#[test]
+fn an_order_means_the_sessions_that_were_open_when_it_was_given_on_every_node() {
+    for transport in [Transport::Sse, Transport::WebSocket] {
+        let under = Under::new(transport, HttpServer::Dualcast, HttpVersion::Http1);
+        run(order_that_was_long_on_its_way, under.over_nats(2));
+    }
+}
+
+async fn order_that_was_long_on_its_way(under: Under) {
+    let broker = NatsServer::start().await;
+    let link = Link::to(broker.address()).await;
+    let url = link.url();
+    let server = Setup::new(under)
+        .nats(move |ours| {
+            let client = ours.client.clone();
+            ours.servers = vec![url.clone()];
+            ours.client = client.reconnect_delay_callback(|_| Duration::from_millis(20));
+        })
+        .start()
+        .await;
+    let nodes = [&server, &server.others[0]];
+    let anna = |node: &Server| node.dial_here(under.transport, "room").query("who=anna").open();
+    let before = [anna(nodes[0]).await, anna(nodes[1]).await];
+    link.refuse();
+    link.reset();
+    let hub = &server.others[0].hub;
+    eventually("it is away", || hub.health().degraded.is_some()).await;
+    hub.disconnect(&Identity::new("anna"));
+    let [on_the_other, on_its_own] = before;
+    // More than an order's age may be told too small by.
+    time::sleep(Duration::from_millis(2_500)).await;
+    let after = [anna(nodes[0]).await, anna(nodes[1]).await];
+    link.pass();
+    for mut client in [on_its_own, on_the_other] {
+        assert_eq!(client.closing().await, ("disconnected".into(), false));
+    }
+    server.publish("room", "for those who came later").await;
+    for mut client in after {
+        assert_eq!(client.next().await.text(), "for those who came later");
     }
 }
 

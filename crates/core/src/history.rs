@@ -2,6 +2,7 @@
 //!
 //! Pages are shared: all who come back with the same need read the same records, encoded once.
 
+use std::any::Any;
 use std::error::Error;
 use std::sync::Arc;
 
@@ -18,7 +19,8 @@ pub struct Wanted {
     /// The channel.
     pub channel: ChannelName,
     /// Where the reader stands. Perhaps in a history that was lost: that is to be found out first. Or beyond this node's head:
-    /// then the answer waits until the head has come there.
+    /// then the answer waits until the head has come there. Or in a life with another epoch than this node's, of which it never heard: then
+    /// the answer waits until the node has begun that life, or says that it is [of another history](Page::of_another_history).
     pub after: Position,
     /// Up to which number the hub's memory lacks it. What is told beyond that is welcome up to the hub's head.
     pub through: u64,
@@ -34,6 +36,8 @@ pub struct Page {
     /// Up to here nothing of the channel is missing but what is lost. At least where the reader stands, and at most the hub's head.
     /// Who asks a second time gets one that leads further, or counts as one who can't be answered.
     pub through: u64,
+    /// Whatever is to be kept for as long as somebody reads it.
+    pub lease: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Page {
@@ -44,6 +48,7 @@ impl Page {
             lost: None,
             records: [].into(),
             through,
+            lease: None,
         }
     }
 

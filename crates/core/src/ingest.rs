@@ -45,6 +45,37 @@ pub enum Step {
     },
 }
 
+/// A life of the log, whose numbers a fan-out brings.
+#[derive(Debug)]
+pub struct NewLife {
+    /// What its positions begin with.
+    pub epoch: Epoch,
+    /// Epochs of lives before it, the latest last. Those that this hub has lived in itself it knows, and so many as 16 are kept. Of a cursor
+    /// with an epoch that is not among them the [history](crate::FanOut::history) is asked.
+    pub before: Vec<Epoch>,
+    /// Up to here nothing is in memory.
+    pub head: u64,
+    /// What stands after this was never part of a life before. Where it lies beyond the head, the life begins here.
+    pub fresh_after: u64,
+    /// What comes then, before anybody reads in it. The check of the record at the head, as [`Step::Other`], makes the positions good
+    /// that clients are given before the next record comes.
+    pub tail: Vec<Step>,
+}
+
+impl NewLife {
+    /// One of which nothing is known yet.
+    #[must_use]
+    pub fn of(epoch: Epoch) -> Self {
+        Self {
+            epoch,
+            before: Vec::new(),
+            head: 0,
+            fresh_after: 0,
+            tail: Vec::new(),
+        }
+    }
+}
+
 /// A record that was given its place elsewhere.
 #[derive(Debug)]
 pub struct Arrival {
@@ -85,12 +116,8 @@ impl Ingest {
     /// Begins another life of the log: whoever follows is told a gap, [`GapReason::Epoch`], and reads on in the new one. Where the
     /// epoch is the one that there is, only memory begins anew, and whoever follows goes on from its cursor: by the
     /// [history](crate::FanOut::history) where that is needed.
-    ///
-    /// Of the new life nothing up to `head` is in memory, and then come these steps, before anybody reads in it. What stands after
-    /// `fresh_after` was never part of a life with another epoch; where that lies beyond `head`, the life begins there. The check of the
-    /// record at the head, taken as [`Step::Other`], makes the positions good that clients are given before the next record comes.
-    pub fn begin_life(&self, epoch: Epoch, head: u64, fresh_after: u64, tail: Vec<Step>) {
-        self.logs.begin_life(epoch, head, fresh_after, tail);
+    pub fn begin_life(&self, new: NewLife) {
+        self.logs.begin_life(new);
     }
 
     /// Takes what stands behind the head.

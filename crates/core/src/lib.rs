@@ -60,7 +60,7 @@ pub use health::Health;
 pub use history::{History, Lost, Page, Wanted};
 pub use hooks::Hooks;
 pub use hub::{Hub, HubBuilder, WeakHub};
-pub use ingest::{Arrival, Ingest, Step};
+pub use ingest::{Arrival, Ingest, NewLife, Step};
 pub use item::{Batch, Item};
 pub use lag::{LagRule, MaxLag};
 pub use message::{

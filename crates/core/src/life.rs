@@ -11,6 +11,7 @@
 use std::collections::VecDeque;
 
 use crate::gap::GapReason;
+use crate::ingest::NewLife;
 use crate::position::{Check, Epoch, Position};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
@@ -20,7 +21,9 @@ pub(crate) struct Life {
     /// The how manieth of its hub: what memory holds is said to be of a life by this.
     number: u64,
     epoch: Epoch,
-    /// What follows this sequence can't have been seen by who comes from another life.
+    /// Those of the lives before it, as far as they are known, the latest last.
+    before: Vec<Epoch>,
+    /// What follows this sequence can't have been seen by who comes from a life before.
     fresh_after: u64,
     /// The sequence of the last record that can be read. Moves after the record is in its log, under both locks.
     head: AtomicU64,
@@ -55,35 +58,49 @@ pub(crate) enum Judged {
 impl Life {
     /// The only life of a hub that gives out its numbers itself.
     pub(crate) fn alone() -> Self {
-        Self::new(1, Epoch::random(), (0, 0), None)
+        Self {
+            number: 1,
+            epoch: Epoch::random(),
+            before: Vec::new(),
+            fresh_after: 0,
+            head: AtomicU64::new(0),
+            checks: None,
+            torn_through: AtomicU64::new(0),
+            tears: Mutex::default(),
+        }
     }
 
-    /// The life behind this one, whose numbers, from `head` on, come from elsewhere.
-    pub(crate) fn next(&self, epoch: Epoch, head: u64, fresh_after: u64, max_checks: usize) -> Self {
+    /// The life behind this one, whose numbers come from elsewhere.
+    pub(crate) fn next(&self, new: &NewLife, max_checks: usize) -> Self {
+        // What may have been seen under another epoch must not follow the gap that tells of it: it has no place in memory.
+        let head = new.head.max(new.fresh_after);
         let checks = Checks {
             first: head + 1,
             kept: VecDeque::new(),
             capacity: max_checks,
         };
-        let checks = Some(Mutex::new(checks));
-        Self::new(self.number + 1, epoch, (head, fresh_after), checks)
-    }
-
-    fn new(
-        number: u64,
-        epoch: Epoch,
-        (head, fresh_after): (u64, u64),
-        checks: Option<Mutex<Checks>>,
-    ) -> Self {
+        let mut before = self.before.clone();
+        for epoch in std::iter::once(&self.epoch).chain(&new.before) {
+            before.retain(|known| known != epoch);
+            before.push(*epoch);
+        }
+        before.retain(|epoch| *epoch != new.epoch);
+        before.drain(..before.len().saturating_sub(MAX_BEFORE));
         Self {
-            number,
-            epoch,
-            fresh_after,
+            number: self.number + 1,
+            epoch: new.epoch,
+            before,
+            fresh_after: new.fresh_after,
             head: AtomicU64::new(head),
-            checks,
+            checks: Some(Mutex::new(checks)),
             torn_through: AtomicU64::new(0),
             tears: Mutex::default(),
         }
+    }
+
+    /// Whether a life with this epoch is known to have been before it.
+    pub(crate) fn is_behind(&self, epoch: Epoch) -> bool {
+        self.before.contains(&epoch)
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -198,6 +215,9 @@ impl Checks {
     }
 }
 
+/// How many lives before it a life remembers the epochs of. A client that is older than so many is a stranger.
+const MAX_BEFORE: usize = 16;
+
 /// How many tears are told each by itself, to a subscription that has not read that far.
 const MAX_TEARS: usize = 16;
 
@@ -206,7 +226,11 @@ mod tests {
     use super::*;
 
     fn shared(max_checks: usize) -> Life {
-        let life = Life::alone().next(Epoch::random(), 10, 0, max_checks);
+        let new = NewLife {
+            head: 10,
+            ..NewLife::of(Epoch::random())
+        };
+        let life = Life::alone().next(&new, max_checks);
         for sequence in 11..=14 {
             life.note_check(sequence, Check::of(sequence));
             life.move_head(sequence);

@@ -80,8 +80,9 @@ impl Record {
         sender.is_some() && self.message.as_ref().and_then(Message::get_sender) == sender
     }
 
-    /// What it counts for in byte limits.
-    pub(crate) fn cost(&self) -> usize {
+    /// What it counts for in byte limits: its own bytes and [`RECORD_OVERHEAD_BYTES`].
+    #[must_use]
+    pub fn cost(&self) -> usize {
         self.message.as_ref().map_or(RECORD_OVERHEAD_BYTES, cost)
     }
 

@@ -38,6 +38,8 @@ pub(crate) enum Start {
     Unreadable,
     /// A cursor of this epoch, but of a history that is lost.
     Lost(Position),
+    /// A cursor of an epoch that nobody knows, and that is none to come.
+    Stranger(Position),
 }
 
 impl Subscribe {
@@ -176,11 +178,16 @@ impl Placing<'_> {
                 self.jump(followed, None, GapReason::Unreadable)
             }
             Start::Lost(position) => self.jump(followed, Some(position), GapReason::Epoch),
-            Start::After(position) if position.epoch() != self.life.epoch() => {
-                // Nothing that is kept can have been seen: all of it is of this life.
+            Start::After(position) if self.life.is_behind(position.epoch()) => {
                 self.at_start(followed, Some(position))
             }
-            Start::After(position) => match self.life.judge(position) {
+            Start::After(position) if position.epoch() != self.life.epoch() => {
+                self.in_another_life(followed, position)
+            }
+            Start::Stranger(position) if position.epoch() != self.life.epoch() => {
+                self.at_start(followed, Some(position))
+            }
+            Start::After(position) | Start::Stranger(position) => match self.life.judge(position) {
                 Judged::Known => self.after(followed, position),
                 Judged::Foreign => self.jump(followed, Some(position), GapReason::Epoch),
                 Judged::Beyond | Judged::Unknown => self.beyond_knowledge(followed, position),
@@ -231,10 +238,32 @@ impl Placing<'_> {
         Ok(self.origin(position.sequence(), position, Vec::new()))
     }
 
-    /// At the start of what is kept. A cursor of another life is answered with a gap up to there.
+    /// After a position of a life that nobody here has heard of: another node may have begun it, and this one not yet. Else all that it
+    /// says is that it is of none.
+    fn in_another_life(self, followed: &mut [Followed], position: Position) -> Result<Origin, Reborn> {
+        for each in &mut *followed {
+            each.place_after(&self.life, self.life.head())?;
+            if !each.ask(self.logs, &self.life, position) {
+                return self.at_start(followed, Some(position));
+            }
+        }
+        let origin = self.origin(position.sequence(), position, Vec::new());
+        Ok(Origin {
+            is_stranger: true,
+            ..origin
+        })
+    }
+
+    /// At the start of what is kept. A cursor of a life before is answered with a gap up to there: nothing behind what was fresh when
+    /// this life began can have been seen in that one, unless the very record at the cursor is here, too.
     fn at_start(self, followed: &mut [Followed], foreign: Option<Position>) -> Result<Origin, Reborn> {
         let head = self.life.head();
-        let after = foreign.map_or(0, |_| self.life.fresh_after());
+        let after = foreign.map_or(0, |position| {
+            let sequence = position.sequence();
+            let is_here =
+                position.check().is_some() && self.life.position(sequence).check() == position.check();
+            self.life.fresh_after().max(if is_here { sequence } else { 0 })
+        });
         let mut cursor = head;
         let mut gaps = Vec::new();
         for followed in followed {
@@ -321,6 +350,7 @@ impl Placing<'_> {
             life: self.life,
             cursor,
             before,
+            is_stranger: false,
             gaps,
         }
     }

@@ -48,6 +48,8 @@ pub struct Subscription {
     opening_gaps: Vec<Gap>,
     /// Where its client stands until then. Later the last position that is known better than by its number.
     anchor: Position,
+    /// Whether the anchor is of a life that nobody here knows. The fan-out is asked whether it is one to come.
+    is_stranger: bool,
     /// How many records stood after the cursor when it last read.
     lag: u64,
     /// Whether it has read everything at any time. Until then it replays.
@@ -62,6 +64,8 @@ pub(crate) struct Origin {
     pub(crate) cursor: u64,
     /// The position that its client came with, or one that stands for a cursor which made no sense.
     pub(crate) before: Position,
+    /// Whether that is of a life that nobody here knows.
+    pub(crate) is_stranger: bool,
     pub(crate) gaps: Vec<Gap>,
 }
 
@@ -84,6 +88,7 @@ impl Subscription {
             cursor: 0,
             opening_gaps,
             anchor: Position::NOWHERE,
+            is_stranger: false,
             lag: 0,
             is_live: false,
             has_kept_up: false,
@@ -106,6 +111,7 @@ impl Subscription {
         }
         self.opening_gaps = origin.gaps;
         self.anchor = origin.before;
+        self.is_stranger = origin.is_stranger;
         self.has_kept_up = false;
         self.is_lagging();
         self.is_live = self.lag_of_all().records == 0 && !self.is_asking();
@@ -117,7 +123,7 @@ impl Subscription {
     /// with, or one that stands for a cursor that made no sense: whoever comes back with it is told of the gap again.
     #[must_use]
     pub fn cursor(&self) -> Position {
-        if self.opening_gaps.is_empty() {
+        if self.opening_gaps.is_empty() && !self.is_stranger {
             self.position()
         } else {
             self.anchor

@@ -23,7 +23,7 @@ pub enum Access {
     Nkey(String),
     /// Credentials, as the text of a `.creds` file.
     Credentials(String),
-    /// A `.creds` file, read at each connecting.
+    /// A `.creds` file. It is read when a connection is first made, and again where one was refused for good.
     CredentialsFile(PathBuf),
 }
 

@@ -9,8 +9,10 @@
 
 use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use async_nats::connection::State;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use tokio::sync::{broadcast, watch};
 
@@ -26,6 +28,10 @@ pub(crate) struct Connection {
     /// One at a time makes it anew.
     reviving: tokio::sync::Mutex<()>,
     reports: Reports,
+    /// Whether the client knew better than its reports when it was last looked at.
+    is_untold: AtomicBool,
+    /// How many connections those clients made that are dead.
+    connects_before: AtomicU64,
 }
 
 /// What a connection is for.
@@ -148,6 +154,8 @@ impl Connection {
             client: Mutex::new(connected),
             reviving: tokio::sync::Mutex::default(),
             reports,
+            is_untold: AtomicBool::new(false),
+            connects_before: AtomicU64::new(0),
         })
     }
 
@@ -169,9 +177,36 @@ impl Connection {
         // Another may have done it meanwhile.
         if self.reports.link.borrow().is_over {
             let client = connect(&self.servers, self.options.clone(), &self.access, &self.reports).await?;
+            self.connects_before.store(self.connects(), Ordering::Relaxed);
             *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
         }
         Ok(())
+    }
+
+    /// Looks whether the client has told all that happened to it: it drops what it has to tell while much else is. To be called now and
+    /// then; what is found twice in a row is believed.
+    pub(crate) fn look(&self) {
+        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_connected = client.connection_state() == State::Connected;
+        let is_told = {
+            let link = self.reports.link.borrow();
+            link.is_over || link.is_connected == is_connected
+        };
+        let was_untold = self.is_untold.swap(!is_told, Ordering::Relaxed);
+        if was_untold && !is_told {
+            self.reports.take(&if is_connected {
+                Event::Connected
+            } else {
+                Event::Disconnected
+            });
+        }
+    }
+
+    /// How many connections there were, as the client says at once: of what it tells by events, the next message may come first.
+    pub(crate) fn connects(&self) -> u64 {
+        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        let connects = client.statistics().connects.load(Ordering::Relaxed);
+        self.connects_before.load(Ordering::Relaxed) + connects
     }
 
     /// What is known of the connection, now and from now on.

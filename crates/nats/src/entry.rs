@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use async_nats::{HeaderMap, Message};
 use bytes::Bytes;
-use dualcast_core::{Arrival, Check, Step};
+use dualcast_core::{Arrival, Check, Limits, Step};
 
 use crate::envelope::Incoming;
-use crate::garbage::Garbage;
+use crate::garbage::{Garbage, leave_out};
 use crate::mirror::{self, Next};
 use crate::stamp::Stamp;
 use crate::stored::Stored;
@@ -90,13 +90,17 @@ pub(crate) fn read_back(stored: Stored, subjects: &Subjects, clocks: Clocks) -> 
     }
 }
 
-/// What a hub makes of an entry.
-pub(crate) fn step(next: Next<Entry>) -> Step {
+/// What a hub makes of an entry. What is larger than it lets be published comes from outside, and is left out.
+pub(crate) fn step(next: Next<Entry>, limits: &Limits) -> Step {
     match next {
         Next::Record(stored) => {
             let (sequence, check) = (stored.sequence, check_of(stored.time_ns));
             let Entry { logged_at, content } = stored.content;
             let (channel, message) = match content {
+                Ok(Incoming::Message(_, message)) if message.payload().len() > limits.max_message_bytes => {
+                    leave_out(&Garbage::Size);
+                    return Step::Other { sequence, check };
+                }
                 Ok(Incoming::Message(channel, message)) => (channel, Some(message)),
                 Ok(Incoming::Finish(channel)) => (channel, None),
                 Ok(Incoming::Order(_)) | Err(_) => return Step::Other { sequence, check },

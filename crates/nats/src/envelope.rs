@@ -12,9 +12,12 @@
 //! | `Nats-Msg-Id` | made of the idempotency key; see `message_id.rs` |
 //! | `Dualcast-Order` | to all nodes, on a subject of its own: `disconnect`, `unsubscribe`, `canary`, `life` |
 //! | `Dualcast-Identity`, `Dualcast-Channel` | of whom, and from what |
+//! | `Dualcast-Node`, `Dualcast-Age` | by which node, and how many milliseconds before it was sent |
 //!
 //! So what any client publishes to `{prefix}.log.{channel}` without headers is a message with text. Values are percent-encoded where
 //! they have to be (`percent.rs`).
+
+use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::header::{HeaderValue, NATS_MESSAGE_ID};
@@ -47,11 +50,21 @@ pub(crate) enum Incoming {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Order {
     /// Do this with the sessions that you have.
-    Nodes(NodesOrder),
+    Nodes(Told),
     /// Nothing: a node looks whether what it says comes back to it.
     Canary(String),
     /// Another life of the log begins: look at how the stream stands.
     Life,
+}
+
+/// An order to all nodes, as one of them tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) order: NodesOrder,
+    /// Which node it is, by an id of its own. Empty where that isn't said.
+    pub(crate) by: String,
+    /// For how long it had been on its way when it was sent.
+    pub(crate) age: Duration,
 }
 
 impl Outgoing {
@@ -107,14 +120,20 @@ impl Outgoing {
         let mut headers = HeaderMap::new();
         let mut payload = Bytes::new();
         let name = match order {
-            Order::Nodes(NodesOrder::Disconnect(identity)) => {
-                insert(&mut headers, IDENTITY, identity.as_str());
-                DISCONNECT
-            }
-            Order::Nodes(NodesOrder::Unsubscribe(identity, channel)) => {
-                insert(&mut headers, IDENTITY, identity.as_str());
-                insert(&mut headers, CHANNEL, channel.as_str());
-                UNSUBSCRIBE
+            Order::Nodes(told) => {
+                headers.insert(NODE, &*told.by);
+                headers.insert(AGE, told.age.as_millis().to_string());
+                match &told.order {
+                    NodesOrder::Disconnect(identity) => {
+                        insert(&mut headers, IDENTITY, identity.as_str());
+                        DISCONNECT
+                    }
+                    NodesOrder::Unsubscribe(identity, channel) => {
+                        insert(&mut headers, IDENTITY, identity.as_str());
+                        insert(&mut headers, CHANNEL, channel.as_str());
+                        UNSUBSCRIBE
+                    }
+                }
             }
             Order::Canary(id) => {
                 payload = Bytes::copy_from_slice(id.as_bytes());
@@ -136,8 +155,8 @@ impl Outgoing {
     }
 
     /// Makes it so.
-    pub(crate) fn make_repeatable(&mut self) {
-        self.headers.insert(NATS_MESSAGE_ID, random_id());
+    pub(crate) fn make_repeatable(&mut self, id: &str) {
+        self.headers.insert(NATS_MESSAGE_ID, id);
     }
 
     /// What a server counts against its `max_payload`: the payload and the headers, in bytes.
@@ -240,14 +259,8 @@ fn message(headers: &HeaderMap, payload: Bytes) -> Result<Message, Garbage> {
 }
 
 fn order(headers: &HeaderMap, payload: Bytes) -> Result<Order, Garbage> {
-    let identity = || text(headers, IDENTITY)?.map(Identity::new).ok_or(Garbage::Order);
     match one(headers, ORDER)?.map(HeaderValue::as_str) {
-        Some(DISCONNECT) => Ok(Order::Nodes(NodesOrder::Disconnect(identity()?))),
-        Some(UNSUBSCRIBE) => {
-            let channel = text(headers, CHANNEL)?.ok_or(Garbage::Order)?;
-            let channel = ChannelName::parse(&channel).map_err(|_| Garbage::Order)?;
-            Ok(Order::Nodes(NodesOrder::Unsubscribe(identity()?, channel)))
-        }
+        Some(kind @ (DISCONNECT | UNSUBSCRIBE)) => told(kind, headers).map(Order::Nodes),
         Some(LIFE) => Ok(Order::Life),
         Some(CANARY) if payload.len() <= MAX_CANARY_BYTES => {
             let id = String::from_utf8(payload.into()).map_err(|_| Garbage::Order)?;
@@ -255,6 +268,28 @@ fn order(headers: &HeaderMap, payload: Bytes) -> Result<Order, Garbage> {
         }
         _ => Err(Garbage::Order),
     }
+}
+
+fn told(kind: &str, headers: &HeaderMap) -> Result<Told, Garbage> {
+    let identity = text(headers, IDENTITY)?
+        .map(Identity::new)
+        .ok_or(Garbage::Order)?;
+    let order = if kind == DISCONNECT {
+        NodesOrder::Disconnect(identity)
+    } else {
+        let channel = text(headers, CHANNEL)?.ok_or(Garbage::Order)?;
+        let channel = ChannelName::parse(&channel).map_err(|_| Garbage::Order)?;
+        NodesOrder::Unsubscribe(identity, channel)
+    };
+    let age = match one(headers, AGE)? {
+        Some(age) => age.as_str().parse().map_err(|_| Garbage::Order)?,
+        None => 0,
+    };
+    Ok(Told {
+        order,
+        by: text(headers, NODE)?.unwrap_or_default(),
+        age: Duration::from_millis(age),
+    })
 }
 
 fn insert(headers: &mut HeaderMap, name: &'static str, text: &str) {
@@ -286,6 +321,8 @@ const FINISH: &str = "Dualcast-Finish";
 const ORDER: &str = "Dualcast-Order";
 const IDENTITY: &str = "Dualcast-Identity";
 const CHANNEL: &str = "Dualcast-Channel";
+const NODE: &str = "Dualcast-Node";
+const AGE: &str = "Dualcast-Age";
 
 const TEXT: &str = "text";
 const JSON: &str = "json";

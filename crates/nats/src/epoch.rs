@@ -3,7 +3,7 @@
 //! The stream itself doesn't tell. One that was restored from a disk's snapshot has the same name and the same time of creation, and hands out
 //! sequences again. So there is an entry beside it, which whoever finds the log to be another replaces, by compare-and-set: of several
 //! nodes that find it at once one succeeds, and the others take what it wrote. Generations only rise, so a node tells a later life from
-//! the one that it knows.
+//! the one that it knows. Where the entry is lost, and nothing else, whoever runs puts it back.
 //!
 //! It is one key in a key-value bucket of its own, read from the bucket's leader: a replica that lags would hand out the life before.
 
@@ -15,14 +15,16 @@ use tokio::time;
 use crate::api::{Api, ApiError, WRONG_LAST};
 use crate::reads::leaders;
 use crate::stored::Stored;
-use crate::stream::{NOT_FOUND, State};
+use crate::stream::{self, NOT_FOUND, State};
 
 /// The epoch of a hub's log, as all its nodes know it.
 #[derive(Debug, Clone)]
 pub(crate) struct Epochs {
     api: Api,
-    bucket: String,
+    /// The stream whose log it is.
+    log: String,
     replicas: usize,
+    node_id: String,
 }
 
 /// One life of the log.
@@ -37,34 +39,36 @@ pub(crate) struct Life {
     pub(crate) created_ns: i64,
     /// What stands after this sequence was never part of a life before.
     pub(crate) fresh_after: u64,
+    /// The epochs of the lives before it, as far as they are remembered, the latest last.
+    #[serde(default, with = "texts")]
+    pub(crate) before: Vec<Epoch>,
+    /// Which node began it.
+    #[serde(default)]
+    pub(crate) by: String,
 }
 
 impl Epochs {
     /// Those of this stream.
-    pub(crate) fn new(api: Api, stream: &str, replicas: usize) -> Self {
+    pub(crate) fn new(api: Api, stream: &str, replicas: usize, node_id: &str) -> Self {
         Self {
             api,
-            bucket: format!("{stream}_epoch"),
+            log: stream.to_owned(),
             replicas,
+            node_id: node_id.to_owned(),
         }
     }
 
-    /// The life that the stream has now, and whether it begins with this. A node that comes from another life says which: it is not that.
+    /// The life that the stream has now. A node that comes from another life says which: it is not that.
     ///
     /// # Errors
     ///
     /// The request's, or that there was no end to it within its deadline.
-    pub(crate) async fn settle(
-        &self,
-        before: Option<&Life>,
-        state: &State,
-    ) -> Result<(Life, bool), ApiError> {
+    pub(crate) async fn settle(&self, before: Option<&Life>, state: &State) -> Result<Life, ApiError> {
         let late = || ApiError::Deadline {
             subject: self.subject(),
             deadline: self.api.deadline(),
         };
-        let seen_generation = before.map_or(0, |life| life.generation);
-        let work = self.adopt_or_advance(seen_generation, state);
+        let work = self.adopt_or_advance(before, state);
         time::timeout(self.api.deadline(), work)
             .await
             .unwrap_or_else(|_| Err(late()))
@@ -83,21 +87,40 @@ impl Epochs {
         }
     }
 
-    async fn adopt_or_advance(&self, seen_generation: u64, state: &State) -> Result<(Life, bool), ApiError> {
+    /// Puts a life back whose entry somebody deleted, or replaced by an earlier one: else a node that starts would begin another.
+    ///
+    /// # Errors
+    ///
+    /// The request's.
+    pub(crate) async fn keep(&self, life: &Life) -> Result<(), ApiError> {
+        let (found, revision) = self.read_or_make().await?;
+        if found.is_some_and(|found| found.generation >= life.generation) {
+            return Ok(());
+        }
+        self.write(life, revision).await.map(drop)
+    }
+
+    async fn adopt_or_advance(&self, before: Option<&Life>, state: &State) -> Result<Life, ApiError> {
+        let seen_generation = before.map_or(0, |life| life.generation);
+        let mut state = state.clone();
+        let mut is_asked_again = false;
         loop {
-            let (found, revision) = match self.read().await {
-                Err(error) if error.code() == Some(NOT_FOUND) => {
-                    self.make_bucket().await?;
-                    (None, 0)
-                }
-                read => read?,
-            };
+            let (found, revision) = self.read_or_make().await?;
             let last = found.as_ref().map_or(0, |entry| entry.generation);
-            if let Some(life) = found
-                && life.generation > seen_generation
+            if let Some(life) = &found
+                && before.is_none_or(|before| life.replaces(before))
                 && life.created_ns == state.created_ns
             {
-                return Ok((life, false));
+                if life.fresh_after <= state.last_sequence {
+                    return Ok(life.clone());
+                }
+                // Another node may have begun it with a later look at the stream. Else the stream has lost what was there then, and what
+                // is stored at those numbers is fresh.
+                if !is_asked_again {
+                    is_asked_again = true;
+                    state = stream::state(&self.api, &self.log).await?;
+                    continue;
+                }
             }
             let next = Life {
                 epoch: Epoch::random(),
@@ -105,19 +128,38 @@ impl Epochs {
                 created_ns: state.created_ns,
                 // Whatever is there may have been there before.
                 fresh_after: state.last_sequence,
+                before: epochs_before(before, found.as_ref()),
+                by: self.node_id.clone(),
             };
-            let text = json!(next).to_string();
-            match self
-                .api
-                .publish_after(&self.subject(), revision, text.into())
-                .await
-            {
-                Ok(()) => return Ok((next, true)),
-                // Another was faster, or the bucket is gone: what is there now?
-                Err(error) if error.code().is_some_and(|code| WRONG_LAST.contains(&code)) => {}
-                Err(ApiError::NobodyThere { .. }) => {}
-                Err(error) => return Err(error),
+            if self.write(&next, revision).await? {
+                return Ok(next);
             }
+        }
+    }
+
+    /// Answers `false` where another was faster, or the bucket is gone.
+    async fn write(&self, life: &Life, revision: u64) -> Result<bool, ApiError> {
+        let text = json!(life).to_string();
+        let written = self
+            .api
+            .publish_after(&self.subject(), revision, text.into())
+            .await;
+        match written {
+            Ok(()) => Ok(true),
+            Err(error) if error.code().is_some_and(|code| WRONG_LAST.contains(&code)) => Ok(false),
+            Err(ApiError::NobodyThere { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The entry and its revision, as below, in a bucket that is there.
+    async fn read_or_make(&self) -> Result<(Option<Life>, u64), ApiError> {
+        match self.read().await {
+            Err(error) if error.code() == Some(NOT_FOUND) => {
+                self.make_bucket().await?;
+                Ok((None, 0))
+            }
+            read => read,
         }
     }
 
@@ -135,7 +177,7 @@ impl Epochs {
         let config = json!({
             "name": self.stream(),
             "description": "The epoch of a Dualcast hub's log",
-            "subjects": [format!("$KV.{}.>", self.bucket)],
+            "subjects": [format!("$KV.{}_epoch.>", self.log)],
             "retention": "limits",
             "storage": "file",
             "num_replicas": self.replicas,
@@ -155,21 +197,43 @@ impl Epochs {
     }
 
     fn stream(&self) -> String {
-        format!("KV_{}", self.bucket)
+        format!("KV_{}_epoch", self.log)
     }
 
-    fn subject(&self) -> String {
-        format!("$KV.{}.epoch", self.bucket)
+    /// Where the entry stands.
+    pub(crate) fn subject(&self) -> String {
+        format!("$KV.{}_epoch.epoch", self.log)
     }
 }
 
 impl Life {
+    /// Whether it is what became of another. Generations don't tell alone: of those whose entry was deleted two may have the same.
+    pub(crate) fn replaces(&self, other: &Self) -> bool {
+        self.generation > other.generation || self.generation == other.generation && self.epoch != other.epoch
+    }
+
     /// `None` where it was deleted, or makes no sense.
     fn read(stored: &Stored) -> Option<Self> {
         let life: Self = serde_json::from_slice(&stored.payload).ok()?;
         // Core keeps zero for a place that is none.
         let is_one = life.epoch.to_string().bytes().any(|byte| byte != b'0');
         (is_one && life.generation > 0).then_some(life)
+    }
+}
+
+/// Epochs as they stand in positions.
+mod texts {
+    use dualcast_core::Epoch;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(epochs: &[Epoch], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(epochs.iter().map(ToString::to_string))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Epoch>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        let epochs = texts.into_iter().map(|text| text.parse());
+        epochs.collect::<Result<_, _>>().map_err(serde::de::Error::custom)
     }
 }
 
@@ -188,7 +252,23 @@ mod text {
     }
 }
 
-/// A thousand times what the entry has.
+/// What was before the life that follows these: the one that a node comes from, and the one that the entry told of.
+fn epochs_before(left: Option<&Life>, told: Option<&Life>) -> Vec<Epoch> {
+    let mut epochs = Vec::new();
+    for life in [left, told].into_iter().flatten() {
+        for epoch in life.before.iter().chain([&life.epoch]) {
+            epochs.retain(|known| known != epoch);
+            epochs.push(*epoch);
+        }
+    }
+    epochs.drain(..epochs.len().saturating_sub(KEPT_EPOCHS));
+    epochs
+}
+
+/// How many epochs are remembered, as by a hub.
+const KEPT_EPOCHS: usize = 16;
+
+/// A hundred times what the entry has.
 const BUCKET_BYTES: u64 = 64 << 10;
 
 /// JetStream's number for a stream that is there otherwise.
@@ -207,24 +287,23 @@ mod tests {
     use crate::options::NatsOptions;
 
     async fn epochs(options: &NatsOptions) -> Epochs {
-        Epochs::new(
-            api(options).await,
-            &options.stream_name(),
-            options.stream.replicas,
-        )
+        let stream = options.stream_name();
+        Epochs::new(api(options).await, &stream, options.stream.replicas, "4711")
     }
 
     impl Epochs {
         /// That of a stream which never changes, for a node that has seen this generation.
         async fn settled(&self, seen_generation: u64) -> Result<Life, ApiError> {
+            let now = self.life().await?;
             let before = Life {
-                epoch: Epoch::random(),
+                epoch: now.map_or_else(Epoch::random, |life| life.epoch),
                 generation: seen_generation,
                 created_ns: 0,
                 fresh_after: 0,
+                before: Vec::new(),
+                by: String::new(),
             };
-            let (life, _) = self.settle(Some(&before), &State::default()).await?;
-            Ok(life)
+            self.settle(Some(&before), &State::default()).await
         }
     }
 
@@ -272,15 +351,61 @@ mod tests {
             last_sequence,
             ..State::default()
         };
-        let (first, is_new) = node.settle(None, &state(1, 0)).await.unwrap();
-        assert!(is_new);
-        let (again, is_new) = node.settle(None, &state(1, 9)).await.unwrap();
-        assert_eq!((again, is_new), (first.clone(), false));
+        let first = node.settle(None, &state(1, 0)).await.unwrap();
+        let again = node.settle(None, &state(1, 9)).await.unwrap();
+        assert_eq!(again, first);
         // No node ran while it was made anew.
-        let (second, is_new) = node.settle(None, &state(2, 5)).await.unwrap();
-        assert!(is_new);
+        let second = node.settle(None, &state(2, 5)).await.unwrap();
         assert_eq!((second.generation, second.fresh_after), (first.generation + 1, 5));
         assert_ne!(second.epoch, first.epoch);
+        assert_eq!(second.before, [first.epoch]);
+        let third = node.settle(Some(&second), &state(3, 0)).await.unwrap();
+        assert_eq!(third.before, [first.epoch, second.epoch]);
+    }
+
+    #[tokio::test]
+    async fn a_life_that_began_beyond_the_streams_end_is_over() {
+        let server = NatsServer::start().await;
+        let options = options(&server);
+        let jetstream = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+        let config = jetstream::stream::Config {
+            name: options.stream_name(),
+            ..Default::default()
+        };
+        jetstream.create_stream(config).await.unwrap();
+        let node = epochs(&options).await;
+        let stored = stream::state(&node.api, &node.log).await.unwrap();
+        let ahead = State {
+            last_sequence: 50,
+            ..stored.clone()
+        };
+        let first = node.settle(None, &ahead).await.unwrap();
+        assert_eq!(first.fresh_after, 50);
+        // Its disk was put back to before that: what is stored at those numbers was never seen.
+        let second = node.settle(None, &stored).await.unwrap();
+        assert_eq!((second.generation, second.fresh_after), (2, 0));
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_was_lost_is_put_back_by_whoever_runs() {
+        let server = NatsServer::start().await;
+        let options = options(&server);
+        let node = epochs(&options).await;
+        let running = node.settled(1).await.unwrap();
+        node.keep(&running).await.unwrap();
+        assert_eq!(node.life().await.unwrap(), Some(running.clone()));
+        let jetstream = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+        jetstream.delete_key_value("shop_epoch").await.unwrap();
+        node.keep(&running).await.unwrap();
+        assert_eq!(node.life().await.unwrap(), Some(running.clone()));
+        assert_eq!(node.settle(None, &State::default()).await.unwrap(), running);
+        // One that started before that took it for lost. Who runs comes over to that.
+        jetstream.delete_key_value("shop_epoch").await.unwrap();
+        let other = node.settle(None, &State::default()).await.unwrap();
+        assert_eq!(other.generation, 1);
+        assert!(!other.replaces(&running) && running.replaces(&other));
+        node.keep(&running).await.unwrap();
+        assert_eq!(node.life().await.unwrap(), Some(running));
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! The fan-out itself: what a hub asks of it, and who does that.
 
 use std::fmt;
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,13 +12,13 @@ use dualcast_core::{
 use futures::FutureExt;
 use futures::future::{BoxFuture, Either};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time;
 
 use crate::api::Api;
 use crate::connect::{ConnectError, Connection, Purpose};
 use crate::entry::check_of;
-use crate::envelope::{self, Outgoing};
+use crate::envelope::{Outgoing, random_id};
 use crate::epoch::Epochs;
 use crate::history::Histories;
 use crate::landing::{Landing, Landings};
@@ -25,6 +26,7 @@ use crate::life::{self, Loaded};
 use crate::mirror::MirrorOptions;
 use crate::node;
 use crate::options::NatsOptions;
+use crate::orders::Orders;
 use crate::publisher::{Failure, Publisher, Stored};
 use crate::reads::Reads;
 use crate::shared::{Shared, Trouble};
@@ -53,8 +55,8 @@ pub struct Nats {
     loaded: Mutex<Option<Loaded>>,
     histories: Arc<Histories>,
     volatiles: Volatiles,
+    orders: Orders,
     runtime: Handle,
-    orders: Arc<Semaphore>,
 }
 
 /// Why a node has no fan-out.
@@ -89,12 +91,13 @@ impl Nats {
             Connection::open(&options, Purpose::Live),
             Connection::open(&options, Purpose::Reads),
         )?;
-        let live = Arc::new(live);
+        let (live, reading) = (Arc::new(live), Arc::new(reading));
         let deadline = options.request_deadline;
         let domain = options.domain.as_deref();
         let api = Api::new(Arc::clone(&live), domain, deadline);
         let subjects = Subjects::new(&options.prefix);
         let stream = Stream::open(api.clone(), &subjects, &options).await?;
+        let node_id = random_id();
         let shared = Arc::new(Shared {
             mirror_options: MirrorOptions {
                 max_aside: options.max_aside,
@@ -102,15 +105,20 @@ impl Nats {
                 max_read: MAX_READ,
                 hole_deadline: options.hole_deadline,
             },
-            reads: Reads::new(Api::new(Arc::new(reading), domain, deadline), stream.name()),
-            epochs: Epochs::new(api, stream.name(), options.stream.replicas),
+            created_ns: AtomicI64::default(),
+            reads: Reads::new(Api::new(Arc::clone(&reading), domain, deadline), stream.name()),
+            live_reads: Reads::new(api.clone(), stream.name()),
+            epochs: Epochs::new(api, stream.name(), options.stream.replicas, &node_id),
             publisher: Publisher::new(Arc::clone(&live), options.max_in_flight, options.publish_deadline),
             landings: Landings::default(),
             known: watch::Sender::default(),
             settled: watch::Sender::default(),
+            look_at_life: Notify::new(),
             status: Status::default(),
+            node_id,
             subjects,
             live,
+            reading,
             stream,
             options,
         });
@@ -118,9 +126,9 @@ impl Nats {
         Ok(Self {
             histories: Arc::new(Histories::new(Arc::clone(&shared))),
             volatiles: Volatiles::new(Arc::clone(&shared)),
+            orders: Orders::new(Arc::clone(&shared)),
             loaded: Mutex::new(Some(loaded)),
             runtime: Handle::current(),
-            orders: Arc::new(Semaphore::new(MAX_ORDERS)),
             shared,
         })
     }
@@ -235,25 +243,7 @@ impl FanOut for Nats {
     }
 
     fn send_order(&self, order: Order) {
-        let order = envelope::Order::Nodes(order);
-        let mut outgoing = Outgoing::order(&self.shared.subjects, &order);
-        // Asked for again until it is stored, and stored once.
-        outgoing.make_repeatable();
-        let Ok(room) = Arc::clone(&self.orders).try_acquire_owned() else {
-            tracing::error!(
-                ?order,
-                "too many orders are under way: the other nodes don't hear of this one"
-            );
-            return;
-        };
-        let shared = Arc::clone(&self.shared);
-        self.runtime.spawn(async move {
-            let deadline = time::Instant::now() + ORDER_DEADLINE;
-            if let Err(error) = shared.publisher.publish(&outgoing, deadline).await {
-                tracing::error!(?order, %error, "the other nodes don't hear of an order");
-            }
-            drop(room);
-        });
+        self.orders.send(order);
     }
 
     fn health(&self) -> Health {
@@ -280,9 +270,3 @@ const MAX_READ: u64 = 4_096;
 
 /// After how long an own message that is stored and has not come round is looked for.
 const LATE: Duration = Duration::from_millis(250);
-
-/// How many orders to other nodes are under way at a time, while the broker is away.
-const MAX_ORDERS: usize = 1_024;
-
-/// For how long an order is tried: a broker that is restarted is back by then.
-const ORDER_DEADLINE: Duration = Duration::from_secs(5 * 60);

@@ -25,6 +25,8 @@ pub(crate) enum Garbage {
     Text,
     #[error("its JSON is none")]
     Json,
+    #[error("it is larger than `max_message_bytes`")]
+    Size,
     #[error("an end that is more than an end, or none")]
     Finish,
     #[error("an order that there is not, or that lacks something")]
@@ -48,6 +50,7 @@ impl Garbage {
             Self::Type => "type",
             Self::Text => "text",
             Self::Json => "json",
+            Self::Size => "size",
             Self::Finish => "finish",
             Self::Order => "order",
         }

@@ -7,15 +7,16 @@
 //! First it is found out whether the cursor is of this history at all. One beyond this node's head may come from a node that is further on: if the
 //! stream has it, the head will come there.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dualcast_core::{
-    ChannelName, Check, Epoch, GapReason, History, Ingest, Lost, Page, Record, Step, Wanted, WeakHub,
-    count_broker_read,
+    ChannelName, Check, Epoch, GapReason, History, Ingest, Lost, Page, RECORD_OVERHEAD_BYTES, Record, Step,
+    Wanted, WeakHub, count_broker_read,
 };
 use futures::FutureExt;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{self, Instant};
 
 use crate::entry::{self, Clocks, check_of};
@@ -31,6 +32,9 @@ pub(crate) struct Histories {
     shared: Arc<Shared>,
     hub: OnceLock<WeakHub>,
     reading: Semaphore,
+    /// Of so many KiB each.
+    room: Arc<Semaphore>,
+    max_room: u32,
     pages: Together<PageKey, Arc<Stretch>>,
     times: Together<u64, Option<i64>>,
     states: Together<(), State>,
@@ -49,14 +53,22 @@ struct Stretch {
     whole_after: u64,
     records: Arc<[Arc<Record>]>,
     through: u64,
+    /// Given back once nobody has them any more.
+    room: Arc<OwnedSemaphorePermit>,
 }
 
 impl Histories {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let max_room = u32::try_from(shared.options.max_history_bytes / KIB)
+            .unwrap_or(u32::MAX)
+            .max(1);
+        let max_room = max_room.min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
         Self {
             shared,
             hub: OnceLock::new(),
             reading: Semaphore::new(MAX_READING),
+            room: Arc::new(Semaphore::new(max_room as usize)),
+            max_room,
             pages: Together::new(MAX_PAGES),
             times: Together::new(MAX_TIMES),
             states: Together::new(1),
@@ -89,6 +101,10 @@ impl Histories {
 
     async fn look(self: &Arc<Self>, ingest: &Ingest, wanted: &Wanted) -> Result<Arc<Page>, Unread> {
         let cursor = wanted.after.sequence();
+        if wanted.after.epoch() != ingest.position().epoch() {
+            self.is_no_life_to_come(ingest, wanted.after.epoch()).await?;
+            return Ok(Arc::new(Page::of_another_history(cursor)));
+        }
         if !self.is_reached(wanted).await? {
             return Ok(Arc::new(Page::of_another_history(cursor)));
         }
@@ -108,6 +124,25 @@ impl Histories {
         }))
     }
 
+    /// Waits until it is certain that no other node has begun a life that this one has yet to begin, or until this one has begun it.
+    async fn is_no_life_to_come(&self, ingest: &Ingest, epoch: Epoch) -> Result<(), Unread> {
+        let now = ingest.position().epoch();
+        let life = {
+            let _turn = self.reading.acquire().await;
+            count_broker_read("epoch");
+            self.shared.epochs.life().await.map_err(unread)?
+        };
+        // A node that has begun one wrote it down before it showed anything of it.
+        if life.is_none_or(|life| life.epoch == now || life.before.contains(&epoch)) {
+            return Ok(());
+        }
+        self.shared.look_at_life.notify_one();
+        while ingest.position().epoch() == now {
+            time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
     /// Waits until this node is where the cursor is. Answers `false` where the stream itself isn't.
     async fn is_reached(self: &Arc<Self>, wanted: &Wanted) -> Result<bool, Unread> {
         let landings = &self.shared.landings;
@@ -122,7 +157,10 @@ impl Histories {
             return Ok(false);
         }
         self.shared.know(landing);
-        Ok(landings.wait(landing).await)
+        if landings.wait(landing).await {
+            return Ok(true);
+        }
+        Err(Unread::from(Box::from("the log begins anew")))
     }
 
     /// Whether the record at the cursor is the one that the client saw.
@@ -193,11 +231,22 @@ impl Histories {
     }
 
     async fn state(&self) -> Result<State, Unread> {
-        self.settled(|reads| async move {
+        let reading = self.settled(|reads| async move {
             count_broker_read("state");
             reads.state().await.map_err(unread)
-        })
-        .await
+        });
+        let state = reading.await?;
+        self.check_stream(&state, 0)?;
+        Ok(state)
+    }
+
+    /// Of a stream that was made anew, or put back to before where this node is, nothing is told until this node has come over to it.
+    fn check_stream(&self, state: &State, head: u64) -> Result<(), Unread> {
+        let is_same = state.created_ns == self.shared.created_ns.load(Ordering::SeqCst);
+        if is_same && state.last_sequence >= head {
+            return Ok(());
+        }
+        Err(Unread::from(Box::from("the stream is another one")))
     }
 
     /// Reads, in its turn, what is certainly of the stream that this node follows.
@@ -207,9 +256,9 @@ impl Histories {
     {
         let _turn = self.reading.acquire().await;
         loop {
-            let doubts = self.shared.settled().await;
+            let settled = self.shared.settled().await;
             let read = read(self.shared.reads.clone()).await;
-            if self.shared.is_still_settled(doubts) {
+            if self.shared.is_still(settled) {
                 return read;
             }
         }
@@ -239,7 +288,10 @@ impl Histories {
             subjects, options, ..
         } = &*self.shared;
         let deadline = Instant::now() + options.history_deadline;
+        // As much as a page may take. Most take less, which is given back at once.
+        let mut room = self.take_room(PORTION_COST).await?;
         let subject = &*subjects.log(&key.channel);
+        let head = self.shared.landings.head();
         let reading = self.settled(|reads| async move {
             count_broker_read("history");
             let read = reads
@@ -248,13 +300,14 @@ impl Histories {
             read.map_err(unread)
         });
         let read = reading.await?;
+        self.check_stream(&read.state, head)?;
         let hub = self.hub.get().and_then(WeakHub::upgrade);
         let hub = hub.ok_or_else(|| Unread::from(Box::from("the hub is gone")))?;
         let ingest = hub.ingest();
         let (clocks, whole_after) = (Clocks::of(&read.state), read.whole_after());
         let records = read.records.into_iter().filter_map(|stored| {
             let stored = entry::read_back(stored, subjects, clocks);
-            match entry::step(Next::Record(stored)) {
+            match entry::step(Next::Record(stored), ingest.limits()) {
                 Step::Record(arrival) => Some(ingest.record(arrival)),
                 Step::Other { .. } | Step::Tear { .. } => None,
             }
@@ -264,11 +317,32 @@ impl Histories {
         if ingest.position().epoch() != key.epoch {
             return Err(Unread::from(Box::from("the log began anew while it was read")));
         }
+        let cost = records.iter().map(|record| record.cost()).sum();
+        let left = room.num_permits().saturating_sub(self.room_for(cost) as usize);
+        drop(room.split(left));
         Ok(Arc::new(Stretch {
             whole_after,
             records,
             through: read.through,
+            room: Arc::new(room),
         }))
+    }
+}
+
+impl Histories {
+    /// Waits until what clients read, or have yet to, leaves room for so many bytes.
+    async fn take_room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Unread> {
+        let room = Arc::clone(&self.room);
+        room.acquire_many_owned(self.room_for(bytes))
+            .await
+            .map_err(unread)
+    }
+
+    /// One that is larger than all the room takes all of it.
+    fn room_for(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes.div_ceil(KIB))
+            .unwrap_or(u32::MAX)
+            .min(self.max_room)
     }
 }
 
@@ -287,6 +361,7 @@ impl Stretch {
                 lost: None,
                 records: Arc::clone(&self.records),
                 through: self.through,
+                lease: Some(self.room.clone()),
             };
         }
         let through = self.whole_after.min(head);
@@ -301,6 +376,7 @@ impl Stretch {
             }),
             records: kept.cloned().collect(),
             through: self.through.max(through),
+            lease: Some(self.room.clone()),
         }
     }
 }
@@ -322,7 +398,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// How many reads are under way at a time.
 const MAX_READING: usize = 8;
 
-/// How many pages are kept for whoever asks for the same: 64 MiB of payload at the most.
+/// How many pages are kept for whoever asks for the same.
 const MAX_PAGES: usize = 64;
 
 /// How many times of records are kept so.
@@ -334,5 +410,10 @@ const ROUND: u64 = 256;
 /// How much is in a page.
 const PORTION: Portion = Portion {
     max_records: 1_024,
-    max_bytes: 1 << 20,
+    max_bytes: 256 << 10,
 };
+
+/// What a page takes in memory at the most, in bytes, but for one with a record that is larger than all others may be together.
+const PORTION_COST: usize = PORTION.max_bytes + PORTION.max_records * RECORD_OVERHEAD_BYTES;
+
+const KIB: usize = 1 << 10;

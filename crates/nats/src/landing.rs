@@ -5,6 +5,7 @@
 //! A number says nothing by itself once the log has begun anew: it is one of the how manieth beginning.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +17,14 @@ pub(crate) struct Landings {
     head: AtomicU64,
     /// How often it began.
     beginnings: AtomicU64,
-    waiting: Mutex<BTreeMap<u64, Vec<oneshot::Sender<()>>>>,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    by_sequence: BTreeMap<u64, Vec<oneshot::Sender<()>>>,
+    /// Whether the log is on its way to another beginning: nothing that is stored now is of the one that is here.
+    is_between: bool,
 }
 
 /// A number of this node's log.
@@ -43,7 +51,7 @@ impl Landings {
         let sequence = landing.sequence;
         let landed = {
             let mut waiting = self.lock();
-            if self.beginning() != landing.beginning {
+            if waiting.is_between || self.beginning() != landing.beginning {
                 return false;
             }
             // Looked at under the lock: it moves first, and then whoever waits is told under it.
@@ -51,7 +59,7 @@ impl Landings {
                 return true;
             }
             let (sender, landed) = oneshot::channel();
-            waiting.entry(sequence).or_default().push(sender);
+            waiting.by_sequence.entry(sequence).or_default().push(sender);
             landed
         };
         landed.await.is_ok()
@@ -62,8 +70,8 @@ impl Landings {
         self.head.store(head, Ordering::SeqCst);
         let landed = {
             let mut waiting = self.lock();
-            let still_waiting = waiting.split_off(&(head + 1));
-            std::mem::replace(&mut *waiting, still_waiting)
+            let still_waiting = waiting.by_sequence.split_off(&(head + 1));
+            mem::replace(&mut waiting.by_sequence, still_waiting)
         };
         for sender in landed.into_values().flatten() {
             // Whoever waited may have given up.
@@ -71,15 +79,22 @@ impl Landings {
         }
     }
 
+    /// The log is no longer the one that is published into.
+    pub(crate) fn leave(&self) {
+        let mut waiting = self.lock();
+        waiting.is_between = true;
+        waiting.by_sequence.clear();
+    }
+
     /// The log begins anew behind a number: what was waited for is of another one.
     pub(crate) fn begin_anew(&self, head: u64) {
         let mut waiting = self.lock();
         self.beginnings.fetch_add(1, Ordering::SeqCst);
         self.head.store(head, Ordering::SeqCst);
-        waiting.clear();
+        *waiting = Waiting::default();
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Vec<oneshot::Sender<()>>>> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -105,9 +120,11 @@ mod tests {
         assert_eq!(first.now_or_never(), Some(true));
         assert_eq!(third.as_mut().now_or_never(), None);
         assert_eq!(landings.wait(at(2)).now_or_never(), Some(true));
-        landings.begin_anew(9);
+        landings.leave();
         assert_eq!(third.now_or_never(), Some(false));
-        assert!(landings.lock().is_empty());
+        assert!(landings.lock().by_sequence.is_empty());
+        assert_eq!(landings.wait(at(2)).now_or_never(), Some(false));
+        landings.begin_anew(9);
         // It has come further than that, but with other records.
         assert_eq!(landings.wait(at(2)).now_or_never(), Some(false));
         let now = Landing {

@@ -6,6 +6,7 @@
 
 mod access;
 mod api;
+mod canary;
 mod connect;
 mod entry;
 mod envelope;
@@ -22,6 +23,7 @@ mod message_id;
 mod mirror;
 mod node;
 mod options;
+mod orders;
 mod page;
 mod percent;
 mod publisher;

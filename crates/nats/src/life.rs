@@ -3,30 +3,32 @@
 //! A node comes in the same way when it starts and when its stream turns out to be another one: it listens first, asks then how the stream
 //! stands, and reads its tail. So nothing falls between what is read and what is heard.
 
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use async_nats::Subscriber;
 use tokio::time;
 
+use crate::api::ApiError;
 use crate::entry::{Clocks, Entry, read_back};
 use crate::epoch::Life;
 use crate::mirror::{Mirror, Next, Proof, ReadBack, Wants};
 use crate::options::TailLimits;
-use crate::reads::{Portion, ReadError};
+use crate::reads::{Portion, ReadError, Reads};
 use crate::shared::{Shared, Trouble};
 use crate::stream::{NOT_FOUND, State};
 
 /// What a node begins with.
 pub(crate) struct Loaded {
     pub(crate) life: Life,
-    /// Whether it begins with this node: the others are to hear of it.
-    pub(crate) is_new: bool,
     /// What is before the tail.
     pub(crate) head: u64,
     pub(crate) tail: Vec<Next<Entry>>,
     /// Stands behind the tail.
     pub(crate) mirror: Mirror<Entry>,
     pub(crate) live: Subscriber,
+    /// How often the live connection was doubted before it was listened to: what came after that is not settled by what was read.
+    pub(crate) doubts: u64,
     pub(crate) clocks: Clocks,
 }
 
@@ -35,50 +37,95 @@ pub(crate) struct Proven {
     pub(crate) state: State,
     /// Of the record that was asked for.
     pub(crate) proof: Proof,
-    /// The life that all nodes share now. None where nothing says which.
-    pub(crate) life: Option<Life>,
+    /// The life that all nodes share now. None where the entry is lost.
+    pub(crate) life: Result<Option<Life>, ApiError>,
     pub(crate) clocks: Clocks,
 }
 
 /// Comes into the life that the stream has now. A node that was in another one says which.
 pub(crate) async fn load(shared: &Shared, before: Option<&Life>) -> Result<Loaded, Trouble> {
     let stream = shared.open_stream().await?;
+    let doubts = shared.live.link().borrow().doubts;
     let live = shared.listen().await?;
     let state = stream.state().await?;
     let clocks = Clocks::of(&state);
-    let (life, is_new) = shared.epochs.settle(before, &state).await?;
+    let life = shared.epochs.settle(before, &state).await?;
     let head = before_tail(&shared.options.tail, &state);
     let mut mirror = Mirror::new(shared.mirror_options, state.created_ns, head);
-    let mut tail = Vec::new();
+    let mut tail = Tail::new(head, shared.options.tail.max_bytes);
     mirror.handle_state(&state, head, Proof::Gone, Instant::now());
     loop {
-        tail.extend(std::iter::from_fn(|| mirror.next()));
+        while let Some(next) = mirror.next() {
+            tail.push(next);
+        }
         let Wants::Read { from, through } = mirror.wants() else {
             break;
         };
-        let read = read(shared, from, through, clocks).await?;
+        let read = read(shared, &shared.reads, from, through, clocks).await?;
         mirror.handle_read::<ReadError>(Ok(read), Instant::now());
     }
     Ok(Loaded {
         life,
-        is_new,
-        head,
-        tail,
+        head: tail.head,
+        tail: tail.records.into(),
         mirror,
         live,
+        doubts,
         clocks,
     })
+}
+
+/// The newest of what is read, as much as fits.
+struct Tail {
+    /// What is before it.
+    head: u64,
+    records: VecDeque<Next<Entry>>,
+    bytes: u64,
+    max_bytes: u64,
+}
+
+impl Tail {
+    fn new(head: u64, max_bytes: u64) -> Self {
+        Self {
+            head,
+            records: VecDeque::new(),
+            bytes: 0,
+            max_bytes,
+        }
+    }
+
+    fn push(&mut self, next: Next<Entry>) {
+        self.bytes += bytes_of(&next);
+        self.records.push_back(next);
+        while self.bytes > self.max_bytes
+            && let Some(oldest) = self.records.pop_front()
+        {
+            self.bytes -= bytes_of(&oldest);
+            self.head = match oldest {
+                Next::Record(stored) => stored.sequence,
+                Next::Tear { through, .. } => through,
+            };
+        }
+    }
+}
+
+fn bytes_of(next: &Next<Entry>) -> u64 {
+    match next {
+        Next::Record(stored) => stored.bytes as u64,
+        Next::Tear { .. } => 0,
+    }
 }
 
 /// Reads records back, the first and the last included, as far as they can be read at a time.
 pub(crate) async fn read(
     shared: &Shared,
+    reads: &Reads,
     from: u64,
     through: u64,
     clocks: Clocks,
 ) -> Result<ReadBack<Entry>, ReadError> {
     let deadline = time::Instant::now() + shared.options.request_deadline;
-    let stretch = shared.reads.stretch(from..=through, PORTION, deadline).await?;
+    let stretch = reads.stretch(from..=through, PORTION, deadline).await?;
     let records = stretch.records.into_iter();
     Ok(ReadBack {
         records: records
@@ -88,34 +135,65 @@ pub(crate) async fn read(
     })
 }
 
+/// Why it can't be told whether the stream is still the one that it was.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unproven {
+    /// The leader says that there is none.
+    #[error("stream not found")]
+    Gone,
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+impl From<ApiError> for Unproven {
+    fn from(error: ApiError) -> Self {
+        if error.code() == Some(NOT_FOUND) {
+            Self::Gone
+        } else {
+            Self::Trouble(error.into())
+        }
+    }
+}
+
 /// Asks the leader how the stream stands, and when a record was stored. By the live connection, so that what is stored after the answer is heard.
 /// A stream that is gone is made, where that is to be done: then it is another one, which its time of creation tells.
-pub(crate) async fn prove(shared: &Shared, of: Option<u64>, makes_it: bool) -> Result<Proven, Trouble> {
-    let state = match shared.stream.state().await {
-        Err(error) if makes_it && error.code() == Some(NOT_FOUND) => {
+pub(crate) async fn prove(shared: &Shared, of: Option<u64>, makes_it: bool) -> Result<Proven, Unproven> {
+    let state = match shared.stream.state().await.map_err(Unproven::from) {
+        Err(Unproven::Gone) if makes_it => {
             tracing::warn!("the stream is gone: it is made anew");
-            shared.open_stream().await?;
+            shared.open_stream().await.map_err(Trouble::from)?;
             shared.stream.state().await?
         }
         state => state?,
     };
     let clocks = Clocks::of(&state);
-    let is_there = |sequence| (state.first_sequence..=state.last_sequence).contains(&sequence);
-    let proof = match of {
-        None => Proof::None,
-        Some(sequence) if is_there(sequence) => {
-            let deadline = time::Instant::now() + shared.options.request_deadline;
-            let time_ns = shared.reads.time_of(sequence, deadline).await?;
-            time_ns.map_or(Proof::Gone, Proof::StoredAt)
-        }
-        Some(_) => Proof::Gone,
+    // It stands in a stream of its own, which may be away when the log is not.
+    let looking = time::timeout(MAX_LOOK, shared.epochs.life());
+    let (proof, life) = tokio::join!(proof(shared, of, &state), looking);
+    let late = |_| {
+        Err(ApiError::Deadline {
+            subject: shared.epochs.subject(),
+            deadline: MAX_LOOK,
+        })
     };
     Ok(Proven {
-        life: shared.epochs.life().await?,
+        proof: proof?,
+        life: life.unwrap_or_else(late),
         state,
-        proof,
         clocks,
     })
+}
+
+async fn proof(shared: &Shared, of: Option<u64>, state: &State) -> Result<Proof, Trouble> {
+    let Some(sequence) = of else {
+        return Ok(Proof::None);
+    };
+    if !(state.first_sequence..=state.last_sequence).contains(&sequence) {
+        return Ok(Proof::Gone);
+    }
+    let deadline = time::Instant::now() + shared.options.request_deadline;
+    let time_ns = shared.live_reads.time_of(sequence, deadline).await?;
+    Ok(time_ns.map_or(Proof::Gone, Proof::StoredAt))
 }
 
 /// The number before those records with which a node begins.
@@ -129,6 +207,9 @@ fn before_tail(limits: &TailLimits, state: &State) -> u64 {
         .max(state.first_sequence - 1)
 }
 
+/// For how long it is looked which life it is, beside how the stream stands.
+const MAX_LOOK: Duration = Duration::from_secs(1);
+
 /// How much is read at a time: some milliseconds' worth, so that what can be shown is shown.
 const PORTION: Portion = Portion {
     max_records: 4_096,
@@ -137,7 +218,41 @@ const PORTION: Portion = Portion {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use dualcast_core::{ChannelName, GapReason, Message};
+
     use super::*;
+    use crate::envelope::Incoming;
+    use crate::mirror::Stored;
+
+    #[test]
+    fn of_records_that_grew_the_newest_fit() {
+        let record = |sequence, bytes| {
+            let message = Message::binary("image", Bytes::new());
+            let channel = ChannelName::parse("room").unwrap();
+            Next::Record(Stored {
+                sequence,
+                time_ns: 0,
+                bytes,
+                content: Entry {
+                    logged_at: Instant::now(),
+                    content: Ok(Incoming::Message(channel, message)),
+                },
+            })
+        };
+        let mut tail = Tail::new(10, 1_000);
+        for sequence in 11..=20 {
+            tail.push(record(sequence, 100));
+        }
+        assert_eq!((tail.head, tail.records.len()), (10, 10));
+        tail.push(record(21, 450));
+        assert_eq!((tail.head, tail.records.len()), (15, 6));
+        let (through, reason) = (30, GapReason::Trimmed);
+        tail.push(Next::Tear { through, reason });
+        assert_eq!((tail.head, tail.records.len()), (15, 7));
+        tail.push(record(31, 2_000));
+        assert_eq!((tail.head, tail.records.len(), tail.bytes), (31, 0, 0));
+    }
 
     #[test]
     fn a_tail_is_bounded_by_records_and_by_bytes() {

@@ -218,7 +218,7 @@ impl<T> Mirror<T> {
             self.known_last = heard.unwrap_or(0).max(self.head);
         }
         self.known_last = self.known_last.max(state.last_sequence);
-        if state.first_sequence > self.head + 1 {
+        if !self.is_in_doubt && state.first_sequence > self.head + 1 {
             self.tear(state.first_sequence - 1, GapReason::Trimmed, now);
         }
         self.settle(now);

@@ -20,16 +20,22 @@ use tokio::sync::watch;
 use tokio::task;
 use tokio::time::{self, MissedTickBehavior};
 
+use crate::canary::Canary;
 use crate::connect::Link;
 use crate::entry::{self, Clocks, Entry};
-use crate::envelope::{Incoming, Order, Outgoing, random_id};
+use crate::envelope::{Incoming, Order};
 use crate::epoch::Life;
 use crate::garbage::leave_out;
 use crate::landing::Landing;
-use crate::life::{self, Loaded, Proven};
+use crate::life::{self, Loaded, Proven, Unproven};
 use crate::mirror::{Mirror, Next, ReadBack, Wants};
+use crate::orders;
 use crate::reads::ReadError;
 use crate::shared::{Shared, Trouble};
+
+mod anew;
+
+use anew::pour;
 
 /// A node that follows its stream.
 pub(crate) struct Node {
@@ -45,13 +51,19 @@ pub(crate) struct Node {
     known: watch::Receiver<Landing>,
     listening: Work<Result<Subscriber, Trouble>>,
     reading: Work<Result<ReadBack<Entry>, ReadError>>,
-    proving: Work<(u64, Result<Proven, Trouble>)>,
+    proving: Work<(u64, Result<Proven, Unproven>)>,
     /// When the stream's state was asked for last, and when it may be asked for again.
     proven_at: Instant,
     prove_at: Instant,
     heard_at: Instant,
     /// Since when it can't be had how the stream stands, and why.
     unproven: Option<(Instant, String)>,
+    /// Since when the leader says that there is no stream.
+    gone_since: Option<Instant>,
+    /// Whether the last read failed: the next one goes by the other connection.
+    has_failed_to_read: bool,
+    /// How many connections the client had made when it was last looked at.
+    connects: u64,
     canary: Canary,
 }
 
@@ -63,34 +75,29 @@ enum Event {
     Heard(Option<Message>),
     Link,
     Known,
+    /// Somebody here knows of another life.
+    Doubt,
     Listening(Result<Subscriber, Trouble>),
     Read(Result<ReadBack<Entry>, ReadError>),
-    Proven(u64, Result<Proven, Trouble>),
+    Proven(u64, Result<Proven, Unproven>),
     Time,
-}
-
-/// What a node sends round to see whether what is published comes back to it.
-struct Canary {
-    id: String,
-    sent_at: Option<Instant>,
-    has_returned: bool,
 }
 
 /// Pours what was loaded into a hub, and follows the stream from there until the hub is gone.
 pub(crate) fn start(shared: &Arc<Shared>, hub: &Hub, loaded: Loaded) -> impl Future<Output = ()> + use<> {
-    let Loaded {
-        life,
-        is_new: _,
-        head,
-        tail,
-        mirror,
-        live,
-        clocks,
-    } = loaded;
-    pour(shared, hub, &life, head, tail, mirror.head());
-    let (link, known) = (shared.live.link(), shared.known.subscribe());
-    let (now, doubts) = (Instant::now(), link.borrow().doubts);
-    shared.settled.send_replace(doubts);
+    let (life, clocks, doubts) = (loaded.life.clone(), loaded.clocks, loaded.doubts);
+    let (mirror, live) = pour(shared, hub, loaded);
+    // Of an empty stream nobody can have another idea.
+    if life.by == shared.node_id && mirror.head() > 0 {
+        orders::tell_of_life(shared);
+    }
+    let (mut link, known) = (shared.live.link(), shared.known.subscribe());
+    // Something may have happened to it since.
+    link.mark_changed();
+    shared.settled.send_modify(|settled| {
+        settled.turn(true, doubts);
+    });
+    let (now, connects) = (Instant::now(), shared.live.connects());
     let node = Node {
         doubts,
         shared: Arc::clone(shared),
@@ -108,6 +115,9 @@ pub(crate) fn start(shared: &Arc<Shared>, hub: &Hub, loaded: Loaded) -> impl Fut
         prove_at: now,
         heard_at: now,
         unproven: None,
+        gone_since: None,
+        has_failed_to_read: false,
+        connects,
         canary: Canary::new(),
     };
     node.follow()
@@ -126,6 +136,7 @@ impl Node {
                 message = next(&mut self.live) => Event::Heard(message),
                 _ = self.link.changed() => Event::Link,
                 _ = self.known.changed() => Event::Known,
+                () = self.shared.look_at_life.notified() => Event::Doubt,
                 listening = done(&mut self.listening) => Event::Listening(listening),
                 read = done(&mut self.reading) => Event::Read(read),
                 (of, proof) = done(&mut self.proving) => Event::Proven(of, proof),
@@ -150,6 +161,7 @@ impl Node {
                     self.mirror.handle_known(known.sequence, now);
                 }
             }
+            Event::Doubt => self.doubt(),
             Event::Listening(listening) => match listening {
                 Ok(live) => {
                     self.live = Some(live);
@@ -158,6 +170,7 @@ impl Node {
                 Err(error) => tracing::debug!(%error, "the stream can't be listened to"),
             },
             Event::Read(read) => {
+                self.has_failed_to_read = read.is_err() && !self.has_failed_to_read;
                 if let Err(error) = &read {
                     tracing::warn!(%error, "what is missing could not be read");
                 }
@@ -165,18 +178,18 @@ impl Node {
             }
             Event::Proven(of, proof) => self.take_proof(of, proof, now),
             Event::Time => {
+                self.shared.live.look();
+                self.shared.reading.look();
                 let is_connected = self.link.borrow().is_connected;
                 self.mirror.handle_time(is_connected, now);
                 self.look_for_silent_holes(now);
-                self.send_canary(now);
+                self.canary.send(&self.shared, now);
             }
         }
         if self.mirror.wants() == Wants::NewLife {
             self.begin_anew().await?;
         }
-        if !self.mirror.is_in_doubt() {
-            self.shared.settled.send_replace(self.doubts);
-        }
+        self.tell_settled();
         self.tell_status(now);
         Some(())
     }
@@ -195,6 +208,12 @@ impl Node {
     }
 
     fn take(&mut self, message: &Message, now: Instant) {
+        // What it is told of a new connection may come behind the first that is heard by it.
+        let connects = self.shared.live.connects();
+        if connects != self.connects {
+            self.connects = connects;
+            self.doubt();
+        }
         let (subjects, stream) = (&self.shared.subjects, self.shared.stream.name());
         match entry::heard(message, subjects, stream, now) {
             Ok(stored) => self.mirror.handle_live(stored, now),
@@ -222,7 +241,7 @@ impl Node {
         self.mirror.handle_doubt();
     }
 
-    fn take_proof(&mut self, of: u64, proof: Result<Proven, Trouble>, now: Instant) {
+    fn take_proof(&mut self, of: u64, proof: Result<Proven, Unproven>, now: Instant) {
         self.proven_at = now;
         // Where that settles nothing it is asked again, but not at once.
         self.prove_at = now + PAUSE;
@@ -230,15 +249,29 @@ impl Node {
             let since = self.unproven.as_ref().map_or(now, |(since, _)| *since);
             (since, error.to_string())
         });
+        self.gone_since = match &proof {
+            Err(Unproven::Gone) => self.gone_since.or(Some(now)),
+            _ => None,
+        };
         match proof {
-            Ok(Proven { life: Some(life), .. }) if life.generation > self.life.generation => {
-                self.mirror.handle_other_life();
-            }
             Ok(Proven {
-                state, proof, clocks, ..
+                life: Ok(Some(life)), ..
+            }) if life.replaces(&self.life) => self.mirror.handle_other_life(),
+            Ok(Proven {
+                state,
+                proof,
+                life,
+                clocks,
             }) => {
                 self.clocks = clocks;
                 self.mirror.handle_state(&state, of, proof, now);
+                match life {
+                    Err(error) => tracing::debug!(%error, "which life of the log it is can't be had"),
+                    Ok(life) if !self.mirror.is_in_doubt() && life.as_ref() != Some(&self.life) => {
+                        self.keep_life();
+                    }
+                    Ok(_) => {}
+                }
             }
             Err(error) => {
                 tracing::debug!(%error, "the stream's state can't be had");
@@ -247,24 +280,31 @@ impl Node {
         }
     }
 
-    /// A record that was stored and never sent out shows in no message. So the leader is asked when nothing comes.
+    /// Somebody deleted which life it is.
+    fn keep_life(&self) {
+        let (shared, life) = (Arc::clone(&self.shared), self.life.clone());
+        tokio::spawn(async move {
+            if let Err(error) = shared.epochs.keep(&life).await {
+                tracing::warn!(%error, "which life of the log it is stands nowhere");
+            }
+        });
+    }
+
+    /// A record that was stored and never sent out shows in no message, nor does another life that only another node knows of. So the
+    /// leader is asked when nothing comes, and now and then in any case.
     fn look_for_silent_holes(&mut self, now: Instant) {
-        let is_silent = |since: Instant| now.saturating_duration_since(since) >= SILENCE;
-        if self.proving.is_none() && is_silent(self.heard_at) && is_silent(self.proven_at) {
+        let is_ago = |then: Instant, time| now.saturating_duration_since(then) >= time;
+        let is_silent = is_ago(self.heard_at, SILENCE) && is_ago(self.proven_at, SILENCE);
+        if self.proving.is_none() && (is_silent || is_ago(self.proven_at, UNSEEN)) {
             self.prove(None);
         }
     }
 
     fn prove(&mut self, of: Option<u64>) {
         let (shared, asked_at) = (Arc::clone(&self.shared), self.mirror.head());
-        let makes_it = self.is_unproven_for(LONG_GONE, Instant::now());
+        let makes_it = self.gone_since.is_some_and(|since| since.elapsed() >= LONG_GONE);
         let proof = async move { (asked_at, life::prove(&shared, of, makes_it).await) };
         self.proving = Some(proof.boxed());
-    }
-
-    fn is_unproven_for(&self, time: Duration, now: Instant) -> bool {
-        let since = self.unproven.as_ref().map(|(since, _)| *since);
-        since.is_some_and(|since| now.saturating_duration_since(since) >= time)
     }
 
     fn set_to_work(&mut self) {
@@ -286,8 +326,14 @@ impl Node {
             Wants::Read { from, through } if self.reading.is_none() => {
                 count_broker_read("hole");
                 let (shared, clocks) = (Arc::clone(&self.shared), self.clocks);
+                let is_by_live = self.has_failed_to_read;
                 let reading = async move {
-                    let read = life::read(&shared, from, through, clocks).await;
+                    let reads = if is_by_live {
+                        &shared.live_reads
+                    } else {
+                        &shared.reads
+                    };
+                    let read = life::read(&shared, reads, from, through, clocks).await;
                     if read.is_err() {
                         time::sleep(PAUSE).await;
                     }
@@ -329,144 +375,54 @@ impl Node {
                 Err(garbage) => leave_out(garbage),
             }
         }
-        hub.ingest().step(entry::step(next));
+        let ingest = hub.ingest();
+        ingest.step(entry::step(next, ingest.limits()));
     }
 
     fn obey(&mut self, hub: &Hub, order: &Order, logged_at: Instant) {
         match order {
-            Order::Nodes(order) => {
-                hub.obey(order, logged_at);
+            Order::Nodes(told) => orders::obey(&self.shared, hub, told, logged_at),
+            Order::Canary(id) => {
+                if self.canary.hear(id) {
+                    self.shared.status.is_ready_now();
+                }
             }
-            Order::Canary(id) if *id == self.canary.id => {
-                self.canary.has_returned = true;
-                self.shared.status.is_ready_now();
-            }
-            Order::Canary(_) => {}
             // Somebody begins another life: whether that is so is asked of whoever knows.
             Order::Life => self.doubt(),
         }
     }
 
-    /// The stream is another one.
-    ///
-    /// None once the hub is gone.
-    async fn begin_anew(&mut self) -> Option<()> {
+    /// What is read for clients counts only as long as it is of the stream that is shown.
+    fn tell_settled(&self) {
+        let (is_settled, doubts) = (!self.mirror.is_in_doubt(), self.doubts);
         self.shared
-            .status
-            .set_degraded(Some("the stream is another one".into()));
-        (self.listening, self.reading, self.proving) = (None, None, None);
-        let loaded = loop {
-            self.live = None;
-            match life::load(&self.shared, Some(&self.life)).await {
-                Ok(loaded) => break loaded,
-                Err(error) => {
-                    tracing::warn!(%error, "the log can't begin anew yet");
-                    time::sleep(PAUSE).await;
-                    self.hub.upgrade()?;
-                }
-            }
-        };
-        let hub = self.hub.upgrade()?;
-        // Whoever is here may have missed an order in it.
-        for next in &loaded.tail {
-            if let Next::Record(stored) = next
-                && let Ok(Incoming::Order(Order::Nodes(order))) = &stored.content.content
-            {
-                hub.obey(order, stored.content.logged_at);
-            }
-        }
-        pour(
-            &self.shared,
-            &hub,
-            &loaded.life,
-            loaded.head,
-            loaded.tail,
-            loaded.mirror.head(),
-        );
-        self.life = loaded.life;
-        self.clocks = loaded.clocks;
-        self.unproven = None;
-        self.mirror = loaded.mirror;
-        self.live = Some(loaded.live);
-        self.doubts = self.link.borrow_and_update().doubts;
-        if loaded.is_new {
-            self.tell_of_life();
-        }
-        Some(())
-    }
-
-    /// Tells the other nodes, who may have seen nothing of what this one saw.
-    fn tell_of_life(&self) {
-        let shared = Arc::clone(&self.shared);
-        let order = Outgoing::order(&shared.subjects, &Order::Life);
-        tokio::spawn(async move {
-            if let Err(error) = shared
-                .publisher
-                .publish(&order, shared.publisher.deadline())
-                .await
-            {
-                tracing::warn!(%error, "the other nodes don't hear that another life has begun");
-            }
-        });
-    }
-
-    fn send_canary(&mut self, now: Instant) {
-        let is_time = self
-            .canary
-            .sent_at
-            .is_none_or(|at| now.saturating_duration_since(at) >= CANARY_PAUSE);
-        if self.canary.has_returned || !is_time {
-            return;
-        }
-        self.canary.sent_at = Some(now);
-        let shared = Arc::clone(&self.shared);
-        let canary = Outgoing::order(&shared.subjects, &Order::Canary(self.canary.id.clone()));
-        tokio::spawn(async move {
-            if let Err(error) = shared
-                .publisher
-                .publish(&canary, time::Instant::now() + CANARY_PAUSE)
-                .await
-            {
-                tracing::warn!(%error, "nothing can be published");
-            }
-        });
+            .settled
+            .send_if_modified(|settled| settled.turn(is_settled, doubts));
     }
 
     fn tell_status(&self, now: Instant) {
-        let link = self.link.borrow();
+        let is_long = |since: &Instant| now.saturating_duration_since(*since) >= SILENCE;
+        let (link, reading) = (self.link.borrow(), self.shared.reading.link());
+        let reading = reading.borrow();
         let is_missing = !self.mirror.is_whole()
             && (self.shared.status.is_degraded() || self.mirror.missing_for(now) >= SILENCE);
         let why: Option<Cow<'static, str>> = if !link.is_connected {
             let trouble = link.trouble.as_deref().unwrap_or("it is being made");
             Some(format!("no connection to NATS: {trouble}").into())
-        } else if let Some((_, error)) = &self.unproven
-            && self.is_unproven_for(SILENCE, now)
+        } else if let Some((since, error)) = &self.unproven
+            && is_long(since)
         {
             Some(format!("how the stream stands can't be had: {error}").into())
         } else if is_missing {
             Some("records are missing and being read back".into())
+        } else if !reading.is_connected {
+            let trouble = reading.trouble.as_deref().unwrap_or("it is being made");
+            Some(format!("no second connection to NATS, to read the stream: {trouble}").into())
         } else {
             None
         };
         self.shared.status.set_degraded(why);
     }
-}
-
-impl Canary {
-    fn new() -> Self {
-        Self {
-            id: random_id(),
-            sent_at: None,
-            has_returned: false,
-        }
-    }
-}
-
-/// Begins a life with its tail.
-fn pour(shared: &Shared, hub: &Hub, life: &Life, head: u64, tail: Vec<Next<Entry>>, end: u64) {
-    let steps = tail.into_iter().map(entry::step).collect();
-    hub.ingest().begin_life(life.epoch, head, life.fresh_after, steps);
-    shared.landings.begin_anew(end);
 }
 
 /// The next message, if there is a subscription at all.
@@ -493,14 +449,14 @@ const TICK: Duration = Duration::from_millis(250);
 /// After how long without a message the leader is asked whether there was none.
 const SILENCE: Duration = Duration::from_secs(1);
 
+/// After how long the leader is asked although messages come.
+const UNSEEN: Duration = Duration::from_secs(10);
+
 /// After how long without it the stream is made anew: whoever deleted it has had time to do so.
 const LONG_GONE: Duration = Duration::from_secs(5);
 
 /// How long to wait before what failed is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
-
-/// After how long a canary that has not come back is followed by another.
-const CANARY_PAUSE: Duration = Duration::from_secs(2);
 
 /// How many messages that are there already are heard before anything else is done.
 const MAX_HEARD: usize = 1_024;

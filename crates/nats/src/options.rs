@@ -57,6 +57,9 @@ pub struct NatsOptions {
     /// Within what time it is read what a client missed that is not in memory any more. Default 10 seconds. Past it the client's session
     /// ends with `unavailable`, and it comes back with its cursor.
     pub history_deadline: Duration,
+    /// The most bytes of such records that a node holds for its clients: payload, and 528 for what else there is of each. Default 256 MiB. A
+    /// client for whom there is no room waits, within `history_deadline`. Those who read slowly keep their room until their write deadline.
+    pub max_history_bytes: usize,
     /// The most messages that are put aside while what stands before them is read back. Default 16,384. Further ones are read back, too.
     pub max_aside: usize,
     /// The most bytes of them. Default 64 MiB.
@@ -110,7 +113,7 @@ pub enum Existing {
 pub struct TailLimits {
     /// The most records. Default 100,000: about a second's loading.
     pub max_records: u64,
-    /// The most bytes of payload. Default 128 MiB, half of what a hub's logs may have.
+    /// The most bytes: of payload, and 512 for what else there is of a record. Default 128 MiB, half of what a hub's logs may have.
     pub max_bytes: u64,
 }
 
@@ -186,6 +189,7 @@ impl NatsOptions {
             ("request_deadline", self.request_deadline.is_zero()),
             ("hole_deadline", self.hole_deadline.is_zero()),
             ("history_deadline", self.history_deadline.is_zero()),
+            ("max_history_bytes", self.max_history_bytes == 0),
             ("max_in_flight", self.max_in_flight == 0),
             ("max_live_messages", self.max_live_messages == 0),
             ("stream.max_age", max_age.is_zero()),
@@ -256,6 +260,7 @@ impl Default for NatsOptions {
             max_live_messages: 16_384,
             hole_deadline: Duration::from_secs(10),
             history_deadline: Duration::from_secs(10),
+            max_history_bytes: 256 << 20,
             max_aside: 16_384,
             max_aside_bytes: 64 << 20,
             tail: TailLimits::default(),

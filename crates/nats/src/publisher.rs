@@ -1,8 +1,8 @@
 //! Publishing: a request to the stream, whose answer says at which number the message stands.
 //!
 //! What was never handed to the connection, or what the stream answered with a refusal, is certainly not in the log. What was handed over and got
-//! no answer may be: the answer may have been lost, or the server may still have it before it. With an idempotency key such a message
-//! is handed over again, until the deadline.
+//! no answer may be: the answer may have been lost with its leader or its connection, or the server may still have it before it. With an
+//! idempotency key such a message is handed over again, until the deadline.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -51,6 +51,8 @@ pub(crate) enum Failure {
     TooLarge { size: usize, max: usize },
     #[error("it was sent, and no answer came within {0:?}")]
     Unanswered(Duration),
+    #[error("one with its idempotency key is being stored, and it was not to be had within {0:?} where")]
+    InProcess(Duration),
     #[error("the answer makes no sense: {0}")]
     Answer(serde_json::Error),
     #[error("the log began anew while it was under way")]
@@ -62,7 +64,15 @@ pub(crate) enum Failure {
 impl Failure {
     /// Whether the message may be in the log all the same.
     fn is_unconfirmed(&self) -> bool {
-        matches!(self, Self::Unanswered(_) | Self::Answer(_) | Self::OtherLife)
+        matches!(
+            self,
+            Self::Unanswered(_) | Self::InProcess(_) | Self::Answer(_) | Self::OtherLife
+        )
+    }
+
+    /// Whether it may be otherwise in a moment.
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::NoStream(_) | Self::InProcess(_) | Self::Connect(_))
     }
 }
 
@@ -84,14 +94,6 @@ impl From<Failure> for PublishError {
             Self::NotLogged(source)
         }
     }
-}
-
-/// What one attempt came to.
-enum Attempt {
-    Stored(Stored),
-    /// Certainly not stored, and worth another attempt.
-    NotStored(Failure),
-    Failed(Failure),
 }
 
 impl Publisher {
@@ -118,31 +120,29 @@ impl Publisher {
     pub(crate) async fn publish(&self, outgoing: &Outgoing, deadline: Instant) -> Result<Stored, Failure> {
         let room = time::timeout_at(deadline, self.in_flight.acquire()).await;
         let _room = room.map_err(|_| Failure::Full(self.deadline, self.max_in_flight))?;
-        // None until an attempt may have been stored.
+        let mut link = self.connection.link();
+        // What none of the attempts after it can make certain any more.
         let mut unconfirmed = None;
         loop {
-            let mut link = self.connection.link();
-            let client = match self.connected(&mut link, deadline).await {
-                Ok(client) => client,
-                Err(failure) => return Err(unconfirmed.unwrap_or(failure)),
+            let attempt = match self.connected(&mut link, deadline).await {
+                Ok(client) => self.attempt(client, &mut link, outgoing, deadline).await,
+                Err(failure) => Err(failure),
             };
-            match self.attempt(client, &mut link, outgoing, deadline).await {
-                Attempt::Stored(stored) => return Ok(stored),
-                Attempt::NotStored(failure) => {
-                    let again = Instant::now() + RETRY;
-                    if again >= deadline {
-                        return Err(unconfirmed.unwrap_or(failure));
-                    }
-                    time::sleep_until(again).await;
-                }
-                Attempt::Failed(failure) => {
-                    let is_worth_another = failure.is_unconfirmed() && outgoing.is_repeatable();
-                    if !is_worth_another || Instant::now() >= deadline {
-                        return Err(unconfirmed.unwrap_or(failure));
-                    }
-                    unconfirmed = Some(failure);
-                }
+            let failure = match attempt {
+                Ok(stored) => return Ok(stored),
+                Err(failure) => failure,
+            };
+            let is_worth_another =
+                failure.is_passing() || failure.is_unconfirmed() && outgoing.is_repeatable();
+            let failure = match unconfirmed {
+                Some(unconfirmed) if !failure.is_unconfirmed() => unconfirmed,
+                _ => failure,
+            };
+            if !is_worth_another || Instant::now() + RETRY >= deadline {
+                return Err(failure);
             }
+            unconfirmed = failure.is_unconfirmed().then_some(failure);
+            time::sleep(RETRY).await;
         }
     }
 
@@ -169,10 +169,10 @@ impl Publisher {
         link: &mut watch::Receiver<Link>,
         outgoing: &Outgoing,
         deadline: Instant,
-    ) -> Attempt {
+    ) -> Result<Stored, Failure> {
         let (size, max) = (outgoing.size(), client.max_payload());
         if size > max {
-            return Attempt::Failed(Failure::TooLarge { size, max });
+            return Err(Failure::TooLarge { size, max });
         }
         let connections = link.borrow_and_update().connections;
         let request = Request::new()
@@ -182,36 +182,40 @@ impl Publisher {
         let answer = client.send_request(outgoing.subject.clone(), request);
         // With the connection goes the answer.
         let lost = link.wait_for(|link| !link.is_connected || link.connections > connections);
+        // It goes with the stream's leader, too, of which nothing tells.
+        let until = if outgoing.is_repeatable() {
+            deadline.min(Instant::now() + ATTEMPT)
+        } else {
+            deadline
+        };
         let answer = tokio::select! {
             biased;
             answer = answer => answer,
-            _ = lost => return Attempt::Failed(Failure::Unanswered(self.deadline)),
-            () = time::sleep_until(deadline) => return Attempt::Failed(Failure::Unanswered(self.deadline)),
+            _ = lost => return Err(Failure::Unanswered(self.deadline)),
+            () = time::sleep_until(until) => return Err(Failure::Unanswered(self.deadline)),
         };
         match answer {
-            Ok(answer) => read(&answer.payload),
+            Ok(answer) => read(&answer.payload, self.deadline),
             Err(error) if error.kind() == RequestErrorKind::NoResponders => {
-                Attempt::NotStored(Failure::NoStream(self.deadline))
+                Err(Failure::NoStream(self.deadline))
             }
             // It was in the client's queue, at least.
-            Err(_) => Attempt::Failed(Failure::Unanswered(self.deadline)),
+            Err(_) => Err(Failure::Unanswered(self.deadline)),
         }
     }
 }
 
 /// Reads the stream's answer.
-fn read(answer: &[u8]) -> Attempt {
-    let answer: Answer = match serde_json::from_slice(answer) {
-        Ok(answer) => answer,
-        Err(error) => return Attempt::Failed(Failure::Answer(error)),
-    };
+fn read(answer: &[u8], deadline: Duration) -> Result<Stored, Failure> {
+    let answer: Answer = serde_json::from_slice(answer).map_err(Failure::Answer)?;
     match (answer.error, answer.seq) {
-        (Some(error), _) => Attempt::Failed(Failure::Refused(error.description)),
-        (None, Some(sequence)) => Attempt::Stored(Stored {
+        (Some(error), _) if error.err_code == IN_PROCESS => Err(Failure::InProcess(deadline)),
+        (Some(error), _) => Err(Failure::Refused(error.description)),
+        (None, Some(sequence)) => Ok(Stored {
             sequence,
             is_repeat: answer.duplicate,
         }),
-        (None, None) => Attempt::Failed(Failure::Answer(serde::de::Error::missing_field("seq"))),
+        (None, None) => Err(Failure::Answer(serde::de::Error::missing_field("seq"))),
     }
 }
 
@@ -227,11 +231,19 @@ struct Answer {
 #[derive(Deserialize)]
 struct Refusal {
     #[serde(default)]
+    err_code: u64,
+    #[serde(default)]
     description: String,
 }
 
-/// After how long a stream that nobody has is looked for again: a leader is elected in less than a second.
+/// After how long another attempt is made: a leader is elected in less than a second.
 const RETRY: Duration = Duration::from_millis(50);
+
+/// For how long an attempt that may be repeated waits for its answer: a leader that was lost is followed by another within about that.
+const ATTEMPT: Duration = Duration::from_secs(2);
+
+/// JetStream's number for a message whose idempotency key is that of one on its way to the replicas.
+const IN_PROCESS: u64 = 10_158;
 
 /// A year.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -240,11 +252,11 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 mod tests {
     use super::*;
 
+    const DEADLINE: Duration = Duration::from_secs(5);
+
     fn stored(answer: &str) -> Option<(u64, bool)> {
-        match read(answer.as_bytes()) {
-            Attempt::Stored(stored) => Some((stored.sequence, stored.is_repeat)),
-            Attempt::NotStored(_) | Attempt::Failed(_) => None,
-        }
+        let stored = read(answer.as_bytes(), DEADLINE).ok()?;
+        Some((stored.sequence, stored.is_repeat))
     }
 
     /// Each message is published by a future of its own, on the heap.
@@ -269,10 +281,14 @@ mod tests {
     #[test]
     fn a_refusal_is_certain_and_nonsense_is_not() {
         let refused = r#"{"error":{"code":503,"description":"no room"},"stream":"s","seq":0}"#;
-        match read(refused.as_bytes()) {
-            Attempt::Failed(Failure::Refused(why)) => assert_eq!(why, "no room"),
+        match read(refused.as_bytes(), DEADLINE) {
+            Err(Failure::Refused(why)) => assert_eq!(why, "no room"),
             _ => panic!("it is refused"),
         }
+        let in_process =
+            r#"{"error":{"code":409,"err_code":10158,"description":"..."},"stream":"s","seq":0}"#;
+        let failure = read(in_process.as_bytes(), DEADLINE).unwrap_err();
+        assert!(failure.is_unconfirmed() && failure.is_passing(), "{failure}");
         for nonsense in [
             "",
             "{}",
@@ -281,9 +297,7 @@ mod tests {
             r#"{"seq":"7"}"#,
             r#"{"stream":"s"}"#,
         ] {
-            let Attempt::Failed(failure) = read(nonsense.as_bytes()) else {
-                panic!("{nonsense} is no answer");
-            };
+            let failure = read(nonsense.as_bytes(), DEADLINE).unwrap_err();
             assert!(failure.is_unconfirmed(), "{nonsense}");
         }
     }

@@ -53,7 +53,7 @@ pub(crate) struct ChannelRecords {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Portion {
     pub(crate) max_records: usize,
-    /// Of payloads, and of headers where they come in a page. One record is read in any case.
+    /// Of payloads, and of headers where they come in a page. Two records are read in any case.
     pub(crate) max_bytes: usize,
 }
 
@@ -304,7 +304,8 @@ pub(crate) async fn leaders(api: &Api, stream: &str, body: &Value) -> Result<Opt
 
 impl Portion {
     fn is_full(&self, records: usize, bytes: usize) -> bool {
-        records > 0 && (records >= self.max_records || bytes >= self.max_bytes)
+        // The first may be one that is there already, and comes to be compared.
+        records >= self.max_records.max(1) || records > 1 && bytes >= self.max_bytes
     }
 }
 

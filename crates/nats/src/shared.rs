@@ -2,10 +2,11 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use async_nats::Subscriber;
 use futures::FutureExt;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time;
 
 use crate::connect::Connection;
@@ -25,20 +26,53 @@ pub(crate) type Trouble = Box<dyn Error + Send + Sync>;
 
 /// The connections of a node, and what goes by them.
 pub(crate) struct Shared {
+    /// By which others tell this node apart.
+    pub(crate) node_id: String,
     pub(crate) options: NatsOptions,
     pub(crate) mirror_options: MirrorOptions,
     pub(crate) subjects: Subjects,
     pub(crate) live: Arc<Connection>,
+    pub(crate) reading: Arc<Connection>,
     pub(crate) stream: Stream,
+    /// By the connection for it.
     pub(crate) reads: Reads,
+    /// By the live connection, where that one fails.
+    pub(crate) live_reads: Reads,
     pub(crate) epochs: Epochs,
     pub(crate) publisher: Publisher,
     pub(crate) landings: Landings,
+    /// When the stream was made that is shown, in nanoseconds since 1970.
+    pub(crate) created_ns: AtomicI64,
     /// The highest number at which somebody here knows something to be stored, since the newest beginning of which somebody does.
     pub(crate) known: watch::Sender<Landing>,
-    /// Up to which doubt of the live connection it is settled that the stream is the one that it was.
-    pub(crate) settled: watch::Sender<u64>,
+    /// Whether it is settled that the stream is the one that is shown.
+    pub(crate) settled: watch::Sender<Settled>,
+    /// Told when somebody here knows of another life.
+    pub(crate) look_at_life: Notify,
     pub(crate) status: Status,
+}
+
+/// Whether the stream is the one that is shown, and since when: as long as this is the same, what is read is of that stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Settled {
+    is_settled: bool,
+    /// Up to which doubt of the live connection.
+    doubts: u64,
+    /// How often it was not.
+    breaks: u64,
+}
+
+impl Settled {
+    /// Answers whether that is news.
+    pub(crate) fn turn(&mut self, is_settled: bool, doubts: u64) -> bool {
+        let before = *self;
+        self.breaks += u64::from(self.is_settled && !is_settled);
+        self.is_settled = is_settled;
+        if is_settled {
+            self.doubts = doubts;
+        }
+        *self != before
+    }
 }
 
 impl Shared {
@@ -57,14 +91,14 @@ impl Shared {
         time::timeout(deadline, listening).await.unwrap_or_else(late)
     }
 
-    /// Waits until it is settled that the stream is the one that this node follows. Answers which was the last doubt: as long as there is no
-    /// other, what is read is of that stream.
-    pub(crate) async fn settled(&self) -> u64 {
+    /// Waits until it is settled that the stream is the one that this node shows.
+    pub(crate) async fn settled(&self) -> Settled {
         let (mut link, mut settled) = (self.live.link(), self.settled.subscribe());
         loop {
             let doubts = link.borrow_and_update().doubts;
-            if *settled.borrow_and_update() == doubts {
-                return doubts;
+            let now = *settled.borrow_and_update();
+            if now.is_settled && now.doubts == doubts {
+                return now;
             }
             // Both senders are ours.
             tokio::select! {
@@ -74,9 +108,9 @@ impl Shared {
         }
     }
 
-    /// Whether there was another doubt since.
-    pub(crate) fn is_still_settled(&self, doubts: u64) -> bool {
-        self.live.link().borrow().doubts == doubts
+    /// Whether nothing has spoken against it since.
+    pub(crate) fn is_still(&self, settled: Settled) -> bool {
+        *self.settled.borrow() == settled && self.live.link().borrow().doubts == settled.doubts
     }
 
     /// Makes or checks the stream.

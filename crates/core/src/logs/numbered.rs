@@ -10,9 +10,9 @@ use std::sync::Arc;
 use super::{Appended, Logs, Order};
 use crate::cell::Cell;
 use crate::gap::GapReason;
-use crate::ingest::{Arrival, Step};
+use crate::ingest::{Arrival, NewLife, Step};
 use crate::life::Tear;
-use crate::position::{Check, Epoch, Position};
+use crate::position::{Check, Position};
 use crate::record::Record;
 use crate::sleepers::Woken;
 use crate::sync::{Entry, Ordering};
@@ -165,21 +165,19 @@ impl Logs {
         }
     }
 
-    /// Begins another life, whose records up to `head` are not in memory and whose numbers come from elsewhere. All that the logs
+    /// Begins another life, whose records up to its head are not in memory and whose numbers come from elsewhere. All that the logs
     /// hold goes, and whoever follows finds out. Nobody comes into it before all steps of its tail are taken.
-    pub(crate) fn begin_life(&self, epoch: Epoch, head: u64, fresh_after: u64, tail: Vec<Step>) {
-        // What may have been seen under another epoch must not follow the gap that tells of it: it has no place in memory.
-        let head = head.max(fresh_after);
-        for step in &tail {
+    pub(crate) fn begin_life(&self, new: NewLife) {
+        for step in &new.tail {
             if let Step::Record(arrival) = step
-                && arrival.sequence > head
+                && arrival.sequence > new.head.max(new.fresh_after)
             {
                 let _room = self.find_or_create(&arrival.channel);
             }
         }
         let mut order = self.order.lock();
-        let life = order.life.next(epoch, head, fresh_after, self.limits.max_checks);
-        let life = Arc::new(life);
+        let life = Arc::new(order.life.next(&new, self.limits.max_checks));
+        let head = life.head();
         self.tombstones.lock().begin_anew(life.number(), head);
         self.life_number.store(life.number(), Ordering::SeqCst);
         order.life = Arc::clone(&life);
@@ -193,7 +191,7 @@ impl Logs {
             self.upkeep.count_bytes(-(before as isize));
             woken.push(state.sleepers.take());
         }
-        for step in tail {
+        for step in new.tail {
             match step {
                 Step::Record(arrival) => {
                     self.tear_before(&mut order, arrival.sequence);

@@ -18,7 +18,12 @@ impl Subscription {
         for index in 0..self.followed.len() {
             match self.followed[index].poll_past(cx) {
                 Some(Poll::Ready(Some(page))) if page.is_of_another_history() => {
-                    self.restart(Start::Lost(self.cursor()));
+                    let start = if self.is_stranger {
+                        Start::Stranger(self.anchor)
+                    } else {
+                        Start::Lost(self.cursor())
+                    };
+                    self.restart(start);
                     return Poll::Ready(Ok(()));
                 }
                 Some(Poll::Ready(Some(page))) => self.begin_page(index, page),

@@ -120,6 +120,87 @@ fn a_life_that_is_begun_again_loses_nothing_and_tells_nothing() {
 }
 
 #[test]
+fn a_cursor_of_a_life_that_this_node_has_yet_to_begin_waits_for_it() {
+    let broker = Broker::new(9);
+    let ((ahead, a), (behind, _)) = (node(&broker), node(&broker));
+    for text in ["1", "2"] {
+        publish(&a, text);
+    }
+    broker.mirror(behind.ingest());
+    let mut follower = behind.channel("a").unwrap().subscribe().open().unwrap();
+    begin_anew(&broker, &ahead, 0, &[]);
+    let cursor = publish(&a, "one");
+    publish(&a, "two");
+    // The client changes to the other node, which holds what it has seen in the life before.
+    broker.stream().is_held = true;
+    let mut moved = behind
+        .channel("a")
+        .unwrap()
+        .subscribe()
+        .after(cursor)
+        .open()
+        .unwrap();
+    assert!(!moved.begins_with_a_gap());
+    assert!(transcript(&mut moved).is_empty());
+    assert_eq!(moved.cursor(), cursor, "it stands where it stood");
+    broker.release(0);
+    assert!(transcript(&mut moved).is_empty(), "nobody can tell yet");
+    broker.begin_life(behind.ingest(), 0);
+    broker.mirror(behind.ingest());
+    broker.release_all();
+    assert_eq!(transcript(&mut moved), ["two"]);
+    assert_eq!(transcript(&mut follower), ["gap a 2-0 epoch", "one", "two"]);
+}
+
+#[test]
+fn a_cursor_of_a_life_that_nobody_knows_is_told_that_once_it_is_sure() {
+    let broker = Broker::new(9);
+    let (hub, a) = node(&broker);
+    publish(&a, "1");
+    broker.stream().is_held = true;
+    let cursor = format!("{}-7", Epoch::random()).parse().unwrap();
+    let mut stranger = a.subscribe().after(cursor).open().unwrap();
+    publish(&a, "2");
+    assert!(transcript(&mut stranger).is_empty());
+    assert_eq!(stranger.cursor(), cursor);
+    broker.release_all();
+    assert_eq!(transcript(&mut stranger), ["gap a 7-0 epoch", "1", "2"]);
+    assert_eq!(stranger.cursor(), hub.position());
+    // Where nobody can be asked, nothing is to come.
+    let hub = Hub::new();
+    let a = hub.channel("a").unwrap();
+    let mut stranger = a.subscribe().after(cursor).open().unwrap();
+    assert_eq!(transcript(&mut stranger), ["gap a 7-0 epoch"]);
+}
+
+#[test]
+fn a_cursor_of_a_life_before_begins_behind_the_record_that_it_names_where_that_is_here() {
+    let broker = Broker::new(9);
+    let ((first, a), (second, _)) = (node(&broker), node(&broker));
+    publish(&a, "1");
+    broker.mirror(second.ingest());
+    let mut follower = second.channel("a").unwrap().subscribe().open().unwrap();
+    // The first node begins a life; the second goes on in the old one for a while.
+    {
+        let mut stream = broker.stream();
+        stream.epoch = Epoch::random();
+        stream.fresh_after = 1;
+    }
+    broker.begin_life(first.ingest(), 1);
+    publish(&a, "2");
+    broker.mirror(second.ingest());
+    assert_eq!(transcript(&mut follower), ["2"]);
+    let seen = follower.cursor();
+    broker.begin_life(second.ingest(), 1);
+    broker.mirror(second.ingest());
+    publish(&a, "3");
+    broker.mirror(second.ingest());
+    assert_eq!(transcript(&mut follower), ["gap a 2-2 epoch", "3"]);
+    let mut resumed = a.subscribe().after(seen).open().unwrap();
+    assert_eq!(transcript(&mut resumed), ["gap a 2-2 epoch", "3"]);
+}
+
+#[test]
 fn a_tear_in_one_life_hides_none_in_the_next() {
     let broker = Broker::new(9);
     let (hub, a) = node(&broker);

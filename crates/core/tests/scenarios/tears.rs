@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use dualcast_core::{
     Arrival, Channel, ChannelName, Check, Entry, Epoch, FanOut, Form, GapReason, Hub, Ingest, Item, LagRule,
-    MaxLag, Message, Position, Publishing, Subscribe, Subscription, Wire,
+    MaxLag, Message, NewLife, Position, Publishing, Subscribe, Subscription, Wire,
 };
 use futures::FutureExt;
 use futures::future::{self, Either};
@@ -133,7 +133,7 @@ fn torn(through: u64, last: Option<Message>) -> (Hub, Channel) {
     let hub = Hub::builder().fan_out(Forgetful).build().unwrap();
     let a = hub.channel("a").unwrap();
     let ingest = hub.ingest();
-    ingest.begin_life(Epoch::random(), 0, 0, Vec::new());
+    ingest.begin_life(NewLife::of(Epoch::random()));
     let take = |sequence, message| {
         ingest.take(Arrival {
             sequence,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dualcast_core::{Channel, Epoch, Hub, HubBuilder, Item, Subscription};
+use dualcast_core::{Channel, Epoch, Hub, HubBuilder, Item, NewLife, Subscription};
 use shuttle::future::block_on;
 use shuttle::thread;
 
@@ -72,7 +72,7 @@ fn two_lives(hub: &Hub, channel: &Channel, epoch: Epoch) -> thread::JoinHandle<(
     thread::spawn(move || {
         take(&hub, &channel, 1);
         take(&hub, &channel, 2);
-        hub.ingest().begin_life(epoch, 0, 0, Vec::new());
+        hub.ingest().begin_life(NewLife::of(epoch));
         for sequence in 1..=3 {
             take(&hub, &channel, sequence);
         }
@@ -140,7 +140,10 @@ fn a_life_that_is_begun_again_is_read_on_without_a_word() {
             move || {
                 take(&hub, &channel, 1);
                 take(&hub, &channel, 2);
-                hub.ingest().begin_life(epoch, 2, 0, Vec::new());
+                hub.ingest().begin_life(NewLife {
+                    head: 2,
+                    ..NewLife::of(epoch)
+                });
                 take(&hub, &channel, 3);
                 take(&hub, &channel, 4);
             }
@@ -165,7 +168,10 @@ fn a_stretch_of_one_life_is_not_read_in_the_next() {
         });
         take(&hub, &channel, 1);
         take(&hub, &channel, 2);
-        hub.ingest().begin_life(epoch, 10, 0, Vec::new());
+        hub.ingest().begin_life(NewLife {
+            head: 10,
+            ..NewLife::of(epoch)
+        });
         take(&hub, &channel, 11);
         take(&hub, &channel, 12);
         for reader in readers {
@@ -186,7 +192,7 @@ fn a_reader_that_sleeps_is_woken_by_a_life_that_begins() {
         let mut subscription = channel.subscribe().open().unwrap();
         let mirror = thread::spawn({
             let hub = hub.clone();
-            move || hub.ingest().begin_life(epoch, 0, 0, Vec::new())
+            move || hub.ingest().begin_life(NewLife::of(epoch))
         });
         Heard::default().read_until(&mut subscription, epoch, 0, true);
         mirror.join().unwrap();
@@ -211,7 +217,7 @@ fn what_a_hub_counts_is_right_when_channels_come_and_go_while_a_life_begins() {
         mirror.join().unwrap();
         let cost = 2 + dualcast_core::RECORD_OVERHEAD_BYTES;
         assert_eq!((hub.channel_count(), hub.log_bytes()), (1, 3 * cost));
-        hub.ingest().begin_life(Epoch::random(), 0, 0, Vec::new());
+        hub.ingest().begin_life(NewLife::of(Epoch::random()));
         assert_eq!((hub.channel_count(), hub.log_bytes()), (0, 0));
     });
 }

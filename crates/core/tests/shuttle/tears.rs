@@ -5,7 +5,7 @@ use std::future::poll_fn;
 
 use dualcast_core::{
     Arrival, Channel, ChannelName, Check, Entry, Epoch, FanOut, Form, GapReason, History, Hub, HubBuilder,
-    Ingest, Message, Page, Publishing, Subscription, Wanted, WeakHub, Wire,
+    Ingest, Message, NewLife, Page, Publishing, Subscription, Wanted, WeakHub, Wire,
 };
 use futures::FutureExt;
 use futures::future::{self, Either};
@@ -24,7 +24,7 @@ pub(crate) struct Elsewhere {
 impl FanOut for Elsewhere {
     fn start(&self, hub: WeakHub) {
         let hub = hub.upgrade().unwrap();
-        hub.ingest().begin_life(Epoch::random(), 0, 0, Vec::new());
+        hub.ingest().begin_life(NewLife::of(Epoch::random()));
     }
 
     fn publish<'a>(&'a self, ingest: &'a Ingest, _: &'a ChannelName, _: Message) -> Publishing<'a> {
@@ -46,9 +46,8 @@ impl FanOut for Elsewhere {
         let of = numbers.filter(|number| history[*number as usize - 1] == wanted.channel.as_str());
         let records = of.map(|number| ingest.record(arrival(&wanted.channel, number)));
         let page = Page {
-            lost: None,
             records: records.collect(),
-            through: head.max(wanted.after.sequence()),
+            ..Page::of_nothing(head.max(wanted.after.sequence()))
         };
         Some(future::ready(Ok(page.into())).boxed())
     }

@@ -5,8 +5,8 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dualcast_core::{
-    Arrival, ChannelName, Check, Epoch, FanOut, GapReason, History, Ingest, Lost, Message, Page, Position,
-    Publishing, Wanted, WeakHub,
+    Arrival, ChannelName, Check, Epoch, FanOut, GapReason, History, Ingest, Lost, Message, NewLife, Page,
+    Position, Publishing, Wanted, WeakHub,
 };
 use futures::channel::oneshot;
 use futures::future::Either;
@@ -143,20 +143,24 @@ impl Broker {
                 stream.get(head).map(|stored| stored.check),
             )
         };
-        ingest.begin_life(epoch, head, fresh_after, Vec::new());
+        ingest.begin_life(NewLife {
+            head,
+            fresh_after,
+            ..NewLife::of(epoch)
+        });
         if let Some(check) = check {
             ingest.pass(head, check);
         }
     }
 
-    /// Answers the question at an index, unless it lies beyond what the node has: then it waits on.
+    /// Answers the question at an index, unless it lies beyond what the node has, or in the life that the node has yet to begin: then
+    /// it waits on.
     pub(crate) fn release(&self, index: usize) {
         let question = self.stream().waiting.remove(index);
         let head = question.ingest.position();
-        let is_beyond = question.wanted.after.epoch() == head.epoch()
-            && question.wanted.after.sequence() > head.sequence()
-            && self.stream().knows(question.wanted.after);
-        if is_beyond && !self.stream().is_hasty {
+        let after = question.wanted.after;
+        let is_to_come = after.epoch() != head.epoch() || after.sequence() > head.sequence();
+        if is_to_come && self.stream().knows(after) && !self.stream().is_hasty {
             self.stream().waiting.insert(index, question);
             return;
         }
@@ -240,8 +244,7 @@ impl Stream {
             let lost = Some(Lost { through, reason });
             return Page {
                 lost,
-                records: [].into(),
-                through,
+                ..Page::of_nothing(through)
             };
         }
         let after = if self.is_shared { 0 } else { after };
@@ -288,7 +291,7 @@ impl Stream {
         Page {
             lost,
             records: records.into(),
-            through: place,
+            ..Page::of_nothing(place)
         }
     }
 }

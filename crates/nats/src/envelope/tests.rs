@@ -185,9 +185,16 @@ static DEEP: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| "[".repea
 #[test]
 fn orders_come_back_the_same() {
     let anna = Identity::new(" anna\r\n%");
+    let told = |order| {
+        Order::Nodes(Told {
+            order,
+            by: "4712".to_owned(),
+            age: Duration::from_millis(17),
+        })
+    };
     for order in [
-        Order::Nodes(NodesOrder::Disconnect(anna.clone())),
-        Order::Nodes(NodesOrder::Unsubscribe(anna, name("room.42"))),
+        told(NodesOrder::Disconnect(anna.clone())),
+        told(NodesOrder::Unsubscribe(anna, name("room.42"))),
         Order::Canary("4711".to_owned()),
         Order::Life,
     ] {

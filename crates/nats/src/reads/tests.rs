@@ -99,7 +99,8 @@ async fn a_portion_ends_where_it_is_full() {
     for (portion, records) in [
         (portion(3, usize::MAX), 3),
         (portion(99, 250_000), 3),
-        (portion(99, 1), 1),
+        (portion(99, 1), 2),
+        (portion(1, usize::MAX), 1),
     ] {
         let stretch = reads.stretch(2..=10, portion, soon()).await.unwrap();
         assert_eq!(sequences(&stretch.records), (2..2 + records).collect::<Vec<_>>());

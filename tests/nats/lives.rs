@@ -1,0 +1,129 @@
+//! Lives of the log, as nodes know them that are apart from each other, or that lost the entry which says which life it is.
+
+use std::time::Duration;
+
+use dualcast::{Channel, Hub, Item, Message, Nats, NatsOptions, Payload, Position};
+use dualcast_nats_server::{Link, NatsServer};
+use dualcast_tests::{Outsider, Under, eventually, run};
+
+use crate::works::under;
+
+pub(crate) async fn node(options: &NatsOptions) -> Hub {
+    let nats = Nats::connect(options.clone()).await.unwrap();
+    let hub = Hub::builder().fan_out(nats).build().unwrap();
+    eventually("it is ready", || hub.health().is_ready).await;
+    hub
+}
+
+/// One that comes back by a link as soon as that lets it.
+pub(crate) fn by(link: &Link, options: &NatsOptions) -> NatsOptions {
+    let mut options = options.clone();
+    options.servers = vec![link.url()];
+    let soon = |_| Duration::from_millis(20);
+    options.client = options.client.reconnect_delay_callback(soon);
+    options
+}
+
+pub(crate) async fn publish(channel: &Channel, text: &str) -> Position {
+    channel.publish(Message::text("message", text)).await.unwrap()
+}
+
+/// What stands behind a cursor, told as one reads it.
+pub(crate) async fn read_after(channel: &Channel, cursor: Position) -> Vec<String> {
+    let mut subscription = channel.subscribe().after(cursor).open().unwrap();
+    told(&subscription.next(usize::MAX).await.unwrap())
+}
+
+fn told(items: &[Item]) -> Vec<String> {
+    let told = items.iter().map(|item| match item {
+        Item::Record(record) => {
+            let Some(Payload::Text(text)) = record.message().map(Message::payload) else {
+                panic!("{record:?}");
+            };
+            text.to_string()
+        }
+        Item::Gap { gap, .. } => format!("gap {}", gap.reason),
+        other => format!("{other:?}"),
+    });
+    told.collect()
+}
+
+async fn delete(broker: &NatsServer, stream: &str) {
+    let mut outsider = Outsider::connect(&broker.address(), None).await;
+    let subject = format!("$JS.API.STREAM.DELETE.{stream}");
+    let deleted = outsider.ask(&subject, b"", b"").await;
+    assert!(deleted.contains("\"success\":true"), "{deleted}");
+}
+
+#[test]
+fn a_client_goes_on_in_a_life_that_its_new_node_has_yet_to_begin() {
+    run(life_to_come, under());
+}
+
+async fn life_to_come(_: Under) {
+    let broker = NatsServer::start().await;
+    let options = NatsOptions::new([broker.url()]);
+    let link = Link::to(broker.address()).await;
+    let (ahead, behind) = (node(&options).await, node(&by(&link, &options)).await);
+    let [room, behind_room] = [&ahead, &behind].map(|hub| hub.channel("room").unwrap());
+    for text in ["1", "2", "3"] {
+        publish(&room, text).await;
+    }
+    eventually("both have it", || behind.position() == ahead.position()).await;
+    let before = ahead.position().epoch();
+    link.refuse();
+    link.reset();
+    eventually("the node is away", || behind.health().degraded.is_some()).await;
+    delete(&broker, "dualcast").await;
+    let is_another = || ahead.position().epoch() != before;
+    eventually("the other one has made it anew", is_another).await;
+    let seen = publish(&room, "one").await;
+    publish(&room, "two").await;
+    // It still shows the life before, of which the client has seen everything.
+    let reading = tokio::spawn(async move { read_after(&behind_room, seen).await });
+    link.pass();
+    assert_eq!(reading.await.unwrap(), ["two"], "no gap, and nothing twice");
+    // And whoever bears an id of neither is told.
+    let told = read_after(&room, "4711474747-2".parse().unwrap()).await;
+    assert_eq!(told[0], "gap epoch");
+}
+
+#[test]
+fn nodes_stay_in_one_life_when_the_entry_that_names_it_is_lost() {
+    run(lost_entry, under());
+}
+
+async fn lost_entry(_: Under) {
+    let broker = NatsServer::start().await;
+    let options = NatsOptions::new([broker.url()]);
+    let first = node(&options).await;
+    let room = first.channel("room").unwrap();
+    let seen = publish(&room, "1").await;
+    publish(&room, "2").await;
+    for _ in 0..3 {
+        delete(&broker, "KV_dualcast_epoch").await;
+        let another = node(&options).await;
+        let is_one = || another.position().epoch() == first.position().epoch();
+        eventually("they agree", is_one).await;
+        let of_another = another.channel("room").unwrap();
+        let now = publish(&of_another, "3").await;
+        assert_eq!(now.epoch(), first.position().epoch());
+    }
+    // A node that runs has put it back before long.
+    delete(&broker, "KV_dualcast_epoch").await;
+    let mut outsider = Outsider::connect(&broker.address(), None).await;
+    loop {
+        let bucket = outsider
+            .ask("$JS.API.STREAM.INFO.KV_dualcast_epoch", b"", b"")
+            .await;
+        if bucket.contains("\"messages\":1") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let epoch = first.position().epoch();
+    assert_eq!(node(&options).await.position().epoch(), epoch);
+    if seen.epoch() == epoch {
+        assert_eq!(read_after(&room, seen).await[0], "2");
+    }
+}
