@@ -12,8 +12,9 @@ pub(crate) struct Clock(PathBuf);
 
 /// Whether servers can have clocks of their own here: on Linux, on x86-64 and `AArch64`, with Python, and where nothing forbids it.
 ///
-/// What it takes is tried, once. Where it can't be had, what was said stands on the standard error.
+/// What it takes is tried, once. Where it can't be had, that is said, for a test that is skipped then; why stands on the standard error.
 #[must_use]
+#[allow(clippy::print_stdout)]
 pub fn clocks_can_be_set() -> bool {
     static CAN: LazyLock<bool> = LazyLock::new(|| {
         let directory = tempfile::tempdir().expect("there is room for a directory");
@@ -27,6 +28,9 @@ pub fn clocks_can_be_set() -> bool {
             .status();
         ran.is_ok_and(|status| status.success())
     });
+    if !*CAN {
+        println!("skipped: no clock can be set here");
+    }
     *CAN
 }
 
@@ -61,7 +65,6 @@ impl Clock {
 }
 
 #[cfg(test)]
-#[allow(clippy::print_stdout)]
 mod tests {
     use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -93,7 +96,6 @@ mod tests {
     #[tokio::test]
     async fn a_server_hears_the_time_that_is_set() {
         if !clocks_can_be_set() {
-            println!("skipped: no clock can be set here");
             return;
         }
         let mut server = NatsServer::builder().clock().start().await;
@@ -113,7 +115,6 @@ mod tests {
     #[tokio::test]
     async fn a_keeper_ends_with_its_server() {
         if !clocks_can_be_set() {
-            println!("skipped: no clock can be set here");
             return;
         }
         let mut server = NatsServer::builder().clock().start().await;
