@@ -8,11 +8,12 @@ use std::time::Instant;
 use async_nats::Subscriber;
 use tokio::time;
 
-use crate::entry::{Clocks, Entry, read_back};
+use crate::entry::{Entry, read_back};
 use crate::epoch::Life;
 use crate::mirror::{Mirror, Next, Proof, ReadBack, Wants};
 use crate::options::TailLimits;
 use crate::reads::{Portion, ReadError};
+use crate::reckoning::{Clocks, Reckoning};
 use crate::shared::{Shared, Trouble};
 use crate::stream::{NOT_FOUND, State};
 
@@ -40,13 +41,14 @@ pub(crate) struct Proven {
     pub(crate) clocks: Clocks,
 }
 
-/// Comes into the life that the stream has now. A node that was in another one says which.
-pub(crate) async fn load(shared: &Shared, before: Option<&Life>) -> Result<Loaded, Trouble> {
+/// Comes into the life that the stream has now. A node that was in another one says which, and how it reckoned there.
+pub(crate) async fn load(shared: &Shared, before: Option<(&Life, Reckoning)>) -> Result<Loaded, Trouble> {
     let stream = shared.open_stream().await?;
     let live = shared.listen().await?;
     let state = stream.state().await?;
     let clocks = Clocks::of(&state);
-    let (life, is_new) = shared.epochs.settle(before, &state).await?;
+    let reckoning = before.map_or(Reckoning::new(clocks), |(_, reckoning)| reckoning.with(clocks));
+    let (life, is_new) = shared.epochs.settle(before.map(|(life, _)| life), &state).await?;
     let head = before_tail(&shared.options.tail, &state);
     let mut mirror = Mirror::new(shared.mirror_options, state.created_ns, head);
     let mut tail = Vec::new();
@@ -56,7 +58,7 @@ pub(crate) async fn load(shared: &Shared, before: Option<&Life>) -> Result<Loade
         let Wants::Read { from, through } = mirror.wants() else {
             break;
         };
-        let read = read(shared, from, through, clocks).await?;
+        let read = read(shared, from, through, reckoning).await?;
         mirror.handle_read::<ReadError>(Ok(read), Instant::now());
     }
     Ok(Loaded {
@@ -75,14 +77,14 @@ pub(crate) async fn read(
     shared: &Shared,
     from: u64,
     through: u64,
-    clocks: Clocks,
+    reckoning: Reckoning,
 ) -> Result<ReadBack<Entry>, ReadError> {
     let deadline = time::Instant::now() + shared.options.request_deadline;
     let stretch = shared.reads.stretch(from..=through, PORTION, deadline).await?;
-    let records = stretch.records.into_iter();
+    let (records, now) = (stretch.records.into_iter(), Instant::now());
     Ok(ReadBack {
         records: records
-            .map(|stored| read_back(stored, &shared.subjects, clocks))
+            .map(|stored| read_back(stored, &shared.subjects, reckoning, now))
             .collect(),
         gone: stretch.absent.into_iter().map(|gone| gone.into_inner()).collect(),
     })

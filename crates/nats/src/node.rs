@@ -21,7 +21,7 @@ use tokio::task;
 use tokio::time::{self, MissedTickBehavior};
 
 use crate::connect::Link;
-use crate::entry::{self, Clocks, Entry};
+use crate::entry::{self, Entry};
 use crate::envelope::{Incoming, Order, Outgoing, random_id};
 use crate::epoch::Life;
 use crate::garbage::leave_out;
@@ -29,6 +29,7 @@ use crate::landing::Landing;
 use crate::life::{self, Loaded, Proven};
 use crate::mirror::{Mirror, Next, ReadBack, Wants};
 use crate::reads::ReadError;
+use crate::reckoning::Reckoning;
 use crate::shared::{Shared, Trouble};
 
 /// A node that follows its stream.
@@ -36,7 +37,7 @@ pub(crate) struct Node {
     shared: Arc<Shared>,
     hub: WeakHub,
     life: Life,
-    clocks: Clocks,
+    reckoning: Reckoning,
     mirror: Mirror<Entry>,
     /// None while the connection that it came by is over.
     live: Option<Subscriber>,
@@ -96,7 +97,7 @@ pub(crate) fn start(shared: &Arc<Shared>, hub: &Hub, loaded: Loaded) -> impl Fut
         shared: Arc::clone(shared),
         hub: hub.downgrade(),
         life,
-        clocks,
+        reckoning: Reckoning::new(clocks),
         mirror,
         live: Some(live),
         link,
@@ -237,8 +238,11 @@ impl Node {
             Ok(Proven {
                 state, proof, clocks, ..
             }) => {
-                self.clocks = clocks;
                 self.mirror.handle_state(&state, of, proof, now);
+                self.reckoning = match self.mirror.is_whole() {
+                    true => Reckoning::new(clocks),
+                    false => self.reckoning.with(clocks),
+                };
             }
             Err(error) => {
                 tracing::debug!(%error, "the stream's state can't be had");
@@ -285,9 +289,9 @@ impl Node {
             }
             Wants::Read { from, through } if self.reading.is_none() => {
                 count_broker_read("hole");
-                let (shared, clocks) = (Arc::clone(&self.shared), self.clocks);
+                let (shared, reckoning) = (Arc::clone(&self.shared), self.reckoning);
                 let reading = async move {
-                    let read = life::read(&shared, from, through, clocks).await;
+                    let read = life::read(&shared, from, through, reckoning).await;
                     if read.is_err() {
                         time::sleep(PAUSE).await;
                     }
@@ -357,7 +361,7 @@ impl Node {
         (self.listening, self.reading, self.proving) = (None, None, None);
         let loaded = loop {
             self.live = None;
-            match life::load(&self.shared, Some(&self.life)).await {
+            match life::load(&self.shared, Some((&self.life, self.reckoning))).await {
                 Ok(loaded) => break loaded,
                 Err(error) => {
                     tracing::warn!(%error, "the log can't begin anew yet");
@@ -384,7 +388,7 @@ impl Node {
             loaded.mirror.head(),
         );
         self.life = loaded.life;
-        self.clocks = loaded.clocks;
+        self.reckoning = Reckoning::new(loaded.clocks);
         self.unproven = None;
         self.mirror = loaded.mirror;
         self.live = Some(loaded.live);
