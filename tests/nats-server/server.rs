@@ -117,6 +117,12 @@ impl NatsServer {
         self.process.as_mut().expect("it runs").signal("CONT");
     }
 
+    /// Whether it has a clock of its own.
+    #[must_use]
+    pub fn has_clock(&self) -> bool {
+        self.clock.is_some()
+    }
+
     /// Sets its clock so far ahead of the system's, or behind it where that is negative: from now on it never hears another time, running or
     /// not. As when somebody sets a machine's clock, what it measures goes on.
     ///
