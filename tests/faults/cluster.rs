@@ -1,9 +1,10 @@
 //! A cluster of brokers loses leaders.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dualcast::NatsOptions;
-use dualcast_nats_server::Cluster;
+use dualcast_nats_server::{Cluster, clocks_can_be_set};
 use tokio::time::{self, Instant};
 
 use crate::nodes::{Addresses, Node, Start};
@@ -68,6 +69,30 @@ async fn leaders_step_down_right_after_a_message_and_nothing_follows() {
         let (published, _) = tokio::join!(publishing, cluster.step_down(PREFIX));
         // Nothing else is published: clients are there once they have what stands in the stream.
         let _ = published;
+    }
+    let summary = traffic.end(&cluster.urls().join(","), PREFIX).await;
+    println!("{summary}");
+    assert!(summary.gaps.is_empty(), "all of it is in the stream: {summary:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leaders_whose_clocks_are_far_apart_follow_each_other() {
+    if !clocks_can_be_set() {
+        return;
+    }
+    let cluster = Cluster::start_with_clocks(3).await;
+    // By less than what records may age. Else one server trims what another has just stored.
+    cluster.member(1).set_clock_ahead(20 * 60);
+    cluster.member(2).set_clock_ahead(-20 * 60);
+    let (nodes, traffic) = begin(&cluster, Size::default()).await;
+    let mut leaders = BTreeSet::new();
+    while leaders.len() < cluster.size() {
+        traffic.goes_on(100).await;
+        leaders.insert(cluster.step_down(PREFIX).await);
+    }
+    traffic.goes_on(100).await;
+    for node in &nodes {
+        node.is_well().await;
     }
     let summary = traffic.end(&cluster.urls().join(","), PREFIX).await;
     println!("{summary}");

@@ -4,7 +4,7 @@
 //! under a number that was used before is taken for what it was.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -16,18 +16,28 @@ use tokio::time;
 
 use crate::nodes::{Node, PATIENCE, Start, eventually};
 
-const PREFIX: &str = "lives";
+pub(crate) const PREFIX: &str = "lives";
 
-struct Scene {
-    server: NatsServer,
+/// Two nodes, whose connections to the broker go by a link.
+pub(crate) struct Scene {
+    pub(crate) server: NatsServer,
     link: Link,
-    start: Start,
-    nodes: Vec<Node>,
+    pub(crate) start: Start,
+    pub(crate) nodes: Vec<Node>,
+}
+
+/// A copy of a broker's disk.
+struct Snapshot {
+    directory: PathBuf,
+    taken_at: Instant,
 }
 
 impl Scene {
     async fn begin() -> Self {
-        let server = NatsServer::start().await;
+        Self::on(NatsServer::start().await).await
+    }
+
+    pub(crate) async fn on(server: NatsServer) -> Self {
         let link = Link::to(server.address()).await;
         let mut scene = Self {
             start: Start::new(link.url(), PREFIX),
@@ -48,7 +58,7 @@ impl Scene {
     }
 
     /// Waits until both nodes say that they are at the same place.
-    async fn agree(&self) {
+    pub(crate) async fn agree(&self) {
         eventually("the nodes agree", async || {
             let (first, second) = (self.nodes[0].health().await, self.nodes[1].health().await);
             let is_well = first["degraded"].is_null() && second["degraded"].is_null();
@@ -69,7 +79,7 @@ impl Scene {
     }
 
     /// A hub of an application that publishes, by another connection than the nodes'.
-    async fn worker(&self) -> Hub {
+    pub(crate) async fn worker(&self) -> Hub {
         let mut options = NatsOptions::new([self.server.url()]);
         options.prefix = PREFIX.into();
         options.stream.max_bytes = 64 << 20;
@@ -77,7 +87,7 @@ impl Scene {
         Hub::builder().fan_out(nats).build().unwrap()
     }
 
-    async fn jetstream(&self) -> jetstream::Context {
+    pub(crate) async fn jetstream(&self) -> jetstream::Context {
         jetstream::new(async_nats::connect(self.server.url()).await.unwrap())
     }
 
@@ -93,13 +103,44 @@ impl Scene {
         }
     }
 
-    fn store(&self) -> std::path::PathBuf {
+    /// Deletes the stream. Where the broker's clock can be set, the next one is made a day before.
+    async fn delete_stream(&self) {
+        if self.server.has_clock() {
+            self.server.set_clock_ahead(-DAY);
+        }
+        self.jetstream().await.delete_stream(PREFIX).await.unwrap();
+    }
+
+    async fn take_snapshot(&mut self) -> Snapshot {
+        let snapshot = Snapshot {
+            directory: self.server.directory().join("snapshot"),
+            taken_at: Instant::now(),
+        };
+        self.server.stop().await;
+        copy(&self.store(), &snapshot.directory);
+        self.server.restart().await;
+        snapshot
+    }
+
+    /// Puts the disk back. Where the broker's clock can be set, it is put back with it.
+    async fn put_back(&mut self, snapshot: &Snapshot) {
+        self.server.stop().await;
+        fs::remove_dir_all(self.store()).unwrap();
+        copy(&snapshot.directory, &self.store());
+        if self.server.has_clock() {
+            let since = snapshot.taken_at.elapsed().as_secs();
+            self.server.set_clock_ahead(-since.cast_signed());
+        }
+        self.server.restart().await;
+    }
+
+    fn store(&self) -> PathBuf {
         self.server.directory().join("store")
     }
 }
 
 /// Publishes, however often that has to be tried: a repeat that was not needed is none.
-async fn publish(hub: &Hub, text: &str) -> Position {
+pub(crate) async fn publish(hub: &Hub, text: &str) -> Position {
     let (begun, channel) = (Instant::now(), hub.channel("room").unwrap());
     loop {
         let message = Message::text("message", text).idempotency_key(text);
@@ -112,7 +153,7 @@ async fn publish(hub: &Hub, text: &str) -> Position {
 }
 
 /// Reads a message, with nothing before it but signs of life.
-async fn expect_text(client: &mut Client, text: &str) {
+pub(crate) async fn expect_text(client: &mut Client, text: &str) {
     assert_eq!(client.next_but_heartbeats().await.text(), text);
 }
 
@@ -126,7 +167,7 @@ async fn expect_other_life(client: &mut Client) {
 }
 
 /// Comes back to each node with a cursor, by each transport.
-async fn come_back(scene: &Scene, cursor: Position) -> Vec<Client> {
+pub(crate) async fn come_back(scene: &Scene, cursor: Position) -> Vec<Client> {
     let mut clients = Vec::new();
     for node in &scene.nodes {
         for transport in [Transport::Sse, Transport::WebSocket] {
@@ -139,14 +180,18 @@ async fn come_back(scene: &Scene, cursor: Position) -> Vec<Client> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_is_deleted_under_running_nodes() {
-    let scene = Scene::begin().await;
+    delete_under_running_nodes(Scene::begin().await).await;
+}
+
+/// Deletes the stream, and waits until a node has made it anew.
+pub(crate) async fn delete_under_running_nodes(scene: Scene) {
     let worker = scene.worker().await;
     let mut clients = scene.clients().await;
     let before = publish(&worker, "before").await;
     for client in &mut clients {
         expect_text(client, "before").await;
     }
-    scene.jetstream().await.delete_stream(PREFIX).await.unwrap();
+    scene.delete_stream().await;
     // A node makes it anew.
     let after = publish(&worker, "after").await;
     assert_ne!(after.epoch(), before.epoch());
@@ -175,13 +220,17 @@ async fn a_stream_is_deleted_under_running_nodes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_is_deleted_while_no_node_runs() {
-    let mut scene = Scene::begin().await;
+    delete_while_no_node_runs(Scene::begin().await).await;
+}
+
+/// Deletes the stream, and starts the nodes anew.
+pub(crate) async fn delete_while_no_node_runs(mut scene: Scene) {
     let before = {
         let worker = scene.worker().await;
         publish(&worker, "before").await
     };
     scene.nodes.clear();
-    scene.jetstream().await.delete_stream(PREFIX).await.unwrap();
+    scene.delete_stream().await;
     scene.start_nodes().await;
     let worker = scene.worker().await;
     let first = publish(&worker, "first").await;
@@ -195,40 +244,29 @@ async fn a_stream_is_deleted_while_no_node_runs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_is_put_back_under_running_nodes() {
-    let mut scene = Scene::begin().await;
-    scene.publish_from_outside(["kept".to_owned()]).await;
-    put_back(&mut scene, async |scene| {
-        let mut clients = scene.clients().await;
-        scene
-            .publish_from_outside((0..20).map(|number| format!("lost {number}")))
-            .await;
-        for number in 0..20 {
-            for client in &mut clients {
-                expect_text(client, &format!("lost {number}")).await;
-            }
-        }
-        clients
-    })
-    .await;
+    put_back_under_running_nodes(Scene::begin().await).await;
 }
 
 /// Lets a stream grow, puts the disk back to before that, and has others use the numbers again before the nodes are there.
-async fn put_back(scene: &mut Scene, grow: impl AsyncFnOnce(&Scene) -> Vec<Client>) {
-    let snapshot = scene.server.directory().join("snapshot");
-    scene.server.stop().await;
-    copy(&scene.store(), &snapshot);
-    scene.server.restart().await;
+pub(crate) async fn put_back_under_running_nodes(mut scene: Scene) {
+    scene.publish_from_outside(["kept".to_owned()]).await;
+    let snapshot = scene.take_snapshot().await;
     for node in &scene.nodes {
         node.is_well().await;
     }
-    let mut clients = grow(scene).await;
+    let mut clients = scene.clients().await;
+    scene
+        .publish_from_outside((0..20).map(|number| format!("lost {number}")))
+        .await;
+    for number in 0..20 {
+        for client in &mut clients {
+            expect_text(client, &format!("lost {number}")).await;
+        }
+    }
     let lost: Position = clients[0].last_id().parse().unwrap();
     for other in [1, 19, 40] {
         scene.link.refuse();
-        scene.server.stop().await;
-        fs::remove_dir_all(scene.store()).unwrap();
-        copy(&snapshot, &scene.store());
-        scene.server.restart().await;
+        scene.put_back(&snapshot).await;
         scene
             .publish_from_outside((0..other).map(|number| format!("other {number}")))
             .await;
@@ -240,7 +278,7 @@ async fn put_back(scene: &mut Scene, grow: impl AsyncFnOnce(&Scene) -> Vec<Clien
             expect_other_life(client).await;
             expect_text(client, &live).await;
         }
-        for client in &mut come_back(scene, lost).await {
+        for client in &mut come_back(&scene, lost).await {
             expect_other_life(client).await;
         }
     }
@@ -248,22 +286,20 @@ async fn put_back(scene: &mut Scene, grow: impl AsyncFnOnce(&Scene) -> Vec<Clien
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_is_put_back_while_no_node_runs() {
-    let mut scene = Scene::begin().await;
+    put_back_while_no_node_runs(Scene::begin().await).await;
+}
+
+/// The same, while nobody is there who could see it.
+pub(crate) async fn put_back_while_no_node_runs(mut scene: Scene) {
     let worker = scene.worker().await;
     let kept = publish(&worker, "kept").await;
     drop(worker);
     scene.nodes.clear();
-    let snapshot = scene.server.directory().join("snapshot");
-    scene.server.stop().await;
-    copy(&scene.store(), &snapshot);
-    scene.server.restart().await;
+    let snapshot = scene.take_snapshot().await;
     let worker = scene.worker().await;
     let lost = [publish(&worker, "lost 0").await, publish(&worker, "lost 1").await];
     drop(worker);
-    scene.server.stop().await;
-    fs::remove_dir_all(scene.store()).unwrap();
-    copy(&snapshot, &scene.store());
-    scene.server.restart().await;
+    scene.put_back(&snapshot).await;
     // The first two numbers stand for other messages now, and a third is beyond them.
     scene.publish_from_outside(["other 0".to_owned()]).await;
     scene.start_nodes().await;
@@ -279,6 +315,9 @@ async fn a_disk_is_put_back_while_no_node_runs() {
         expect_text(client, "other 0").await;
     }
 }
+
+/// In seconds.
+pub(crate) const DAY: i64 = 24 * 60 * 60;
 
 /// A copy of a directory, as a snapshot of a disk would be.
 fn copy(from: &Path, to: &Path) {

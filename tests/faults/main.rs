@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod broker;
+mod clock;
 mod cluster;
 mod limits;
 mod lives;

@@ -29,6 +29,8 @@ pub(crate) struct Traffic {
     publishers: JoinSet<Vec<Published>>,
     clients: JoinSet<Followed>,
     start: Position,
+    /// What stood in the stream before it was trimmed.
+    kept: Vec<Record>,
 }
 
 struct Shared {
@@ -166,6 +168,7 @@ impl Traffic {
             publishers,
             clients,
             start,
+            kept: Vec::new(),
         }
     }
 
@@ -183,6 +186,11 @@ impl Traffic {
         }
     }
 
+    /// Keeps the truth of what stands in the stream now: some of it is about to be trimmed.
+    pub(crate) async fn keep(&mut self, url: &str, prefix: &str) {
+        self.kept = records_of(url, prefix, self.start.epoch()).await;
+    }
+
     /// Ends it: publishes to every channel once more, waits until every client is there, and holds all that was told against the stream.
     pub(crate) async fn end(self, url: &str, prefix: &str) -> Summary {
         let Self {
@@ -191,6 +199,7 @@ impl Traffic {
             mut publishers,
             mut clients,
             start,
+            kept: mut records,
         } = self;
         shared.is_publishing.store(false, Ordering::SeqCst);
         let mut published = Vec::new();
@@ -208,7 +217,9 @@ impl Traffic {
         while let Some(of_one) = clients.join_next().await {
             followed.push(of_one.expect("a client comes to its end"));
         }
-        let records = records_of(url, prefix, start.epoch()).await;
+        let newer = records_of(url, prefix, start.epoch()).await.into_iter();
+        let kept = records.last().map_or(0, |last| last.position.sequence());
+        records.extend(newer.filter(|record| record.position.sequence() > kept));
         let mut summary = Summary {
             messages: records.len(),
             clients: followed.len(),

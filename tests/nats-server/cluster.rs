@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::Client;
 use serde_json::{Value, json};
 
-use crate::server::NatsServer;
+use crate::server::{Builder, NatsServer};
 use crate::waiting::until;
 
 /// Servers with a JetStream of their own together, on the loopback interface. Nobody needs a password.
@@ -22,21 +22,36 @@ impl Cluster {
     ///
     /// If they don't in the end.
     pub async fn start(members: usize) -> Self {
-        let ports = free_ports(2 * members);
-        let (clients, routes) = ports.split_at(members);
+        Self::of((0..members).map(|_| NatsServer::builder()).collect()).await
+    }
+
+    /// The same, each with a clock of its own.
+    ///
+    /// # Panics
+    ///
+    /// If they don't in the end.
+    pub async fn start_with_clocks(members: usize) -> Self {
+        Self::of((0..members).map(|_| NatsServer::builder().clock()).collect()).await
+    }
+
+    async fn of(builders: Vec<Builder>) -> Self {
+        let ports = free_ports(2 * builders.len());
+        let (clients, routes) = ports.split_at(builders.len());
         let all: Vec<_> = routes
             .iter()
             .map(|port| format!("\"nats://127.0.0.1:{port}\""))
             .collect();
         let mut cluster = Self { members: Vec::new() };
-        for (index, (client, route)) in clients.iter().zip(routes).enumerate() {
+        for (index, (builder, (client, route))) in
+            builders.into_iter().zip(clients.iter().zip(routes)).enumerate()
+        {
             let config = format!(
                 "server_name: \"{}\"\ncluster {{ name: \"tests\", listen: \"127.0.0.1:{route}\", routes: [{}] }}",
                 name(index),
                 all.join(", "),
             );
-            let member = NatsServer::builder().port(*client).config(&config);
-            cluster.members.push(member.start().await);
+            let member = builder.port(*client).config(&config).start().await;
+            cluster.members.push(member);
         }
         cluster.is_whole().await;
         cluster

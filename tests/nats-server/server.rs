@@ -1,5 +1,6 @@
 //! One server.
 
+use std::ffi::OsString;
 use std::fs;
 use std::future;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::clock::Clock;
 use crate::monitor;
 use crate::program::program;
 use crate::tethered::Tethered;
@@ -19,6 +21,7 @@ pub struct NatsServer {
     directory: TempDir,
     config: String,
     ports: Ports,
+    clock: Option<Clock>,
 }
 
 /// Where it listens: chosen by the server at first, and kept when it is started again.
@@ -114,6 +117,23 @@ impl NatsServer {
         self.process.as_mut().expect("it runs").signal("CONT");
     }
 
+    /// Whether it has a clock of its own.
+    #[must_use]
+    pub fn has_clock(&self) -> bool {
+        self.clock.is_some()
+    }
+
+    /// Sets its clock so far ahead of the system's, or behind it where that is negative: from now on it never hears another time, running or
+    /// not. As when somebody sets a machine's clock, what it measures goes on.
+    ///
+    /// # Panics
+    ///
+    /// If it has [none of its own](Builder::clock).
+    pub fn set_clock_ahead(&self, seconds: i64) {
+        let clock = self.clock.as_ref().expect("it was started with a clock");
+        clock.set_ahead(seconds);
+    }
+
     /// What it says on its monitoring port, at a path such as `/varz`.
     ///
     /// # Panics
@@ -138,14 +158,10 @@ impl NatsServer {
             more = self.config,
         );
         fs::write(self.directory().join("nats.conf"), config).expect("its directory can be written to");
+        let command = self.command();
         let begun = std::time::Instant::now();
         loop {
-            let process = Tethered::start(
-                &program(),
-                &["--config", "nats.conf"],
-                self.directory(),
-                &self.said(),
-            );
+            let process = Tethered::start(&command, self.directory(), &self.said());
             let mut process = process.expect("`sh` starts");
             let ports = self
                 .directory()
@@ -171,6 +187,16 @@ impl NatsServer {
         }
     }
 
+    fn command(&self) -> Vec<OsString> {
+        let program = program().into_os_string();
+        let mut command = match &self.clock {
+            Some(clock) => clock.command(&program),
+            None => vec![program],
+        };
+        command.extend(["--config", "nats.conf"].map(OsString::from));
+        command
+    }
+
     fn said(&self) -> PathBuf {
         self.directory().join("log")
     }
@@ -188,6 +214,7 @@ pub struct Builder {
     config: String,
     files: Vec<(String, String)>,
     ports: Option<Ports>,
+    has_clock: bool,
 }
 
 impl Builder {
@@ -203,6 +230,13 @@ impl Builder {
     #[must_use]
     pub fn file(mut self, name: &str, text: &str) -> Self {
         self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// With a clock of its own, which a test [sets](NatsServer::set_clock_ahead), where [that can be](crate::clocks_can_be_set).
+    #[must_use]
+    pub fn clock(mut self) -> Self {
+        self.has_clock = true;
         self
     }
 
@@ -223,7 +257,9 @@ impl Builder {
         for (name, text) in &self.files {
             fs::write(directory.path().join(name), text).expect("its directory can be written to");
         }
+        let clock = self.has_clock.then(|| Clock::in_directory(directory.path()));
         let mut server = NatsServer {
+            clock,
             process: None,
             directory,
             config: self.config,

@@ -7,6 +7,7 @@
 //!
 //! Invariant: the watcher is let go before the program's exit is waited for. Afterwards its id may be another's.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
@@ -29,18 +30,12 @@ const SCRIPT: &str = r#"exec 3<&0
 exec "$@" </dev/null 3<&-"#;
 
 impl Tethered {
-    /// Starts a program in a directory. What it says goes into a file.
-    pub(crate) fn start(
-        program: &Path,
-        arguments: &[&str],
-        directory: &Path,
-        said: &Path,
-    ) -> io::Result<Self> {
+    /// Starts a program, with its arguments, in a directory. What it says goes into a file.
+    pub(crate) fn start(command: &[impl AsRef<OsStr>], directory: &Path, said: &Path) -> io::Result<Self> {
         let said = File::options().create(true).append(true).open(said)?;
         let mut child = Command::new("sh")
             .args(["-c", SCRIPT, "sh"])
-            .arg(program)
-            .args(arguments)
+            .args(command)
             .current_dir(directory)
             .stdin(Stdio::piped())
             .stdout(said.try_clone()?)
@@ -171,7 +166,7 @@ mod tests {
 
     fn sleeper(directory: &Path) -> Tethered {
         let said = directory.join("said");
-        Tethered::start(Path::new("sleep"), &["1000"], directory, &said).expect("it starts")
+        Tethered::start(&["sleep", "1000"], directory, &said).expect("it starts")
     }
 
     #[test]

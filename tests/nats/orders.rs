@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use dualcast::{Hub, Identity, Nats, NatsOptions, Transport};
-use dualcast_nats_server::{Link, NatsServer};
-use dualcast_tests::{HttpServer, HttpVersion, Outsider, Server, Setup, Told, Under, eventually, run};
+use dualcast_nats_server::{Link, NatsServer, clocks_can_be_set};
+use dualcast_tests::{
+    Client, HttpServer, HttpVersion, Outsider, Server, Setup, Told, Under, eventually, run,
+};
 use tokio::time;
 
 #[test]
@@ -57,8 +59,8 @@ async fn order_that_was_long_on_its_way(under: Under) {
     }
 }
 
-async fn order_in_another_life(under: Under) {
-    let broker = NatsServer::start().await;
+/// A node that can be cut off, and the hub of another one that can't.
+async fn node_behind_a_link(under: Under, broker: &NatsServer) -> (Server, Link, Hub) {
     let link = Link::to(broker.address()).await;
     let mut options = NatsOptions::new([broker.url()]);
     options.prefix = "shop".into();
@@ -72,26 +74,72 @@ async fn order_in_another_life(under: Under) {
         .nats(move |ours| *ours = options.clone())
         .start()
         .await;
-    let mut anna = server.dial("room").query("who=anna").open().await;
-    let mut bert = server.dial("room").query("who=bert").open().await;
+    (server, link, hub)
+}
+
+async fn goes_away(server: &Server, link: &Link) {
     link.refuse();
     link.reset();
     eventually("the node is away", || server.hub.health().degraded.is_some()).await;
+}
+
+async fn is_sent_away(client: &mut Client) {
+    let (told, _) = client.until_end().await;
+    let is_it = |told: &Told| matches!(told, Told::Closing { reason, .. } if reason == "disconnected");
+    assert!(told.iter().any(is_it), "{told:?}");
+}
+
+#[test]
+fn an_order_reaches_sessions_that_were_there_also_where_the_brokers_clock_was_set_behind_it() {
+    if !clocks_can_be_set() {
+        return;
+    }
+    for transport in [Transport::Sse, Transport::WebSocket] {
+        let under = Under::new(transport, HttpServer::Dualcast, HttpVersion::Http1);
+        run(order_before_another_time, under.over_nats(1));
+    }
+}
+
+async fn order_before_another_time(under: Under) {
+    for (ahead, is_made_anew) in [(5_400, false), (-86_400, false), (5_400, true)] {
+        let broker = NatsServer::builder().clock().start().await;
+        let (server, link, hub) = node_behind_a_link(under, &broker).await;
+        goes_away(&server, &link).await;
+        if is_made_anew {
+            delete_the_stream(&broker, &hub).await;
+        }
+        // When the node comes back, only the broker's clock tells it that she was there before the order.
+        let mut anna = server.dial("room").query("who=anna").open().await;
+        let begun = hub.position();
+        hub.disconnect(&Identity::new("anna"));
+        eventually("it is said", || hub.position() > begun).await;
+        broker.set_clock_ahead(ahead);
+        link.pass();
+        is_sent_away(&mut anna).await;
+    }
+}
+
+/// Deletes it, and waits until a node that is there has made it anew.
+async fn delete_the_stream(broker: &NatsServer, hub: &Hub) {
     let before = hub.position().epoch();
     let mut outsider = Outsider::connect(&broker.address(), None).await;
     let deleted = outsider.ask("$JS.API.STREAM.DELETE.shop", b"", b"").await;
     assert!(deleted.contains("\"success\":true"), "{deleted}");
-    eventually("the other one has made it anew", || {
-        hub.position().epoch() != before
-    })
-    .await;
+    eventually("it is made anew", || hub.position().epoch() != before).await;
+}
+
+async fn order_in_another_life(under: Under) {
+    let broker = NatsServer::start().await;
+    let (server, link, hub) = node_behind_a_link(under, &broker).await;
+    let mut anna = server.dial("room").query("who=anna").open().await;
+    let mut bert = server.dial("room").query("who=bert").open().await;
+    goes_away(&server, &link).await;
+    delete_the_stream(&broker, &hub).await;
     let begun = hub.position();
     hub.disconnect(&Identity::new("anna"));
     eventually("it is said", || hub.position() > begun).await;
     link.pass();
-    let (told, _) = anna.until_end().await;
-    let is_sent_away = |told: &Told| matches!(told, Told::Closing { reason, .. } if reason == "disconnected");
-    assert!(told.iter().any(is_sent_away), "{told:?}");
+    is_sent_away(&mut anna).await;
     assert!(matches!(bert.next().await, Told::Gap { reason, .. } if reason == "epoch"));
     server.publish("room", "to bert").await;
     assert_eq!(bert.next().await.text(), "to bert");

@@ -1,6 +1,6 @@
 //! Entries: what a record of the stream means to a node.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_nats::{HeaderMap, Message};
 use bytes::Bytes;
@@ -9,9 +9,9 @@ use dualcast_core::{Arrival, Check, Limits, Step};
 use crate::envelope::Incoming;
 use crate::garbage::{Garbage, leave_out};
 use crate::mirror::{self, Next};
+use crate::reckoning::Reckoning;
 use crate::stamp::Stamp;
 use crate::stored::Stored;
-use crate::stream::State;
 use crate::subjects::Subjects;
 
 /// A record, read.
@@ -21,31 +21,6 @@ pub(crate) struct Entry {
     pub(crate) logged_at: Instant,
     /// What it is, or why it is nothing.
     pub(crate) content: Result<Incoming, Garbage>,
-}
-
-/// What the leader's clock said at a moment of ours.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Clocks {
-    pub(crate) ours: Instant,
-    pub(crate) theirs_ns: i64,
-}
-
-impl Clocks {
-    /// Of an answer that came just now.
-    pub(crate) fn of(state: &State) -> Self {
-        Self {
-            ours: Instant::now(),
-            theirs_ns: state.now_ns,
-        }
-    }
-
-    /// When that was on our clock: never later than now.
-    pub(crate) fn at(self, theirs_ns: i64) -> Instant {
-        let ago = u64::try_from(self.theirs_ns.saturating_sub(theirs_ns)).unwrap_or(0);
-        let at = self.ours.checked_sub(Duration::from_nanos(ago));
-        // A machine's clock may begin with its start.
-        at.unwrap_or(self.ours)
-    }
 }
 
 /// Reads a message that was heard live.
@@ -78,13 +53,18 @@ pub(crate) fn heard(
 }
 
 /// Reads a record that was read back.
-pub(crate) fn read_back(stored: Stored, subjects: &Subjects, clocks: Clocks) -> mirror::Stored<Entry> {
+pub(crate) fn read_back(
+    stored: Stored,
+    subjects: &Subjects,
+    reckoning: Reckoning,
+    now: Instant,
+) -> mirror::Stored<Entry> {
     mirror::Stored {
         sequence: stored.sequence,
         time_ns: stored.timestamp_ns,
         bytes: stored.payload.len() + ENTRY_BYTES,
         content: Entry {
-            logged_at: clocks.at(stored.timestamp_ns),
+            logged_at: reckoning.logged_at(stored.timestamp_ns, now),
             content: stored.read(subjects),
         },
     }

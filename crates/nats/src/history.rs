@@ -19,10 +19,11 @@ use futures::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{self, Instant};
 
-use crate::entry::{self, Clocks, check_of};
+use crate::entry::{self, check_of};
 use crate::landing::Landing;
 use crate::mirror::Next;
 use crate::reads::{Portion, Reads};
+use crate::reckoning::{Clocks, Reckoning};
 use crate::shared::Shared;
 use crate::stream::State;
 use crate::together::{Together, Unread};
@@ -304,9 +305,10 @@ impl Histories {
         let hub = self.hub.get().and_then(WeakHub::upgrade);
         let hub = hub.ok_or_else(|| Unread::from(Box::from("the hub is gone")))?;
         let ingest = hub.ingest();
-        let (clocks, whole_after) = (Clocks::of(&read.state), read.whole_after());
+        let (reckoning, now) = (Reckoning::new(Clocks::of(&read.state)), Instant::now().into_std());
+        let whole_after = read.whole_after();
         let records = read.records.into_iter().filter_map(|stored| {
-            let stored = entry::read_back(stored, subjects, clocks);
+            let stored = entry::read_back(stored, subjects, reckoning, now);
             match entry::step(Next::Record(stored), ingest.limits()) {
                 Step::Record(arrival) => Some(ingest.record(arrival)),
                 Step::Other { .. } | Step::Tear { .. } => None,

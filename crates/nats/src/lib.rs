@@ -28,6 +28,7 @@ mod page;
 mod percent;
 mod publisher;
 mod reads;
+mod reckoning;
 mod settings;
 mod shared;
 mod stamp;

@@ -10,11 +10,12 @@ use async_nats::Subscriber;
 use tokio::time;
 
 use crate::api::ApiError;
-use crate::entry::{Clocks, Entry, read_back};
+use crate::entry::{Entry, read_back};
 use crate::epoch::Life;
 use crate::mirror::{Mirror, Next, Proof, ReadBack, Wants};
 use crate::options::TailLimits;
 use crate::reads::{Portion, ReadError, Reads};
+use crate::reckoning::{Clocks, Reckoning};
 use crate::shared::{Shared, Trouble};
 use crate::stream::{NOT_FOUND, State};
 
@@ -42,14 +43,15 @@ pub(crate) struct Proven {
     pub(crate) clocks: Clocks,
 }
 
-/// Comes into the life that the stream has now. A node that was in another one says which.
-pub(crate) async fn load(shared: &Shared, before: Option<&Life>) -> Result<Loaded, Trouble> {
+/// Comes into the life that the stream has now. A node that was in another one says which, and how it reckoned there.
+pub(crate) async fn load(shared: &Shared, before: Option<(&Life, Reckoning)>) -> Result<Loaded, Trouble> {
     let stream = shared.open_stream().await?;
     let doubts = shared.live.link().borrow().doubts;
     let live = shared.listen().await?;
     let state = stream.state().await?;
     let clocks = Clocks::of(&state);
-    let life = shared.epochs.settle(before, &state).await?;
+    let reckoning = before.map_or(Reckoning::new(clocks), |(_, reckoning)| reckoning.with(clocks));
+    let life = shared.epochs.settle(before.map(|(life, _)| life), &state).await?;
     let head = before_tail(&shared.options.tail, &state);
     let mut mirror = Mirror::new(shared.mirror_options, state.created_ns, head);
     let mut tail = Tail::new(head, shared.options.tail.max_bytes);
@@ -61,7 +63,7 @@ pub(crate) async fn load(shared: &Shared, before: Option<&Life>) -> Result<Loade
         let Wants::Read { from, through } = mirror.wants() else {
             break;
         };
-        let read = read(shared, &shared.reads, from, through, clocks).await?;
+        let read = read(shared, &shared.reads, from, through, reckoning).await?;
         mirror.handle_read::<ReadError>(Ok(read), Instant::now());
     }
     Ok(Loaded {
@@ -122,14 +124,14 @@ pub(crate) async fn read(
     reads: &Reads,
     from: u64,
     through: u64,
-    clocks: Clocks,
+    reckoning: Reckoning,
 ) -> Result<ReadBack<Entry>, ReadError> {
     let deadline = time::Instant::now() + shared.options.request_deadline;
     let stretch = reads.stretch(from..=through, PORTION, deadline).await?;
-    let records = stretch.records.into_iter();
+    let (records, now) = (stretch.records.into_iter(), Instant::now());
     Ok(ReadBack {
         records: records
-            .map(|stored| read_back(stored, &shared.subjects, clocks))
+            .map(|stored| read_back(stored, &shared.subjects, reckoning, now))
             .collect(),
         gone: stretch.absent.into_iter().map(|gone| gone.into_inner()).collect(),
     })

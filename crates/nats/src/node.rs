@@ -22,7 +22,7 @@ use tokio::time::{self, MissedTickBehavior};
 
 use crate::canary::Canary;
 use crate::connect::Link;
-use crate::entry::{self, Clocks, Entry};
+use crate::entry::{self, Entry};
 use crate::envelope::{Incoming, Order};
 use crate::epoch::Life;
 use crate::garbage::leave_out;
@@ -31,6 +31,7 @@ use crate::life::{self, Loaded, Proven, Unproven};
 use crate::mirror::{Mirror, Next, ReadBack, Wants};
 use crate::orders;
 use crate::reads::ReadError;
+use crate::reckoning::Reckoning;
 use crate::shared::{Shared, Trouble};
 
 mod anew;
@@ -42,7 +43,7 @@ pub(crate) struct Node {
     shared: Arc<Shared>,
     hub: WeakHub,
     life: Life,
-    clocks: Clocks,
+    reckoning: Reckoning,
     mirror: Mirror<Entry>,
     /// None while the connection that it came by is over.
     live: Option<Subscriber>,
@@ -103,7 +104,7 @@ pub(crate) fn start(shared: &Arc<Shared>, hub: &Hub, loaded: Loaded) -> impl Fut
         shared: Arc::clone(shared),
         hub: hub.downgrade(),
         life,
-        clocks,
+        reckoning: Reckoning::new(clocks),
         mirror,
         live: Some(live),
         link,
@@ -263,8 +264,11 @@ impl Node {
                 life,
                 clocks,
             }) => {
-                self.clocks = clocks;
                 self.mirror.handle_state(&state, of, proof, now);
+                self.reckoning = match self.mirror.is_whole() {
+                    true => Reckoning::new(clocks),
+                    false => self.reckoning.with(clocks),
+                };
                 match life {
                     Err(error) => tracing::debug!(%error, "which life of the log it is can't be had"),
                     Ok(life) if !self.mirror.is_in_doubt() && life.as_ref() != Some(&self.life) => {
@@ -325,7 +329,7 @@ impl Node {
             }
             Wants::Read { from, through } if self.reading.is_none() => {
                 count_broker_read("hole");
-                let (shared, clocks) = (Arc::clone(&self.shared), self.clocks);
+                let (shared, reckoning) = (Arc::clone(&self.shared), self.reckoning);
                 let is_by_live = self.has_failed_to_read;
                 let reading = async move {
                     let reads = if is_by_live {
@@ -333,7 +337,7 @@ impl Node {
                     } else {
                         &shared.reads
                     };
-                    let read = life::read(&shared, reads, from, through, clocks).await;
+                    let read = life::read(&shared, reads, from, through, reckoning).await;
                     if read.is_err() {
                         time::sleep(PAUSE).await;
                     }

@@ -13,6 +13,7 @@ use crate::envelope::{Incoming, Order};
 use crate::life::{self, Loaded};
 use crate::mirror::{Mirror, Next};
 use crate::orders;
+use crate::reckoning::Reckoning;
 use crate::shared::Shared;
 
 impl Node {
@@ -30,7 +31,7 @@ impl Node {
         (self.listening, self.reading, self.proving) = (None, None, None);
         let loaded = loop {
             self.live = None;
-            match life::load(&shared, Some(&self.life)).await {
+            match life::load(&shared, Some((&self.life, self.reckoning))).await {
                 Ok(loaded) => break loaded,
                 Err(error) => {
                     let why = format!("the stream is another one, in which this node can't begin: {error}");
@@ -51,7 +52,7 @@ impl Node {
             }
         }
         self.life = loaded.life.clone();
-        self.clocks = loaded.clocks;
+        self.reckoning = Reckoning::new(loaded.clocks);
         self.doubts = loaded.doubts;
         self.link.mark_changed();
         (self.unproven, self.gone_since) = (None, None);
