@@ -7,4 +7,5 @@ mod health;
 mod orders;
 mod outside;
 mod privileges;
+mod publishing;
 mod works;
