@@ -4,6 +4,7 @@
 
 mod access;
 mod health;
+mod holes;
 mod orders;
 mod outside;
 mod privileges;
