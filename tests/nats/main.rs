@@ -9,4 +9,6 @@ mod orders;
 mod outside;
 mod privileges;
 mod publishing;
+mod retention;
+mod volatile;
 mod works;
