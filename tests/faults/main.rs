@@ -12,3 +12,4 @@ mod lives;
 mod nodes;
 mod soak;
 mod traffic;
+mod truth;
