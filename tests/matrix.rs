@@ -169,6 +169,13 @@ macro_rules! contract {
             [sse_over_two_nodes Sse Dualcast Http1 2] [ws_over_two_nodes WebSocket Dualcast Http1 2]
         });
     };
+    (over nats sse: $($test:ident),+ $(,)?) => {
+        $crate::contract!(@tests [$($test)+] {
+            [sse_under_dualcast Sse Dualcast Http1] [sse_under_axum Sse Axum Http1]
+            [sse_under_dualcast_http2 Sse Dualcast Http2] [sse_under_axum_http2 Sse Axum Http2]
+            [sse_over_nats Sse Dualcast Http1 1]
+        });
+    };
     (over nats ws: $($test:ident),+ $(,)?) => {
         $crate::contract!(@tests [$($test)+] {
             [ws_under_dualcast WebSocket Dualcast Http1] [ws_under_axum WebSocket Axum Http1]

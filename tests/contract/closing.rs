@@ -15,7 +15,7 @@ use futures::{FutureExt, future, stream};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 
-contract!(every_row_of_the_table_is_told_and_noted_as_it_says);
+contract!(over nats: every_row_of_the_table_is_told_and_noted_as_it_says);
 
 /// What the hooks hear.
 #[derive(Clone, Default)]

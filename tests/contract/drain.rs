@@ -10,10 +10,12 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 contract!(
-    a_crowd_is_told_to_come_back_over_the_whole_window,
+    over nats: a_crowd_is_told_to_come_back_over_the_whole_window,
+    a_user_is_sent_away_also_while_the_server_waits_for_her,
+);
+contract!(
     a_stream_with_leave_to_finish_comes_to_its_own_end,
     a_stream_that_takes_longer_than_its_leave_is_told,
-    a_user_is_sent_away_also_while_the_server_waits_for_her,
 );
 contract!(
     own_server: a_handler_whose_client_has_vanished_is_waited_for,

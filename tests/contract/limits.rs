@@ -13,15 +13,17 @@ use futures::stream;
 use serde_json::json;
 
 contract!(
-    a_client_above_max_sessions_is_told_to_come_back_later,
+    over nats: a_client_above_max_sessions_is_told_to_come_back_later,
     a_client_above_max_subscriptions_is_told_to_come_back_later,
     a_client_above_max_channels_is_told_to_come_back_later,
     a_client_above_max_channels_per_subscription_is_told_to_come_back_later,
-    a_channel_name_that_breaks_a_rule_is_a_bad_request,
     a_client_that_does_not_read_is_cut_at_the_write_deadline,
+);
+contract!(
+    a_channel_name_that_breaks_a_rule_is_a_bad_request,
     a_client_that_reads_slowly_is_not_cut,
 );
-contract!(servers: what_is_too_large_is_refused_with_the_limit);
+contract!(over nats servers: what_is_too_large_is_refused_with_the_limit);
 contract!(own_server: a_head_has_room_for_a_browsers_cookies_and_not_for_any_number);
 contract!(
     http1 own_server: a_client_that_sends_its_head_byte_by_byte_is_cut,

@@ -9,13 +9,15 @@ use dualcast_tests::{Event, EventStream, Http, Server, Setup, Under, contract};
 use serde_json::{Value, json};
 
 contract!(
-    sse: a_plain_stream_has_messages_and_done_and_no_other_event,
-    a_plain_stream_ends_at_a_gap_with_an_error_object_and_not_done,
+    over nats sse: a_plain_stream_has_messages_and_done_and_no_other_event,
     a_plain_stream_that_is_closed_says_so_by_an_error_object_and_not_done,
     a_plain_stream_above_a_limit_says_so_by_an_error_object,
-    no_block_of_a_plain_stream_is_without_data,
     a_client_that_has_all_of_a_plain_stream_is_answered_204,
     plain_streams_and_others_of_one_channel_each_end_in_their_own_way,
+);
+contract!(
+    sse: a_plain_stream_ends_at_a_gap_with_an_error_object_and_not_done,
+    no_block_of_a_plain_stream_is_without_data,
 );
 
 fn plain(under: Under) -> Setup {

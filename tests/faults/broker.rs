@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use dualcast::NatsOptions;
+use dualcast::{Hub, Message, Nats, NatsOptions, Position, PublishError};
 use dualcast_nats_server::{Link, NatsServer};
 use tokio::time;
 
-use crate::nodes::{Addresses, Node, Start};
-use crate::traffic::{Size, Summary, Traffic};
+use crate::nodes::{Addresses, Node, Start, eventually};
+use crate::traffic::{Size, Traffic};
+use crate::truth::Summary;
 
 /// Two nodes with traffic, whose connections to the broker go by a link.
 struct Scene {
@@ -38,6 +39,26 @@ impl Scene {
             nodes,
             traffic,
         }
+    }
+
+    /// Waits until every node says that it is degraded, in words that contain these.
+    async fn is_degraded(&self, why: &str) {
+        for node in &self.nodes {
+            eventually(why, async || {
+                let health = node.health().await;
+                assert_eq!(health["is_ready"], true, "{health}");
+                health["degraded"].as_str().is_some_and(|said| said.contains(why))
+            })
+            .await;
+        }
+    }
+
+    /// Waits until so many messages without a key have become unconfirmed.
+    async fn is_unconfirmed(&self, messages: u64) {
+        eventually("messages are unconfirmed", async || {
+            self.traffic.unconfirmed() >= messages
+        })
+        .await;
     }
 
     /// Waits until everything is well again, and goes on for a while.
@@ -85,21 +106,60 @@ async fn a_broker_is_killed_and_comes_back() {
 async fn a_broker_is_frozen_for_twenty_seconds() {
     let mut scene = Scene::begin().await;
     scene.server.freeze();
-    time::sleep(Duration::from_secs(20)).await;
+    let (_, ()) = tokio::join!(time::sleep(Duration::from_secs(20)), async {
+        scene.is_degraded("how the stream stands can't be had").await;
+        scene.is_unconfirmed(1).await;
+    });
     scene.server.thaw();
     let summary = scene.end().await;
     assert!(summary.gaps.is_empty(), "all of it is in the stream: {summary:?}");
 }
 
+/// The connections on which it did are dead from then on, and nobody says so: their pings have to. With the pings that NATS' client has by itself
+/// that would take longer than our patience.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_swallows_all_without_a_word() {
     let scene = Scene::begin().await;
+    let patient = patient_worker(scene.link.url()).await;
     scene.link.swallow();
-    time::sleep(Duration::from_secs(6)).await;
+    let publishing = [true, false].map(|has_key| tokio::spawn(publish(patient.clone(), has_key)));
+    scene.is_degraded("how the stream stands can't be had").await;
+    scene.is_unconfirmed(1).await;
+    // New ones are not to be had yet, so that it can be seen that these are given up.
+    scene.link.refuse();
+    scene.is_degraded("no connection to NATS").await;
     scene.link.pass();
+    let [with_key, without] = publishing;
+    let with_key = with_key.await.unwrap();
+    assert!(
+        with_key.is_ok(),
+        "it goes on by the next connection: {with_key:?}"
+    );
+    let without = without.await.unwrap();
+    assert!(
+        without.as_ref().is_err_and(PublishError::is_unconfirmed),
+        "{without:?}"
+    );
     scene.traffic.goes_on(100).await;
     let summary = scene.end().await;
     assert!(summary.gaps.is_empty(), "all of it is in the stream: {summary:?}");
+}
+
+/// One whose messages have longer than it takes to give a connection up.
+async fn patient_worker(url: String) -> Hub {
+    let mut options = options(url);
+    options.stream.max_bytes = 64 << 20;
+    options.publish_deadline = Duration::from_secs(60);
+    let nats = Nats::connect(options).await.expect("NATS is there");
+    Hub::builder().fan_out(nats).build().unwrap()
+}
+
+async fn publish(hub: Hub, has_key: bool) -> Result<Position, PublishError> {
+    let mut message = Message::text("message", "patience");
+    if has_key {
+        message = message.idempotency_key("patience");
+    }
+    hub.channel("patience").unwrap().publish(message).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,14 +175,23 @@ async fn a_link_holds_all_back_for_a_while() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_breaks_in_the_middle_of_messages() {
     let scene = Scene::begin().await;
-    for round in 0..20 {
+    let mut round = 0;
+    while round < 20 || scene.traffic.unconfirmed() == 0 {
         if round % 2 == 0 {
             scene.link.reset_after(1_000 + 77 * round);
         } else {
             scene.link.reset();
         }
         scene.traffic.goes_on(20).await;
+        round += 1;
     }
+    // Nodes are back too soon for anybody to see that they were away, unless nobody lets them in.
+    scene.link.refuse();
+    scene.link.reset();
+    scene.is_degraded("no connection to NATS").await;
+    scene.link.pass();
     let summary = scene.end().await;
     assert!(summary.gaps.is_empty(), "all of it is in the stream: {summary:?}");
+    let with_key = summary.unconfirmed_with_key;
+    assert_eq!(with_key, 0, "what has a key is sent again: {summary:?}");
 }

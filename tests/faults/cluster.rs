@@ -52,6 +52,7 @@ async fn a_cluster_loses_the_streams_leader_once_a_second() {
     }
     let summary = traffic.end(&cluster.urls().join(","), PREFIX).await;
     println!("{losses} leaders lost: {summary}");
+    assert!(summary.gaps.is_empty(), "all of it is in the stream: {summary:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,7 @@ use async_nats::jetstream;
 use async_nats::jetstream::stream::{Config, Republish, StorageType};
 use dualcast::{Existing, Hub, Message, Nats, NatsOptions, Position, PublishError, Transport};
 use dualcast_nats_server::NatsServer;
-use dualcast_tests::{Dial, Told};
+use dualcast_tests::{Client, Dial, Told};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time;
@@ -132,22 +132,76 @@ async fn a_crowd_that_comes_back_for_more_than_memory_has_is_served_by_a_handful
     assert!((1.0..=10.0).contains(&reads), "{reads} reads");
 }
 
+/// A client of each node, by each transport.
+async fn followers(nodes: &[Node]) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for node in nodes {
+        for transport in [Transport::Sse, Transport::WebSocket] {
+            clients.push(Dial::to(node.address, transport).channels("room").open().await);
+        }
+    }
+    clients
+}
+
+/// Comes back to a node with a cursor, by each transport.
+async fn come_back(node: &Node, cursor: Position) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for transport in [Transport::Sse, Transport::WebSocket] {
+        let dial = Dial::to(node.address, transport).channels("room");
+        clients.push(dial.cursor(&cursor.to_string()).open().await);
+    }
+    clients
+}
+
+/// The texts of the next messages, with nothing else but signs of life.
+async fn texts(client: &mut Client, count: usize) -> Vec<String> {
+    let mut texts = Vec::new();
+    while texts.len() < count {
+        texts.push(client.next_but_heartbeats().await.text().to_owned());
+    }
+    texts
+}
+
+async fn expect_trimmed(client: &mut Client, cursor: Position) {
+    let (told, cursor) = (client.next_but_heartbeats().await, cursor.to_string());
+    let is_gap = matches!(&told, Told::Gap { reason, from, .. } if reason == "trimmed" && from.as_ref() == Some(&cursor));
+    assert!(is_gap, "{told:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_purge_is_refused() {
+async fn a_purge_is_refused_and_the_ban_of_it_can_not_be_lifted() {
     let server = NatsServer::start().await;
     let hub = worker(options(&server)).await;
-    publish_numbers(&hub, 0..10).await;
+    let start = Start::new(server.url(), PREFIX);
+    let nodes = [start.start(), start.start()];
+    let mut clients = followers(&nodes).await;
+    let positions = publish_numbers(&hub, 0..10).await;
     let jetstream = jetstream::new(async_nats::connect(server.url()).await.unwrap());
     let stream = jetstream.get_stream(PREFIX).await.unwrap();
     assert!(stream.purge().await.is_err());
     assert!(stream.delete_message(5).await.is_err());
+    let mut config = stream.cached_info().config.clone();
+    assert!(config.deny_purge && config.deny_delete);
+    (config.deny_purge, config.deny_delete) = (false, false);
+    assert!(jetstream.update_stream(config).await.is_err());
+    publish(&hub, "after".into()).await.unwrap();
+    for client in &mut clients {
+        let all = texts(client, 11).await;
+        assert_eq!(all.last().unwrap(), "after");
+    }
+    for node in nodes.iter().chain([&forgetful(&server)]) {
+        node.is_well().await;
+        for mut client in come_back(node, positions[0]).await {
+            assert_eq!(texts(&mut client, 10).await[9], "after");
+        }
+    }
 }
 
+/// A stream of somebody else's, as ours is but that it can be purged.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_purge_that_nobody_forbade_who_comes_back_is_told_and_who_is_there_misses_nothing() {
     let server = NatsServer::start().await;
     let jetstream = jetstream::new(async_nats::connect(server.url()).await.unwrap());
-    // As ours is, but that it can be purged.
     let config = Config {
         name: PREFIX.into(),
         subjects: vec![format!("{PREFIX}.log.>")],
@@ -166,33 +220,33 @@ async fn after_a_purge_that_nobody_forbade_who_comes_back_is_told_and_who_is_the
     let hub = worker(adopting).await;
     let positions = publish_numbers(&hub, 0..30).await;
     let start = Start::new(server.url(), PREFIX).env("ADOPT", true);
-    let node = start.start();
-    let mut there = Dial::to(node.address, Transport::Sse)
-        .channels("room")
-        .open()
-        .await;
+    // What memory has no more these have to read.
+    let forgetful = start.clone().env("MAX_RECORDS", 5).env("TAIL_RECORDS", 5);
+    let nodes = [start.start(), forgetful.start()];
+    let mut clients = followers(&nodes).await;
+    // One is deleted from the middle: a read can't say which channel's it was.
+    stream.delete_message(positions[20].sequence()).await.unwrap();
+    for mut client in come_back(&nodes[0], positions[10]).await {
+        assert_eq!(texts(&mut client, 19).await.len(), 19, "memory answers");
+    }
+    for cursor in [positions[10], positions[22]] {
+        for mut client in come_back(&nodes[1], cursor).await {
+            expect_trimmed(&mut client, cursor).await;
+        }
+    }
     stream.purge().await.unwrap();
     publish(&hub, "after".into()).await.unwrap();
-    assert_eq!(there.next_but_heartbeats().await.text(), "after");
-    // This node saw them all.
-    let cursor = positions[10].to_string();
-    let dial = Dial::to(node.address, Transport::WebSocket)
-        .channels("room")
-        .cursor(&cursor);
-    let told = dial.open().await.take(20).await;
-    assert!(
-        told.iter().all(|told| !matches!(told, Told::Gap { .. })),
-        "{told:?}"
-    );
-    // This one never did.
+    for client in &mut clients {
+        assert_eq!(texts(client, 1).await, ["after"]);
+    }
+    // The first node saw them all, the third never did.
+    for mut client in come_back(&nodes[0], positions[10]).await {
+        assert_eq!(texts(&mut client, 20).await[19], "after");
+    }
     let cold = start.start();
-    for transport in [Transport::Sse, Transport::WebSocket] {
-        let dial = Dial::to(cold.address, transport).channels("room").cursor(&cursor);
-        let mut client = dial.open().await;
-        let told = client.next_but_heartbeats().await;
-        let is_gap = matches!(&told, Told::Gap { reason, from, .. } if reason == "trimmed" && from.as_ref() == Some(&cursor));
-        assert!(is_gap, "{told:?}");
-        assert_eq!(client.next_but_heartbeats().await.text(), "after");
+    for mut client in come_back(&cold, positions[10]).await {
+        expect_trimmed(&mut client, positions[10]).await;
+        assert_eq!(texts(&mut client, 1).await, ["after"]);
     }
 }
 
@@ -209,19 +263,21 @@ async fn a_full_disk_is_an_error_and_no_more() {
     options.stream.max_bytes = 1 << 20;
     let hub = worker(options).await;
     let node = Start::new(server.url(), PREFIX).env("MAX_BYTES", 1 << 20).start();
-    let mut client = Dial::to(node.address, Transport::Sse)
-        .channels("room")
-        .open()
-        .await;
-    let first = publish(&hub, "first".into()).await.unwrap();
+    let mut clients = followers(std::slice::from_ref(&node)).await;
+    let large = |number: u32| format!("{number}:{}", "x".repeat(100 << 10));
+    let mut stored = vec![publish(&hub, large(0)).await.unwrap()];
     disk.fill();
-    let refused = loop {
-        match publish(&hub, "x".repeat(100 << 10)).await {
-            Ok(_) => {}
+    let error = loop {
+        match publish(&hub, large(stored.len() as u32)).await {
+            Ok(position) => stored.push(position),
             Err(error) => break error,
         }
     };
-    println!("{refused}");
+    println!("{} are stored, and then: {error}", stored.len());
+    // Either it was refused, in the server's words, or nobody said anything.
+    let is_refused =
+        matches!(&error, PublishError::NotLogged(_)) && error.to_string().contains("the stream refused it");
+    assert!(is_refused || error.is_unconfirmed(), "{error}");
     disk.free();
     server.restart().await;
     let last = loop {
@@ -230,10 +286,21 @@ async fn a_full_disk_is_an_error_and_no_more() {
             Err(_) => time::sleep(Duration::from_millis(100)).await,
         }
     };
-    assert!(last.sequence() > first.sequence());
-    while client.position().sequence() < last.sequence() {
-        let told = client.next().await;
-        assert!(!matches!(told, Told::End(_)), "{told:?}");
+    node.is_well().await;
+    for client in &mut clients {
+        let mut told = Vec::new();
+        while client.position().sequence() < last.sequence() {
+            let next = client.next_but_heartbeats().await;
+            // No gap, and no end.
+            told.push((next.text().to_owned(), client.position().sequence()));
+        }
+        let first = stored
+            .iter()
+            .enumerate()
+            .map(|(number, at)| (large(number as u32), at.sequence()));
+        assert_eq!(told[..stored.len()], first.collect::<Vec<_>>());
+        // What was unconfirmed may be there, and a "last" that was.
+        assert_eq!(told.last().unwrap(), &("last".to_owned(), last.sequence()));
     }
 }
 

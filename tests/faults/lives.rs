@@ -12,9 +12,12 @@ use async_nats::jetstream;
 use dualcast::{Hub, Message, Nats, NatsOptions, Position, Transport};
 use dualcast_nats_server::{Link, NatsServer};
 use dualcast_tests::{Client, Dial, Told};
+use serde_json::Value;
 use tokio::time;
 
-use crate::nodes::{Node, PATIENCE, Start, eventually};
+use crate::nodes::{Addresses, Node, PATIENCE, Start, eventually};
+use crate::traffic::{Size, Traffic};
+use crate::truth::Witness;
 
 pub(crate) const PREFIX: &str = "lives";
 
@@ -216,6 +219,53 @@ pub(crate) async fn delete_under_running_nodes(scene: Scene) {
     for client in &mut back {
         expect_text(client, "live").await;
     }
+}
+
+/// By an operator, at once and with the same settings, in the middle of everything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_is_deleted_and_made_anew_under_running_nodes() {
+    let scene = Scene::begin().await;
+    let witness = Witness::begin(&scene.server.url(), PREFIX).await;
+    let addresses = Addresses::default();
+    addresses.set(&scene.nodes);
+    let mut options = NatsOptions::new([scene.server.url()]);
+    options.prefix = PREFIX.into();
+    let traffic = Traffic::begin(options, &addresses, Size::default()).await;
+    traffic.goes_on(200).await;
+    // Else nobody sees how short a time they are degraded for.
+    scene.link.only("(reads)").hold();
+    let client = async_nats::connect(scene.server.url()).await.unwrap();
+    let ask = async |what: &str, body: String| {
+        let asking = client.request(format!("$JS.API.STREAM.{what}.{PREFIX}"), body.into());
+        let answer: Value = serde_json::from_slice(&asking.await.unwrap().payload).unwrap();
+        assert!(answer["error"].is_null(), "{answer}");
+        answer
+    };
+    let config = ask("INFO", String::new()).await["config"].to_string();
+    ask("DELETE", String::new()).await;
+    ask("CREATE", config).await;
+    for node in &scene.nodes {
+        eventually("the node says that it is another stream", async || {
+            let health = node.health().await;
+            assert_eq!(health["is_ready"], true, "{health}");
+            let said = health["degraded"].as_str();
+            said.is_some_and(|said| said.contains("the stream is another one"))
+        })
+        .await;
+    }
+    scene.link.pass();
+    for node in &scene.nodes {
+        node.is_well().await;
+    }
+    traffic.goes_on(100).await;
+    let summary = traffic
+        .end_in_another_life(&scene.server.url(), PREFIX, &witness)
+        .await;
+    println!("{summary}");
+    let gaps: Vec<_> = summary.gaps.keys().collect();
+    assert_eq!(gaps, ["epoch"], "{summary:?}");
+    // What the new stream took first has numbers that the publishers' node knows for others.
+    assert!(summary.unconfirmed > 0, "{summary:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

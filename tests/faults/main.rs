@@ -13,3 +13,4 @@ mod lives;
 mod nodes;
 mod soak;
 mod traffic;
+mod truth;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -35,6 +35,8 @@ struct Order {
     resets: u64,
     /// How many more bytes a client gets before its connection breaks.
     bytes_to_reset: Option<usize>,
+    /// Whom it concerns that bytes are held and swallowed: connections whose client said this in the beginning. None: all.
+    only: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,6 +71,13 @@ impl Link {
     #[must_use]
     pub fn url(&self) -> String {
         format!("nats://{}", self.address)
+    }
+
+    /// From now on it [holds](Self::hold) and [swallows](Self::swallow) for those alone who say this in the first bytes that they send, as a
+    /// client of NATS says its name; until [`pass`](Self::pass).
+    pub fn only(&self, said: &'static str) -> &Self {
+        self.order.send_modify(|order| order.only = Some(said));
+        self
     }
 
     /// Lets everything through again, and everybody in. Of connections whose bytes were swallowed nothing arrives any more: the rest
@@ -132,6 +141,18 @@ impl Order {
             Direction::ToClient => &mut self.to_client,
         }
     }
+
+    /// What becomes of bytes of a connection that began with these.
+    fn way_of(mut self, direction: Direction, hello: &OnceLock<Vec<u8>>) -> Way {
+        let is_said = |said: &str| {
+            let hello = hello.get().map_or(&[][..], Vec::as_slice);
+            hello.windows(said.len()).any(|bytes| bytes == said.as_bytes())
+        };
+        match self.only.is_none_or(is_said) {
+            true => *self.way(direction),
+            false => Way::Pass,
+        }
+    }
 }
 
 /// Ends with the link, and every connection with it.
@@ -163,9 +184,10 @@ async fn relay(client: TcpStream, server: TcpStream, order: &watch::Sender<Order
     }
     let resets = order.borrow().resets;
     let mut orders = order.subscribe();
+    let hello = OnceLock::new();
     let ended = tokio::select! {
-        ended = pump(&client, &server, Direction::ToServer, order) => ended,
-        ended = pump(&server, &client, Direction::ToClient, order) => ended,
+        ended = pump(&client, &server, Direction::ToServer, order, &hello) => ended,
+        ended = pump(&server, &client, Direction::ToClient, order, &hello) => ended,
         _ = orders.wait_for(|order| order.resets > resets) => End::Reset,
     };
     if ended == End::Reset {
@@ -180,12 +202,18 @@ enum End {
     Reset,
 }
 
-async fn pump(from: &TcpStream, to: &TcpStream, direction: Direction, order: &watch::Sender<Order>) -> End {
+async fn pump(
+    from: &TcpStream,
+    to: &TcpStream,
+    direction: Direction,
+    order: &watch::Sender<Order>,
+    hello: &OnceLock<Vec<u8>>,
+) -> End {
     let mut orders = order.subscribe();
     let mut bytes = vec![0; 64 << 10];
     let mut has_swallowed = false;
     loop {
-        let way = *orders.borrow_and_update().clone().way(direction);
+        let way = orders.borrow_and_update().way_of(direction, hello);
         let count = tokio::select! {
             // Looked at first, so that what an order was given before doesn't slip through.
             biased;
@@ -198,7 +226,15 @@ async fn pump(from: &TcpStream, to: &TcpStream, direction: Direction, order: &wa
                 Ok(count) => count,
             },
         };
-        has_swallowed |= way == Way::Swallow;
+        if direction == Direction::ToServer {
+            hello.get_or_init(|| bytes[..count].to_vec());
+        }
+        // Only now it may be known whose they are.
+        let passes = orders.wait_for(|order| order.way_of(direction, hello) != Way::Hold);
+        match passes.await.map(|order| order.way_of(direction, hello)) {
+            Ok(way) => has_swallowed |= way == Way::Swallow,
+            Err(_) => return End::Over,
+        }
         if has_swallowed {
             continue;
         }
@@ -284,7 +320,11 @@ mod tests {
 
     async fn said(client: &mut TcpStream, bytes: &[u8]) -> Vec<u8> {
         client.write_all(bytes).await.expect("it is open");
-        let mut answer = vec![0; bytes.len()];
+        read_back(client, bytes.len()).await
+    }
+
+    async fn read_back(client: &mut TcpStream, count: usize) -> Vec<u8> {
+        let mut answer = vec![0; count];
         client.read_exact(&mut answer).await.expect("it answers");
         answer
     }
@@ -313,6 +353,26 @@ mod tests {
         assert_eq!(said(&mut other, b"hello").await, b"hello");
         let nothing = client.try_read(&mut [0; 1]).expect_err("nothing comes");
         assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[tokio::test]
+    async fn what_concerns_one_client_leaves_the_others_alone() {
+        let (link, mut one) = setup().await;
+        let mut other = TcpStream::connect(link.address).await.expect("it listens");
+        assert_eq!(said(&mut other, b"I am the other").await, b"I am the other");
+        link.only("the other").hold();
+        other.write_all(b"later").await.expect("it is open");
+        assert_eq!(said(&mut one, b"now").await, b"now");
+        // Whoever comes now is known by what it says first.
+        let mut third = TcpStream::connect(link.address).await.expect("it listens");
+        third.write_all(b"as the other").await.expect("it is open");
+        assert_eq!(said(&mut one, b"now").await, b"now");
+        for held in [&mut other, &mut third] {
+            assert!(held.try_read(&mut [0; 1]).is_err(), "nothing comes");
+        }
+        link.pass();
+        assert_eq!(read_back(&mut other, 5).await, b"later");
+        assert_eq!(read_back(&mut third, 12).await, b"as the other");
     }
 
     #[tokio::test]

@@ -4,9 +4,13 @@
 
 mod access;
 mod health;
+mod holes;
 mod lives;
 mod orders;
 mod outside;
 mod past;
 mod privileges;
+mod publishing;
+mod retention;
+mod volatile;
 mod works;

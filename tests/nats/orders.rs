@@ -7,7 +7,10 @@ use dualcast_nats_server::{Link, NatsServer, clocks_can_be_set};
 use dualcast_tests::{
     Client, HttpServer, HttpVersion, Outsider, Server, Setup, Told, Under, eventually, run,
 };
+use serde_json::json;
 use tokio::time;
+
+use crate::works::under;
 
 #[test]
 fn an_order_in_a_log_that_began_anew_while_a_node_was_away_reaches_its_sessions() {
@@ -143,4 +146,78 @@ async fn order_in_another_life(under: Under) {
     assert!(matches!(bert.next().await, Told::Gap { reason, .. } if reason == "epoch"));
     server.publish("room", "to bert").await;
     assert_eq!(bert.next().await.text(), "to bert");
+}
+
+#[test]
+fn a_right_that_is_taken_back_on_one_node_is_taken_back_on_all() {
+    for transport in [Transport::Sse, Transport::WebSocket] {
+        run(right_taken_back, Under { transport, ..under() });
+    }
+}
+
+async fn right_taken_back(under: Under) {
+    let server = Setup::new(under.over_nats(2)).joinable().start().await;
+    let mut sent_away = Vec::new();
+    let mut staying = Vec::new();
+    for node in server.nodes() {
+        for channels in ["room", "other,room"] {
+            let dial = node.dial_here(under.transport, channels);
+            sent_away.push(dial.query("who=anna").open().await);
+        }
+        for (channels, who) in [("room", "who=bert"), ("other", "who=anna"), ("room", "")] {
+            staying.push(node.dial_here(under.transport, channels).query(who).open().await);
+        }
+    }
+    let (anna, room) = (Identity::new("anna"), server.channel("room"));
+    assert_eq!(
+        server.hub.unsubscribe(&anna, room.name()),
+        3,
+        "those of this node are told at once"
+    );
+    for client in &mut sent_away {
+        assert_eq!(client.closing().await, ("revoked".into(), true));
+    }
+    for channel in ["room", "other"] {
+        server.publish(channel, "still here").await;
+    }
+    for client in &mut staying {
+        assert_eq!(client.next().await.text(), "still here");
+    }
+}
+
+#[test]
+fn a_joined_channel_whose_right_is_taken_back_on_another_node_ends_alone() {
+    let under = Under {
+        transport: Transport::WebSocket,
+        ..under()
+    };
+    run(joined_right_taken_back, under.over_nats(2));
+}
+
+async fn joined_right_taken_back(under: Under) {
+    let server = Setup::new(under).joinable().start().await;
+    let mut client = server
+        .dial_here(Transport::WebSocket, "other")
+        .query("who=anna")
+        .open()
+        .await;
+    let join = json!({ "control": "subscribe", "channel": "room", "ref": 1 });
+    let answer = client.ask(&join).await;
+    assert!(matches!(answer, Told::Reply { .. }), "{answer:?}");
+    let room = server.channel("room");
+    assert_eq!(
+        server.others[0]
+            .hub
+            .unsubscribe(&Identity::new("anna"), room.name()),
+        0,
+        "she is not there"
+    );
+    let told = client.next().await;
+    assert!(
+        matches!(&told, Told::Unsubscribed { channel } if channel == "room"),
+        "{told:?}"
+    );
+    server.publish("room", "not for her").await;
+    server.publish("other", "for her").await;
+    assert_eq!(client.next().await.text(), "for her");
 }
