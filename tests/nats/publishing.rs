@@ -196,8 +196,22 @@ async fn in_flight(_: Under) {
     assert_eq!(published.iter().filter(unconfirmed).count(), 2, "{published:?}");
     let stored = published.iter().filter(|published| published.is_ok()).count();
     assert_eq!(stored, 8, "they had their turn: {published:?}");
+    scene.are_stored(20).await;
+}
+
+#[test]
+fn a_publish_for_which_there_is_no_room_is_certainly_not_in_the_log() {
+    run(no_room, under());
+}
+
+async fn no_room(_: Under) {
+    let scene = Scene::begin(|options| {
+        options.max_in_flight = 2;
+        options.publish_deadline = Duration::from_millis(500);
+    })
+    .await;
     let orders = scene.stored("$control").await;
-    // Orders to other nodes are under way for longer than any publish.
+    // An order to other nodes waits longer for its answer.
     scene.link.swallow_one_way(Direction::ToClient);
     for who in ["anna", "bert"] {
         scene.hub.disconnect(&Identity::new(who));
@@ -206,5 +220,5 @@ async fn in_flight(_: Under) {
     let error = scene.publishing(text("no room")).await.unwrap_err();
     assert!(matches!(error, PublishError::NotLogged(_)), "{error:?}");
     assert!(error.to_string().contains("`max_in_flight` is 2"), "{error}");
-    scene.are_stored(20).await;
+    scene.are_stored(0).await;
 }
