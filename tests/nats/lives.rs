@@ -5,6 +5,7 @@ use std::time::Duration;
 use dualcast::{Channel, Hub, Item, Message, Nats, NatsOptions, Payload, Position};
 use dualcast_nats_server::{Link, NatsServer};
 use dualcast_tests::{Outsider, Under, eventually, run};
+use serde_json::{Value, json};
 
 use crate::works::under;
 
@@ -126,4 +127,43 @@ async fn lost_entry(_: Under) {
     if seen.epoch() == epoch {
         assert_eq!(read_after(&room, seen).await[0], "2");
     }
+}
+
+#[test]
+fn a_node_says_which_setting_keeps_it_from_a_stream_that_was_made_otherwise() {
+    run(made_otherwise, under());
+}
+
+async fn made_otherwise(_: Under) {
+    let broker = NatsServer::start().await;
+    let hub = node(&NatsOptions::new([broker.url()])).await;
+    let room = hub.channel("room").unwrap();
+    let mut follower = room.subscribe().open().unwrap();
+    publish(&room, "1").await;
+    assert_eq!(told(&follower.next(usize::MAX).await.unwrap()), ["1"]);
+    let mut outsider = Outsider::connect(&broker.address(), None).await;
+    let info = outsider.ask("$JS.API.STREAM.INFO.dualcast", b"", b"").await;
+    let (begin, end) = (info.find('{').unwrap(), info.rfind('}').unwrap());
+    let info: Value = serde_json::from_str(&info[begin..=end]).unwrap();
+    let ours = info["config"].clone();
+    let mut theirs = ours.clone();
+    theirs["max_age"] = json!(180_000_000_000_i64);
+    delete(&broker, "dualcast").await;
+    let make = |what: &str, config: &Value| (format!("$JS.API.STREAM.{what}.dualcast"), config.to_string());
+    let (subject, config) = make("CREATE", &theirs);
+    outsider.ask(&subject, b"", config.as_bytes()).await;
+    let is_told = || hub.health().degraded.is_some_and(|why| why.contains("max_age"));
+    eventually("it says why", is_told).await;
+    // What is stored there is not in the log that is here.
+    let error = room.publish(Message::text("message", "2")).await.unwrap_err();
+    assert!(error.is_unconfirmed(), "{error:?}");
+    let (subject, config) = make("UPDATE", &ours);
+    outsider.ask(&subject, b"", config.as_bytes()).await;
+    eventually("it has begun", || hub.health().degraded.is_none()).await;
+    publish(&room, "3").await;
+    let mut all = Vec::new();
+    while all.last().is_none_or(|last| last != "3") {
+        all.extend(told(&follower.next(usize::MAX).await.unwrap()));
+    }
+    assert_eq!(all[0], "gap epoch");
 }
