@@ -138,6 +138,7 @@ impl Followed {
             channel: self.name().clone(),
             after,
             through: trimmed_through.max(life.torn_through()).min(life.head()),
+            lease: self.past.as_deref().and_then(Past::lease),
         };
         let Some(history) = logs.fan_out.history(&ingest, wanted) else {
             return false;

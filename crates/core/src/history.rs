@@ -24,7 +24,12 @@ pub struct Wanted {
     pub after: Position,
     /// Up to which number the hub's memory lacks it. What is told beyond that is welcome up to the hub's head.
     pub through: u64,
+    /// What was kept for the page that the reader has read, where it goes on from one.
+    pub lease: Option<Lease>,
 }
+
+/// What a page keeps for as long as somebody reads it.
+pub type Lease = Arc<dyn Any + Send + Sync>;
 
 /// A stretch of a channel's history.
 #[derive(Debug)]
@@ -37,7 +42,7 @@ pub struct Page {
     /// Who asks a second time gets one that leads further, or counts as one who can't be answered.
     pub through: u64,
     /// Whatever is to be kept for as long as somebody reads it.
-    pub lease: Option<Arc<dyn Any + Send + Sync>>,
+    pub lease: Option<Lease>,
 }
 
 impl Page {

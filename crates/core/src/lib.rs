@@ -57,7 +57,7 @@ pub use error::{LimitReached, PublishError, SubscribeError};
 pub use fanout::{FanOut, Local, Order, Publishing};
 pub use gap::{Gap, GapReason, Merged};
 pub use health::Health;
-pub use history::{History, Lost, Page, Wanted};
+pub use history::{History, Lease, Lost, Page, Wanted};
 pub use hooks::Hooks;
 pub use hub::{Hub, HubBuilder, WeakHub};
 pub use ingest::{Arrival, Ingest, NewLife, Step};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use crate::history::{History, Page};
+use crate::history::{History, Lease, Page};
 use crate::record::Record;
 use crate::sync::Mutex;
 
@@ -60,6 +60,14 @@ impl Past {
     pub(crate) fn through(&self) -> Option<u64> {
         match self {
             Self::Reading { through, .. } => Some(*through),
+            Self::Asked { .. } | Self::Unread => None,
+        }
+    }
+
+    /// What is kept for the page that is read.
+    pub(crate) fn lease(&self) -> Option<Lease> {
+        match self {
+            Self::Reading { page, .. } => page.lease.clone(),
             Self::Asked { .. } | Self::Unread => None,
         }
     }

@@ -528,12 +528,8 @@ impl Feed {
             Source::Subscription(subscription) => Some(subscription.cursor()),
             _ => None,
         };
-        let id = match (own, self.joined.least_cursor()) {
-            (Some(own), Some(joined)) => Some(if joined < own { joined } else { own }),
-            (own, joined) => own.or(joined),
-        };
         Heartbeat {
-            id,
+            id: self.joined.least_cursor(own),
             interval: self.options.heartbeat,
             expires: self.expiry.remaining(),
         }

@@ -3,6 +3,7 @@
 //! Each is a subscription with a cursor of its own: merged into an older one it would replay the others or lose its own.
 //! They and the route's own take turns, so that none of them has to wait for a busy one.
 
+use std::cmp::Ordering;
 use std::task::{Context, Poll};
 
 use dualcast_core::{ChannelName, Position, Subscribe, Subscription};
@@ -28,10 +29,10 @@ impl Joined {
         self.place(channel).map(|place| &self.subscriptions[place])
     }
 
-    /// The first place at which one of these stands.
-    pub(crate) fn least_cursor(&self) -> Option<Position> {
-        let cursors = self.subscriptions.iter().map(Subscription::cursor);
-        cursors.reduce(|least, cursor| if cursor < least { cursor } else { least })
+    /// The least place at which one of these stands, or the route's own.
+    pub(crate) fn least_cursor(&self, own: Option<Position>) -> Option<Position> {
+        let joined = self.subscriptions.iter().map(Subscription::cursor);
+        least(own.into_iter().chain(joined))
     }
 
     /// A client asks for a channel, and somebody thinks it over.
@@ -101,5 +102,35 @@ impl Joined {
         self.subscriptions
             .iter()
             .position(|subscription| subscription.follows(channel))
+    }
+}
+
+/// The least of several positions. None where they are of different lives of the log: then none of them is good for all.
+fn least(mut positions: impl Iterator<Item = Position>) -> Option<Position> {
+    let first = positions.next()?;
+    positions.try_fold(first, |least, position| match position.partial_cmp(&least)? {
+        Ordering::Less => Some(position),
+        Ordering::Equal | Ordering::Greater => Some(least),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_positions_in_different_lives_none_is_the_least() {
+        let least_of = |ids: &[&str]| {
+            let positions = ids.iter().map(|id| id.parse().unwrap());
+            least(positions).map(|least| least.to_string())
+        };
+        let (before, here) = ("1k3f9x2abz-5", "0k3f9x2abz-5");
+        assert_eq!(least_of(&[]), None);
+        assert_eq!(
+            least_of(&["0k3f9x2abz-7", here, "0k3f9x2abz-6"]).as_deref(),
+            Some(here)
+        );
+        assert_eq!(least_of(&[here, before]), None);
+        assert_eq!(least_of(&["0k3f9x2abz-7", before, here]), None);
     }
 }

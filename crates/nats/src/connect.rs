@@ -58,6 +58,8 @@ pub(crate) struct Link {
     pub(crate) trouble: Option<Arc<str>>,
     /// Which client this is of.
     life: u64,
+    /// The last one that is dead.
+    ended: u64,
 }
 
 /// How the client's task reports to us.
@@ -179,6 +181,10 @@ impl Connection {
             let client = connect(&self.servers, self.options.clone(), &self.access, &self.reports).await?;
             self.connects_before.store(self.connects(), Ordering::Relaxed);
             *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
+            // Not before: as long as it is over nobody takes the dead one for one that will connect.
+            self.reports
+                .link
+                .send_modify(|link| link.is_over = link.ended == link.life);
         }
         Ok(())
     }
@@ -270,6 +276,7 @@ struct Life {
 impl Drop for Life {
     fn drop(&mut self) {
         self.reports.doubt(|link| {
+            link.ended = self.number;
             if link.life == self.number {
                 link.is_connected = false;
                 link.is_over = true;
@@ -292,10 +299,7 @@ async fn connect(
         number,
         reports: reports.clone(),
     };
-    reports.link.send_modify(|link| {
-        link.life = number;
-        link.is_over = false;
-    });
+    reports.link.send_modify(|link| link.life = number);
     let options = options.event_callback(move |event| {
         life.reports.take(&event);
         async {}

@@ -1,7 +1,6 @@
 //! The fan-out itself: what a hub asks of it, and who does that.
 
 use std::fmt;
-use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -105,7 +104,7 @@ impl Nats {
                 max_read: MAX_READ,
                 hole_deadline: options.hole_deadline,
             },
-            created_ns: AtomicI64::default(),
+            life: Mutex::default(),
             reads: Reads::new(Api::new(Arc::clone(&reading), domain, deadline), stream.name()),
             live_reads: Reads::new(api.clone(), stream.name()),
             epochs: Epochs::new(api, stream.name(), options.stream.replicas, &node_id),
@@ -187,7 +186,7 @@ impl FanOut for Nats {
             return;
         };
         self.shared.warn_of_max_payload(strong.limits().max_message_bytes);
-        self.histories.start(hub.clone());
+        self.histories.start(hub.clone(), strong.limits());
         self.volatiles.start(hub);
         self.runtime.spawn(node::start(&self.shared, &strong, loaded));
     }

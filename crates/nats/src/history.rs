@@ -7,23 +7,24 @@
 //! First it is found out whether the cursor is of this history at all. One beyond this node's head may come from a node that is further on: if the
 //! stream has it, the head will come there.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dualcast_core::{
-    ChannelName, Check, Epoch, GapReason, History, Ingest, Lost, Page, RECORD_OVERHEAD_BYTES, Record, Step,
-    Wanted, WeakHub, count_broker_read,
+    ChannelName, Check, Epoch, GapReason, History, Ingest, Lease, Limits, Lost, Page, RECORD_OVERHEAD_BYTES,
+    Record, Step, Wanted, WeakHub, count_broker_read,
 };
 use futures::FutureExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{self, Instant};
 
 use crate::entry::{self, check_of};
 use crate::landing::Landing;
+use crate::looks::Looks;
 use crate::mirror::Next;
 use crate::reads::{Portion, Reads};
 use crate::reckoning::{Clocks, Reckoning};
+use crate::room::Room;
 use crate::shared::Shared;
 use crate::stream::State;
 use crate::together::{Together, Unread};
@@ -33,12 +34,11 @@ pub(crate) struct Histories {
     shared: Arc<Shared>,
     hub: OnceLock<WeakHub>,
     reading: Semaphore,
-    /// Of so many KiB each.
-    room: Arc<Semaphore>,
-    max_room: u32,
+    room: Room,
     pages: Together<PageKey, Arc<Stretch>>,
     times: Together<u64, Option<i64>>,
     states: Together<(), State>,
+    looks: Looks,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -55,29 +55,32 @@ struct Stretch {
     records: Arc<[Arc<Record>]>,
     through: u64,
     /// Given back once nobody has them any more.
-    room: Arc<OwnedSemaphorePermit>,
+    room: Lease,
 }
 
 impl Histories {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let max_room = u32::try_from(shared.options.max_history_bytes / KIB)
-            .unwrap_or(u32::MAX)
-            .max(1);
-        let max_room = max_room.min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
         Self {
+            room: Room::new(shared.options.max_history_bytes),
             shared,
             hub: OnceLock::new(),
             reading: Semaphore::new(MAX_READING),
-            room: Arc::new(Semaphore::new(max_room as usize)),
-            max_room,
             pages: Together::new(MAX_PAGES),
             times: Together::new(MAX_TIMES),
             states: Together::new(1),
+            looks: Looks::new(),
         }
     }
 
     /// The hub whose clients these are.
-    pub(crate) fn start(&self, hub: WeakHub) {
+    pub(crate) fn start(&self, hub: WeakHub, limits: &Limits) {
+        let least = limits.max_channels_per_subscription.saturating_mul(PORTION_COST);
+        if self.shared.options.max_history_bytes < least {
+            tracing::warn!(
+                least,
+                "`max_history_bytes` has no room for a page of each channel that a subscription may have: one with so many that was away for long may never come back"
+            );
+        }
         // A fan-out is of one hub.
         let _ = self.hub.set(hub);
     }
@@ -103,7 +106,7 @@ impl Histories {
     async fn look(self: &Arc<Self>, ingest: &Ingest, wanted: &Wanted) -> Result<Arc<Page>, Unread> {
         let cursor = wanted.after.sequence();
         if wanted.after.epoch() != ingest.position().epoch() {
-            self.is_no_life_to_come(ingest, wanted.after.epoch()).await?;
+            self.is_no_life_to_come(ingest).await?;
             return Ok(Arc::new(Page::of_another_history(cursor)));
         }
         if !self.is_reached(wanted).await? {
@@ -126,15 +129,13 @@ impl Histories {
     }
 
     /// Waits until it is certain that no other node has begun a life that this one has yet to begin, or until this one has begun it.
-    async fn is_no_life_to_come(&self, ingest: &Ingest, epoch: Epoch) -> Result<(), Unread> {
+    async fn is_no_life_to_come(&self, ingest: &Ingest) -> Result<(), Unread> {
         let now = ingest.position().epoch();
-        let life = {
-            let _turn = self.reading.acquire().await;
-            count_broker_read("epoch");
-            self.shared.epochs.life().await.map_err(unread)?
-        };
         // A node that has begun one wrote it down before it showed anything of it.
-        if life.is_none_or(|life| life.epoch == now || life.before.contains(&epoch)) {
+        let Some(life) = self.looks.look(&self.shared.epochs).await? else {
+            return Ok(());
+        };
+        if !self.shared.is_replaced_by(&life) {
             return Ok(());
         }
         self.shared.look_at_life.notify_one();
@@ -198,12 +199,13 @@ impl Histories {
         };
         // The record at the cursor is in it, too, and can be looked at.
         let round = cursor.saturating_sub(1);
-        let stretch = self.page(key(round - round % ROUND), wanted.through).await?;
+        let stretch = self.page(key(round - round % ROUND), wanted).await?;
         if stretch.through > cursor {
             return Ok(stretch);
         }
+        drop(stretch);
         // So much stands between the round number and the cursor that the page ended before it.
-        self.page(key(cursor), wanted.through).await
+        self.page(key(cursor), wanted).await
     }
 
     /// Whether the stream has come so far.
@@ -243,7 +245,7 @@ impl Histories {
 
     /// Of a stream that was made anew, or put back to before where this node is, nothing is told until this node has come over to it.
     fn check_stream(&self, state: &State, head: u64) -> Result<(), Unread> {
-        let is_same = state.created_ns == self.shared.created_ns.load(Ordering::SeqCst);
+        let is_same = state.created_ns == self.shared.created_ns();
         if is_same && state.last_sequence >= head {
             return Ok(());
         }
@@ -278,19 +280,24 @@ impl Histories {
         self.times.get(sequence, reading).await
     }
 
-    async fn page(self: &Arc<Self>, key: PageKey, through: u64) -> Result<Arc<Stretch>, Unread> {
-        let (histories, wanted) = (Arc::clone(self), key.clone());
-        let reading = async move { histories.read_page(&wanted, through).await };
+    async fn page(self: &Arc<Self>, key: PageKey, wanted: &Wanted) -> Result<Arc<Stretch>, Unread> {
+        let (histories, page) = (Arc::clone(self), key.clone());
+        let (through, lease) = (wanted.through, wanted.lease.clone());
+        let reading = async move { histories.read_page(&page, through, lease).await };
         self.pages.get(key, reading).await
     }
 
-    async fn read_page(&self, key: &PageKey, through: u64) -> Result<Arc<Stretch>, Unread> {
+    async fn read_page(
+        &self,
+        key: &PageKey,
+        through: u64,
+        lease: Option<Lease>,
+    ) -> Result<Arc<Stretch>, Unread> {
         let Shared {
             subjects, options, ..
         } = &*self.shared;
         let deadline = Instant::now() + options.history_deadline;
-        // As much as a page may take. Most take less, which is given back at once.
-        let mut room = self.take_room(PORTION_COST).await?;
+        let room = self.room.take(PORTION_COST, lease).await.map_err(unread)?;
         let subject = &*subjects.log(&key.channel);
         let head = self.shared.landings.head();
         let reading = self.settled(|reads| async move {
@@ -320,31 +327,12 @@ impl Histories {
             return Err(Unread::from(Box::from("the log began anew while it was read")));
         }
         let cost = records.iter().map(|record| record.cost()).sum();
-        let left = room.num_permits().saturating_sub(self.room_for(cost) as usize);
-        drop(room.split(left));
         Ok(Arc::new(Stretch {
             whole_after,
             records,
             through: read.through,
-            room: Arc::new(room),
+            room: self.room.keep(room, cost),
         }))
-    }
-}
-
-impl Histories {
-    /// Waits until what clients read, or have yet to, leaves room for so many bytes.
-    async fn take_room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Unread> {
-        let room = Arc::clone(&self.room);
-        room.acquire_many_owned(self.room_for(bytes))
-            .await
-            .map_err(unread)
-    }
-
-    /// One that is larger than all the room takes all of it.
-    fn room_for(&self, bytes: usize) -> u32 {
-        u32::try_from(bytes.div_ceil(KIB))
-            .unwrap_or(u32::MAX)
-            .min(self.max_room)
     }
 }
 
@@ -407,15 +395,13 @@ const MAX_PAGES: usize = 64;
 const MAX_TIMES: usize = 1_024;
 
 /// What a round number is divisible by. So many records, at the most, come in a page that a client has seen.
-const ROUND: u64 = 256;
+const ROUND: u64 = 64;
 
 /// How much is in a page.
 const PORTION: Portion = Portion {
-    max_records: 1_024,
+    max_records: 512,
     max_bytes: 256 << 10,
 };
 
 /// What a page takes in memory at the most, in bytes, but for one with a record that is larger than all others may be together.
 const PORTION_COST: usize = PORTION.max_bytes + PORTION.max_records * RECORD_OVERHEAD_BYTES;
-
-const KIB: usize = 1 << 10;

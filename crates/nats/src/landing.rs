@@ -5,6 +5,7 @@
 //! A number says nothing by itself once the log has begun anew: it is one of the how manieth beginning.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -62,7 +63,12 @@ impl Landings {
             waiting.by_sequence.entry(sequence).or_default().push(sender);
             landed
         };
-        landed.await.is_ok()
+        let mut patience = Patience {
+            landings: self,
+            sequence,
+            landed,
+        };
+        (&mut patience.landed).await.is_ok()
     }
 
     /// The log has come to a number.
@@ -99,6 +105,26 @@ impl Landings {
     }
 }
 
+/// Whoever waits. Those who give up leave nothing behind.
+struct Patience<'a> {
+    landings: &'a Landings,
+    sequence: u64,
+    landed: oneshot::Receiver<()>,
+}
+
+impl Drop for Patience<'_> {
+    fn drop(&mut self) {
+        self.landed.close();
+        let mut waiting = self.landings.lock();
+        if let Entry::Occupied(mut senders) = waiting.by_sequence.entry(self.sequence) {
+            senders.get_mut().retain(|sender| !sender.is_closed());
+            if senders.get().is_empty() {
+                senders.remove();
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
@@ -114,8 +140,12 @@ mod tests {
         };
         let mut first = Box::pin(landings.wait(at(1)));
         let mut third = Box::pin(landings.wait(at(3)));
+        for _ in 0..3 {
+            assert_eq!(landings.wait(at(4)).now_or_never(), None, "it gives up");
+        }
         assert_eq!(first.as_mut().now_or_never(), None);
         assert_eq!(third.as_mut().now_or_never(), None);
+        assert!(landings.lock().by_sequence.keys().eq(&[1, 3]));
         landings.land(2);
         assert_eq!(first.now_or_never(), Some(true));
         assert_eq!(third.as_mut().now_or_never(), None);

@@ -210,7 +210,7 @@ fn before_tail(limits: &TailLimits, state: &State) -> u64 {
 }
 
 /// For how long it is looked which life it is, beside how the stream stands.
-const MAX_LOOK: Duration = Duration::from_secs(1);
+pub(crate) const MAX_LOOK: Duration = Duration::from_secs(1);
 
 /// How much is read at a time: some milliseconds' worth, so that what can be shown is shown.
 const PORTION: Portion = Portion {

@@ -9,6 +9,7 @@
 
 use std::borrow::Cow;
 use std::future;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,7 @@ use crate::reckoning::Reckoning;
 use crate::shared::{Shared, Trouble};
 
 mod anew;
+mod proof;
 
 use anew::pour;
 
@@ -65,6 +67,8 @@ pub(crate) struct Node {
     has_failed_to_read: bool,
     /// How many connections the client had made when it was last looked at.
     connects: u64,
+    /// Whether the answer that is under way is followed by another question in any case.
+    is_to_ask_anew: bool,
     canary: Canary,
 }
 
@@ -119,6 +123,7 @@ pub(crate) fn start(shared: &Arc<Shared>, hub: &Hub, loaded: Loaded) -> impl Fut
         gone_since: None,
         has_failed_to_read: false,
         connects,
+        is_to_ask_anew: false,
         canary: Canary::new(),
     };
     node.follow()
@@ -162,7 +167,7 @@ impl Node {
                     self.mirror.handle_known(known.sequence, now);
                 }
             }
-            Event::Doubt => self.doubt(),
+            Event::Doubt => self.ask_anew(),
             Event::Listening(listening) => match listening {
                 Ok(live) => {
                     self.live = Some(live);
@@ -177,10 +182,16 @@ impl Node {
                 }
                 self.mirror.handle_read(read, now);
             }
-            Event::Proven(of, proof) => self.take_proof(of, proof, now),
+            Event::Proven(of, proof) => {
+                self.take_proof(of, proof, now);
+                if mem::take(&mut self.is_to_ask_anew) {
+                    self.doubt();
+                }
+            }
             Event::Time => {
                 self.shared.live.look();
                 self.shared.reading.look();
+                self.revive_reading();
                 let is_connected = self.link.borrow().is_connected;
                 self.mirror.handle_time(is_connected, now);
                 self.look_for_silent_holes(now);
@@ -234,81 +245,6 @@ impl Node {
             self.doubts = doubts;
             self.doubt();
         }
-    }
-
-    fn doubt(&mut self) {
-        self.proving = None;
-        self.prove_at = Instant::now();
-        self.mirror.handle_doubt();
-    }
-
-    fn take_proof(&mut self, of: u64, proof: Result<Proven, Unproven>, now: Instant) {
-        self.proven_at = now;
-        // Where that settles nothing it is asked again, but not at once.
-        self.prove_at = now + PAUSE;
-        self.unproven = proof.as_ref().err().map(|error| {
-            let since = self.unproven.as_ref().map_or(now, |(since, _)| *since);
-            (since, error.to_string())
-        });
-        self.gone_since = match &proof {
-            Err(Unproven::Gone) => self.gone_since.or(Some(now)),
-            _ => None,
-        };
-        match proof {
-            Ok(Proven {
-                life: Ok(Some(life)), ..
-            }) if life.replaces(&self.life) => self.mirror.handle_other_life(),
-            Ok(Proven {
-                state,
-                proof,
-                life,
-                clocks,
-            }) => {
-                self.mirror.handle_state(&state, of, proof, now);
-                self.reckoning = match self.mirror.is_whole() {
-                    true => Reckoning::new(clocks),
-                    false => self.reckoning.with(clocks),
-                };
-                match life {
-                    Err(error) => tracing::debug!(%error, "which life of the log it is can't be had"),
-                    Ok(life) if !self.mirror.is_in_doubt() && life.as_ref() != Some(&self.life) => {
-                        self.keep_life();
-                    }
-                    Ok(_) => {}
-                }
-            }
-            Err(error) => {
-                tracing::debug!(%error, "the stream's state can't be had");
-                self.mirror.handle_doubt();
-            }
-        }
-    }
-
-    /// Somebody deleted which life it is.
-    fn keep_life(&self) {
-        let (shared, life) = (Arc::clone(&self.shared), self.life.clone());
-        tokio::spawn(async move {
-            if let Err(error) = shared.epochs.keep(&life).await {
-                tracing::warn!(%error, "which life of the log it is stands nowhere");
-            }
-        });
-    }
-
-    /// A record that was stored and never sent out shows in no message, nor does another life that only another node knows of. So the
-    /// leader is asked when nothing comes, and now and then in any case.
-    fn look_for_silent_holes(&mut self, now: Instant) {
-        let is_ago = |then: Instant, time| now.saturating_duration_since(then) >= time;
-        let is_silent = is_ago(self.heard_at, SILENCE) && is_ago(self.proven_at, SILENCE);
-        if self.proving.is_none() && (is_silent || is_ago(self.proven_at, UNSEEN)) {
-            self.prove(None);
-        }
-    }
-
-    fn prove(&mut self, of: Option<u64>) {
-        let (shared, asked_at) = (Arc::clone(&self.shared), self.mirror.head());
-        let makes_it = self.gone_since.is_some_and(|since| since.elapsed() >= LONG_GONE);
-        let proof = async move { (asked_at, life::prove(&shared, of, makes_it).await) };
-        self.proving = Some(proof.boxed());
     }
 
     fn set_to_work(&mut self) {
@@ -392,7 +328,16 @@ impl Node {
                 }
             }
             // Somebody begins another life: whether that is so is asked of whoever knows.
-            Order::Life => self.doubt(),
+            Order::Life => self.ask_anew(),
+        }
+    }
+
+    /// A dead connection is made anew by whoever uses it, and nobody may for long.
+    fn revive_reading(&self) {
+        if self.shared.reading.link().borrow().is_over {
+            let shared = Arc::clone(&self.shared);
+            // One at a time does it, and the others find that it is done.
+            tokio::spawn(async move { drop(shared.reading.client().await) });
         }
     }
 
@@ -452,12 +397,6 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// After how long without a message the leader is asked whether there was none.
 const SILENCE: Duration = Duration::from_secs(1);
-
-/// After how long the leader is asked although messages come.
-const UNSEEN: Duration = Duration::from_secs(10);
-
-/// After how long without it the stream is made anew: whoever deleted it has had time to do so.
-const LONG_GONE: Duration = Duration::from_secs(5);
 
 /// How long to wait before what failed is tried again.
 const PAUSE: Duration = Duration::from_millis(500);

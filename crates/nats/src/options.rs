@@ -58,7 +58,8 @@ pub struct NatsOptions {
     /// ends with `unavailable`, and it comes back with its cursor.
     pub history_deadline: Duration,
     /// The most bytes of such records that a node holds for its clients: payload, and 528 for what else there is of each. Default 256 MiB. A
-    /// client for whom there is no room waits, within `history_deadline`. Those who read slowly keep their room until their write deadline.
+    /// client for whom there is no room waits, within `history_deadline`. Those who read slowly keep their room until their write deadline. Half a
+    /// MiB for each channel that a subscription may have is the least that serves.
     pub max_history_bytes: usize,
     /// The most messages that are put aside while what stands before them is read back. Default 16,384. Further ones are read back, too.
     pub max_aside: usize,

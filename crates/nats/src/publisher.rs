@@ -153,10 +153,11 @@ impl Publisher {
         deadline: Instant,
     ) -> Result<Client, Failure> {
         let connected = async {
-            let client = self.connection.client().await?;
+            // A dead one is made anew by this.
+            self.connection.client().await?;
             // The sender lives as long as the connection, which is borrowed here.
             let _ = link.wait_for(|link| link.is_connected).await;
-            Ok(client)
+            Ok(self.connection.client().await?)
         };
         time::timeout_at(deadline, connected)
             .await

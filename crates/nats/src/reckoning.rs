@@ -63,6 +63,11 @@ impl Reckoning {
         Self { newest, ..self }
     }
 
+    /// When nothing was missing, last: what was logged before was there.
+    pub(crate) fn whole_at(self) -> Instant {
+        self.whole.ours
+    }
+
     /// When a record was logged whose time this is.
     pub(crate) fn logged_at(self, time_ns: i64, now: Instant) -> Instant {
         let at = |clocks: Clocks| clocks.at(time_ns).unwrap_or(now);

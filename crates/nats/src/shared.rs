@@ -1,8 +1,7 @@
 //! What all parts of a node's fan-out share.
 
 use std::error::Error;
-use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_nats::Subscriber;
 use futures::FutureExt;
@@ -11,7 +10,7 @@ use tokio::time;
 
 use crate::connect::Connection;
 use crate::envelope::Outgoing;
-use crate::epoch::Epochs;
+use crate::epoch::{Epochs, Life};
 use crate::landing::{Landing, Landings};
 use crate::mirror::MirrorOptions;
 use crate::options::NatsOptions;
@@ -41,8 +40,8 @@ pub(crate) struct Shared {
     pub(crate) epochs: Epochs,
     pub(crate) publisher: Publisher,
     pub(crate) landings: Landings,
-    /// When the stream was made that is shown, in nanoseconds since 1970.
-    pub(crate) created_ns: AtomicI64,
+    /// The life that is shown. None before the first.
+    pub(crate) life: Mutex<Option<Life>>,
     /// The highest number at which somebody here knows something to be stored, since the newest beginning of which somebody does.
     pub(crate) known: watch::Sender<Landing>,
     /// Whether it is settled that the stream is the one that is shown.
@@ -111,6 +110,22 @@ impl Shared {
     /// Whether nothing has spoken against it since.
     pub(crate) fn is_still(&self, settled: Settled) -> bool {
         *self.settled.borrow() == settled && self.live.link().borrow().doubts == settled.doubts
+    }
+
+    /// When the stream was made that is shown, in nanoseconds since 1970.
+    pub(crate) fn created_ns(&self) -> i64 {
+        self.lock_life().as_ref().map_or(0, |life| life.created_ns)
+    }
+
+    /// Whether another life has come into the place of the one that is shown.
+    pub(crate) fn is_replaced_by(&self, life: &Life) -> bool {
+        self.lock_life()
+            .as_ref()
+            .is_some_and(|shown| life.replaces(shown))
+    }
+
+    pub(crate) fn lock_life(&self) -> MutexGuard<'_, Option<Life>> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes or checks the stream.

@@ -1,3 +1,5 @@
+//! What was heard, read and asked, in any order: what comes out is whole and in order, or says where it is not.
+
 use super::*;
 
 const OPTIONS: MirrorOptions = MirrorOptions {

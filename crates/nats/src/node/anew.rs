@@ -1,7 +1,6 @@
 //! How a node comes into a life of the log: with what it has loaded when it starts, and anew when the stream turns out to be another.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use async_nats::Subscriber;
 use dualcast_core::{Hub, NewLife};
@@ -42,11 +41,13 @@ impl Node {
             }
         };
         let hub = self.hub.upgrade()?;
-        // Whoever is here may have missed an order in it.
+        // Whoever is here may have missed an order in it. An older one was obeyed.
         for next in &loaded.tail {
             if let Next::Record(stored) = next {
                 let Entry { logged_at, content } = &stored.content;
-                if let Ok(Incoming::Order(Order::Nodes(told))) = content {
+                if let Ok(Incoming::Order(Order::Nodes(told))) = content
+                    && *logged_at >= self.reckoning.whole_at()
+                {
                     orders::obey(&shared, &hub, told, *logged_at);
                 }
             }
@@ -77,6 +78,7 @@ pub(super) fn pour(shared: &Shared, hub: &Hub, loaded: Loaded) -> (Mirror<Entry>
     } = loaded;
     let ingest = hub.ingest();
     let steps = tail.into_iter().map(|next| entry::step(next, ingest.limits()));
+    *shared.lock_life() = Some(life.clone());
     ingest.begin_life(NewLife {
         epoch: life.epoch,
         before: life.before,
@@ -85,6 +87,5 @@ pub(super) fn pour(shared: &Shared, hub: &Hub, loaded: Loaded) -> (Mirror<Entry>
         tail: steps.collect(),
     });
     shared.landings.begin_anew(mirror.head());
-    shared.created_ns.store(life.created_ns, Ordering::SeqCst);
     (mirror, live)
 }

@@ -1,3 +1,5 @@
+//! What is asked for makes sense, or an error names what does not.
+
 use super::*;
 
 fn with(change: impl FnOnce(&mut NatsOptions)) -> NatsOptions {
