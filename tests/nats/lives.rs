@@ -153,24 +153,24 @@ async fn made_otherwise(_: Under) {
     let mut follower = room.subscribe().open().unwrap();
     publish(&room, "1").await;
     assert_eq!(told(&follower.next(usize::MAX).await.unwrap()), ["1"]);
-    let mut outsider = Outsider::connect(&broker.address(), None).await;
-    let info = outsider.ask("$JS.API.STREAM.INFO.dualcast", b"", b"").await;
-    let (begin, end) = (info.find('{').unwrap(), info.rfind('}').unwrap());
-    let info: Value = serde_json::from_str(&info[begin..=end]).unwrap();
-    let ours = info["config"].clone();
+    let operator = async_nats::connect(broker.url()).await.unwrap();
+    let ask = async |what: &str, config: String| -> Value {
+        let asked = operator.request(format!("$JS.API.STREAM.{what}.dualcast"), config.into());
+        serde_json::from_slice(&asked.await.unwrap().payload).unwrap()
+    };
+    let ours = ask("INFO", String::new()).await["config"].clone();
     let mut theirs = ours.clone();
     theirs["max_age"] = json!(180_000_000_000_i64);
     delete(&broker, "dualcast").await;
-    let make = |what: &str, config: &Value| (format!("$JS.API.STREAM.{what}.dualcast"), config.to_string());
-    let (subject, config) = make("CREATE", &theirs);
-    outsider.ask(&subject, b"", config.as_bytes()).await;
+    let made = ask("CREATE", theirs.to_string()).await;
+    assert!(made["error"].is_null(), "{made}");
     let is_told = || hub.health().degraded.is_some_and(|why| why.contains("max_age"));
     eventually("it says why", is_told).await;
     // What is stored there is not in the log that is here.
     let error = room.publish(Message::text("message", "2")).await.unwrap_err();
     assert!(error.is_unconfirmed(), "{error:?}");
-    let (subject, config) = make("UPDATE", &ours);
-    outsider.ask(&subject, b"", config.as_bytes()).await;
+    let updated = ask("UPDATE", ours.to_string()).await;
+    assert!(updated["error"].is_null(), "{updated}");
     eventually("it has begun", || hub.health().degraded.is_none()).await;
     publish(&room, "3").await;
     let mut all = Vec::new();

@@ -166,6 +166,26 @@ async fn too_large(_: Under) {
 }
 
 #[test]
+fn a_publish_that_is_let_waits_for_its_broker_however_long_that_takes() {
+    run(waits_for_broker, under());
+}
+
+async fn waits_for_broker(_: Under) {
+    let scene = Scene::begin(|options| options.publish_deadline = Duration::MAX).await;
+    scene.link.refuse();
+    scene.link.reset();
+    let is_away = || scene.hub.health().degraded.is_some();
+    eventually("it is away", is_away).await;
+    let publishing = tokio::spawn(scene.publishing(text("patient")));
+    // Longer than a deadline by default, and than a cluster takes to have another leader.
+    time::sleep(Duration::from_secs(6)).await;
+    assert!(!publishing.is_finished());
+    scene.link.pass();
+    publishing.await.unwrap().unwrap();
+    scene.are_stored(1).await;
+}
+
+#[test]
 fn past_max_in_flight_a_publish_waits_for_another_to_end_within_its_deadline() {
     run(in_flight, under());
 }

@@ -44,7 +44,8 @@ pub struct NatsOptions {
     /// another one within about that.
     pub publish_deadline: Duration,
     /// The most publishes that wait for their acknowledgement at a time. Default 4,096: three times what it takes to be no bound for the
-    /// throughput of one server. Each holds its message in memory. Past it a publish waits for another to end, within its deadline.
+    /// throughput of one server. Each holds its message in memory. Past it a publish waits for another to end, within its deadline. Orders to other nodes
+    /// (`Hub::disconnect`) count, too: up to 1,024 while the broker is away.
     pub max_in_flight: usize,
     /// Within what time a request to JetStream is answered: the stream's state, a page of records. Default 5 seconds.
     pub request_deadline: Duration,

@@ -119,7 +119,12 @@ impl Publisher {
     /// [`Failure`] says whether it is certain that it was not.
     pub(crate) async fn publish(&self, outgoing: &Outgoing, deadline: Instant) -> Result<Stored, Failure> {
         let room = time::timeout_at(deadline, self.in_flight.acquire()).await;
-        let _room = room.map_err(|_| Failure::Full(self.deadline, self.max_in_flight))?;
+        let full = || Failure::Full(self.deadline, self.max_in_flight);
+        let _room = room.map_err(|_| full())?;
+        // Those before it may have ended by the same deadline: what is sent now has no time to be answered.
+        if Instant::now() >= deadline {
+            return Err(full());
+        }
         let mut link = self.connection.link();
         // What none of the attempts after it can make certain any more.
         let mut unconfirmed = None;
