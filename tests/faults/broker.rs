@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dualcast::{Hub, Message, Nats, NatsOptions, Position, PublishError};
-use dualcast_nats_server::{Link, NatsServer};
+use dualcast_nats_server::{Direction, Link, NatsServer};
 use tokio::time;
 
 use crate::nodes::{Addresses, Node, Start, eventually};
@@ -22,6 +22,11 @@ const PREFIX: &str = "faults";
 
 impl Scene {
     async fn begin() -> Self {
+        Self::publishing_by(|_, link| link.url()).await
+    }
+
+    /// With publishers that come to the broker this way.
+    async fn publishing_by(way: impl FnOnce(&NatsServer, &Link) -> String) -> Self {
         let server = NatsServer::start().await;
         let link = Link::to(server.address()).await;
         let start = Start::new(link.url(), PREFIX);
@@ -31,7 +36,8 @@ impl Scene {
         }
         let addresses = Addresses::default();
         addresses.set(&nodes);
-        let traffic = Traffic::begin(options(link.url()), &addresses, Size::default()).await;
+        let options = options(way(&server, &link));
+        let traffic = Traffic::begin(options, &addresses, Size::default()).await;
         traffic.goes_on(100).await;
         Self {
             server,
@@ -167,6 +173,18 @@ async fn a_link_holds_all_back_for_a_while() {
     let scene = Scene::begin().await;
     scene.link.hold();
     time::sleep(Duration::from_secs(6)).await;
+    scene.link.pass();
+    let summary = scene.end().await;
+    assert!(summary.gaps.is_empty(), "all of it is in the stream: {summary:?}");
+}
+
+/// As long as messages come, NATS' client asks for no sign of life.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_swallows_what_goes_one_way_while_messages_come_the_other() {
+    let scene = Scene::publishing_by(|server, _| server.url()).await;
+    scene.link.swallow_one_way(Direction::ToServer);
+    scene.is_degraded("how the stream stands can't be had").await;
+    // The connections that have lost something stay as they are, and new ones are whole.
     scene.link.pass();
     let summary = scene.end().await;
     assert!(summary.gaps.is_empty(), "all of it is in the stream: {summary:?}");

@@ -1,8 +1,10 @@
 //! A node of an application, as a process of its own: `node NATS_URL PREFIX`. It says its address on its first line, and ends when its
 //! input does.
 
+use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Query, State};
@@ -14,6 +16,9 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 #[derive(Deserialize)]
 struct Asked {
@@ -51,8 +56,26 @@ async fn health(State(hub): State<Hub>) -> Json<Value> {
     }))
 }
 
+/// What the fan-out does goes into a file for each node in `NODE_LOGS`, a directory, where that is set.
+fn keep_a_log() {
+    let Ok(directory) = std::env::var("NODE_LOGS") else {
+        return;
+    };
+    let path = format!("{directory}/node-{}.log", std::process::id());
+    let file = File::create(path).expect("a file can be made there");
+    let layer = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(Arc::new(file));
+    let of_the_fan_out = Targets::new().with_target("dualcast_nats", LevelFilter::DEBUG);
+    tracing_subscriber::registry()
+        .with(layer)
+        .with(of_the_fan_out)
+        .init();
+}
+
 #[tokio::main]
 async fn main() {
+    keep_a_log();
     let recorder = PrometheusBuilder::new()
         .install_recorder()
         .expect("no other recorder");

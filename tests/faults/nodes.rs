@@ -77,11 +77,18 @@ impl Node {
 
     /// Waits until it says that it is ready and itself.
     pub(crate) async fn is_well(&self) {
-        eventually("the node is well", async || {
+        let begun = Instant::now();
+        loop {
             let health = self.health().await;
-            health["is_ready"] == true && health["degraded"] == Value::Null
-        })
-        .await;
+            if health["is_ready"] == true && health["degraded"] == Value::Null {
+                return;
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "the node is not well in the end: {health}"
+            );
+            time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// What one of its counters says, over all of its labels.

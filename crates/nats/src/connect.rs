@@ -11,10 +11,12 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Request, ServerError};
 use tokio::sync::{broadcast, watch};
+use tokio::time;
 
 use crate::access::Access;
 use crate::options::{NatsOptions, OptionsError};
@@ -213,6 +215,21 @@ impl Connection {
         let client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         let connects = client.statistics().connects.load(Ordering::Relaxed);
         self.connects_before.load(Ordering::Relaxed) + connects
+    }
+
+    /// Looks whether the server answers at all by this connection, and makes it anew where it doesn't: NATS' client asks for a sign of life only
+    /// while nothing comes, and of a connection that is broken in one direction something may come for ever.
+    pub(crate) async fn mend(&self, subject: String, deadline: Duration) {
+        let Ok(client) = self.client().await else {
+            return;
+        };
+        // That nobody is there is an answer.
+        let asked = client.send_request(subject, Request::new().timeout(None));
+        if time::timeout(deadline, asked).await.is_err() {
+            tracing::warn!("NATS sends and doesn't answer: the connection is made anew");
+            // Where that can't be said, the client is dead, and made anew all the same.
+            let _ = client.force_reconnect().await;
+        }
     }
 
     /// What is known of the connection, now and from now on.

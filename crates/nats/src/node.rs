@@ -69,6 +69,8 @@ pub(crate) struct Node {
     connects: u64,
     /// Whether the answer that is under way is followed by another question in any case.
     is_to_ask_anew: bool,
+    /// When it was last looked whether the server answers at all.
+    mended_at: Instant,
     canary: Canary,
 }
 
@@ -124,6 +126,7 @@ pub(crate) fn start(shared: &Arc<Shared>, hub: &Hub, loaded: Loaded) -> impl Fut
         has_failed_to_read: false,
         connects,
         is_to_ask_anew: false,
+        mended_at: now,
         canary: Canary::new(),
     };
     node.follow()
@@ -192,6 +195,7 @@ impl Node {
                 self.shared.live.look();
                 self.shared.reading.look();
                 self.revive_reading();
+                self.mend_live(now);
                 let is_connected = self.link.borrow().is_connected;
                 self.mirror.handle_time(is_connected, now);
                 self.look_for_silent_holes(now);
@@ -341,6 +345,20 @@ impl Node {
         }
     }
 
+    /// Where nothing is answered for long, it may be the connection, though messages come by it.
+    fn mend_live(&mut self, now: Instant) {
+        let is_long = |since: Instant| now.saturating_duration_since(since) >= UNANSWERED;
+        let is_unanswered = self.unproven.as_ref().is_some_and(|(since, _)| is_long(*since));
+        if is_unanswered && is_long(self.mended_at) && self.link.borrow().is_connected {
+            self.mended_at = now;
+            let shared = Arc::clone(&self.shared);
+            tokio::spawn(async move {
+                let deadline = shared.options.request_deadline;
+                shared.live.mend(shared.subjects.nobody(), deadline).await;
+            });
+        }
+    }
+
     /// What is read for clients counts only as long as it is of the stream that is shown.
     fn tell_settled(&self) {
         let (is_settled, doubts) = (!self.mirror.is_in_doubt(), self.doubts);
@@ -397,6 +415,9 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// After how long without a message the leader is asked whether there was none.
 const SILENCE: Duration = Duration::from_secs(1);
+
+/// For how long the stream's leader may leave questions without an answer before it is looked whether anybody answers.
+const UNANSWERED: Duration = Duration::from_secs(10);
 
 /// How long to wait before what failed is tried again.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -47,6 +47,11 @@ impl Subjects {
         format!("{}{channel}", self.volatile)
     }
 
+    /// Of a question to which there is no answer but that nobody is there.
+    pub(crate) fn nobody(&self) -> String {
+        format!("{}{NOBODY}", self.volatile)
+    }
+
     /// Of every record.
     pub(crate) fn every_record(&self) -> String {
         format!("{}>", self.log)
@@ -78,7 +83,8 @@ impl Subjects {
     }
 }
 
-/// No channel can have this name.
+/// No channel can have these names.
+const NOBODY: &str = "$nobody";
 const CONTROL: &str = "$control";
 
 #[cfg(test)]
