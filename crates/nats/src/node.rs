@@ -18,7 +18,7 @@ use dualcast_core::{Hub, WeakHub, count_broker_read};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use tokio::sync::watch;
-use tokio::task;
+use tokio::task::{self, JoinHandle};
 use tokio::time::{self, MissedTickBehavior};
 
 use crate::canary::Canary;
@@ -36,6 +36,7 @@ use crate::reckoning::Reckoning;
 use crate::shared::{Shared, Trouble};
 
 mod anew;
+mod links;
 mod proof;
 
 use anew::pour;
@@ -69,6 +70,8 @@ pub(crate) struct Node {
     connects: u64,
     /// Whether the answer that is under way is followed by another question in any case.
     is_to_ask_anew: bool,
+    /// The reading connection is made anew.
+    reviving: Option<JoinHandle<()>>,
     /// When it was last looked whether the server answers at all.
     mended_at: Instant,
     canary: Canary,
@@ -126,6 +129,7 @@ pub(crate) fn start(shared: &Arc<Shared>, hub: &Hub, loaded: Loaded) -> impl Fut
         has_failed_to_read: false,
         connects,
         is_to_ask_anew: false,
+        reviving: None,
         mended_at: now,
         canary: Canary::new(),
     };
@@ -192,10 +196,7 @@ impl Node {
                 }
             }
             Event::Time => {
-                self.shared.live.look();
-                self.shared.reading.look();
-                self.revive_reading();
-                self.mend_live(now);
+                self.look_after_links(now);
                 let is_connected = self.link.borrow().is_connected;
                 self.mirror.handle_time(is_connected, now);
                 self.look_for_silent_holes(now);
@@ -234,20 +235,6 @@ impl Node {
         match entry::heard(message, subjects, stream, now) {
             Ok(stored) => self.mirror.handle_live(stored, now),
             Err(garbage) => leave_out(&garbage),
-        }
-    }
-
-    fn look_at_link(&mut self) {
-        let (doubts, is_over) = {
-            let link = self.link.borrow_and_update();
-            (link.doubts, link.is_over)
-        };
-        if is_over {
-            self.live = None;
-        }
-        if doubts != self.doubts {
-            self.doubts = doubts;
-            self.doubt();
         }
     }
 
@@ -336,29 +323,6 @@ impl Node {
         }
     }
 
-    /// A dead connection is made anew by whoever uses it, and nobody may for long.
-    fn revive_reading(&self) {
-        if self.shared.reading.link().borrow().is_over {
-            let shared = Arc::clone(&self.shared);
-            // One at a time does it, and the others find that it is done.
-            tokio::spawn(async move { drop(shared.reading.client().await) });
-        }
-    }
-
-    /// Where nothing is answered for long, it may be the connection, though messages come by it.
-    fn mend_live(&mut self, now: Instant) {
-        let is_long = |since: Instant| now.saturating_duration_since(since) >= UNANSWERED;
-        let is_unanswered = self.unproven.as_ref().is_some_and(|(since, _)| is_long(*since));
-        if is_unanswered && is_long(self.mended_at) && self.link.borrow().is_connected {
-            self.mended_at = now;
-            let shared = Arc::clone(&self.shared);
-            tokio::spawn(async move {
-                let deadline = shared.options.request_deadline;
-                shared.live.mend(shared.subjects.nobody(), deadline).await;
-            });
-        }
-    }
-
     /// What is read for clients counts only as long as it is of the stream that is shown.
     fn tell_settled(&self) {
         let (is_settled, doubts) = (!self.mirror.is_in_doubt(), self.doubts);
@@ -415,9 +379,6 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// After how long without a message the leader is asked whether there was none.
 const SILENCE: Duration = Duration::from_secs(1);
-
-/// For how long the stream's leader may leave questions without an answer before it is looked whether anybody answers.
-const UNANSWERED: Duration = Duration::from_secs(10);
 
 /// How long to wait before what failed is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
