@@ -66,22 +66,31 @@ impl Epochs {
     ///
     /// The request's, or that there was no end to it within its deadline.
     pub(crate) async fn settle(&self, before: Option<&Life>, state: &State) -> Result<Life, ApiError> {
-        let late = || ApiError::Deadline {
-            subject: self.subject(),
-            deadline: self.api.deadline(),
-        };
-        let work = self.adopt_or_advance(before, state);
-        time::timeout(self.api.deadline(), work)
-            .await
-            .unwrap_or_else(|_| Err(late()))
+        let settling = self.adopt_or_advance(before, state);
+        self.within(self.api.deadline(), settling).await
     }
 
-    /// The entry that is there. `None` where there is none, or none that makes sense.
+    /// The entry that is there. `None` where there is none, or none that makes sense. It stands in a stream of its own, which may be away when
+    /// the log is not: so it is not waited for as long as for other answers.
     ///
     /// # Errors
     ///
-    /// The request's.
+    /// The request's, or that there was no answer in that time.
     pub(crate) async fn life(&self) -> Result<Option<Life>, ApiError> {
+        self.within(MAX_LOOK, self.entry()).await
+    }
+
+    async fn within<T>(
+        &self,
+        deadline: Duration,
+        work: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<T, ApiError> {
+        let subject = self.subject();
+        let late = |_| Err(ApiError::Deadline { subject, deadline });
+        time::timeout(deadline, work).await.unwrap_or_else(late)
+    }
+
+    async fn entry(&self) -> Result<Option<Life>, ApiError> {
         match self.read().await {
             Ok((entry, _)) => Ok(entry),
             Err(error) if error.code() == Some(NOT_FOUND) => Ok(None),
@@ -206,7 +215,7 @@ impl Epochs {
     }
 
     /// Where the entry stands.
-    pub(crate) fn subject(&self) -> String {
+    fn subject(&self) -> String {
         format!("$KV.{}_epoch.epoch", self.log)
     }
 }
@@ -273,6 +282,9 @@ fn epochs_before(left: Option<&Life>, told: Option<&Life>) -> Vec<Epoch> {
 /// How often the stream is looked at again that seems to be another than the life's, and how long one waits before the next look.
 const MAX_ASKED_AGAIN: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(300);
+
+/// For how long the entry is waited for.
+const MAX_LOOK: Duration = Duration::from_secs(1);
 
 /// How many epochs are remembered, as by a hub.
 const KEPT_EPOCHS: usize = 16;

@@ -104,7 +104,7 @@ impl Nats {
                 max_read: MAX_READ,
                 hole_deadline: options.hole_deadline,
             },
-            life: Mutex::default(),
+            shown: Mutex::default(),
             reads: Reads::new(Api::new(Arc::clone(&reading), domain, deadline), stream.name()),
             live_reads: Reads::new(api.clone(), stream.name()),
             epochs: Epochs::new(api, stream.name(), options.stream.replicas, &node_id),

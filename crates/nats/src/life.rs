@@ -4,7 +4,7 @@
 //! stands, and reads its tail. So nothing falls between what is read and what is heard.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_nats::Subscriber;
 use tokio::time;
@@ -169,18 +169,10 @@ pub(crate) async fn prove(shared: &Shared, of: Option<u64>, makes_it: bool) -> R
         state => state?,
     };
     let clocks = Clocks::of(&state);
-    // It stands in a stream of its own, which may be away when the log is not.
-    let looking = time::timeout(MAX_LOOK, shared.epochs.life());
-    let (proof, life) = tokio::join!(proof(shared, of, &state), looking);
-    let late = |_| {
-        Err(ApiError::Deadline {
-            subject: shared.epochs.subject(),
-            deadline: MAX_LOOK,
-        })
-    };
+    let (proof, life) = tokio::join!(proof(shared, of, &state), shared.epochs.life());
     Ok(Proven {
         proof: proof?,
-        life: life.unwrap_or_else(late),
+        life,
         state,
         clocks,
     })
@@ -208,9 +200,6 @@ fn before_tail(limits: &TailLimits, state: &State) -> u64 {
         .saturating_sub(count)
         .max(state.first_sequence - 1)
 }
-
-/// For how long it is looked which life it is, beside how the stream stands.
-pub(crate) const MAX_LOOK: Duration = Duration::from_secs(1);
 
 /// How much is read at a time: some milliseconds' worth, so that what can be shown is shown.
 const PORTION: Portion = Portion {

@@ -8,10 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dualcast_core::count_broker_read;
 use tokio::sync::Mutex;
-use tokio::time;
 
 use crate::epoch::{Epochs, Life};
-use crate::life::MAX_LOOK;
 use crate::together::Unread;
 
 /// Looks, one at a time.
@@ -45,10 +43,7 @@ impl Looks {
         if last.number <= begun_before {
             let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
             count_broker_read("epoch");
-            let life = match time::timeout(MAX_LOOK, epochs.life()).await {
-                Ok(life) => life.map_err(|error| Arc::new(error) as Unread),
-                Err(late) => Err(Arc::new(late) as Unread),
-            };
+            let life = epochs.life().await.map_err(|error| Arc::new(error) as Unread);
             *last = Look { number, life };
         }
         last.life.clone()

@@ -25,7 +25,6 @@ use crate::canary::Canary;
 use crate::connect::Link;
 use crate::entry::{self, Entry};
 use crate::envelope::{Incoming, Order};
-use crate::epoch::Life;
 use crate::garbage::leave_out;
 use crate::landing::Landing;
 use crate::life::{self, Loaded, Proven, Unproven};
@@ -45,7 +44,6 @@ use anew::pour;
 pub(crate) struct Node {
     shared: Arc<Shared>,
     hub: WeakHub,
-    life: Life,
     reckoning: Reckoning,
     mirror: Mirror<Entry>,
     /// None while the connection that it came by is over.
@@ -95,10 +93,10 @@ enum Event {
 
 /// Pours what was loaded into a hub, and follows the stream from there until the hub is gone.
 pub(crate) fn start(shared: &Arc<Shared>, hub: &Hub, loaded: Loaded) -> impl Future<Output = ()> + use<> {
-    let (life, clocks, doubts) = (loaded.life.clone(), loaded.clocks, loaded.doubts);
+    let (clocks, doubts) = (loaded.clocks, loaded.doubts);
     let (mirror, live) = pour(shared, hub, loaded);
     // Of an empty stream nobody can have another idea.
-    if life.by == shared.node_id && mirror.head() > 0 {
+    if shared.has_begun_the_life() && mirror.head() > 0 {
         orders::tell_of_life(shared);
     }
     let (mut link, known) = (shared.live.link(), shared.known.subscribe());
@@ -112,7 +110,6 @@ pub(crate) fn start(shared: &Arc<Shared>, hub: &Hub, loaded: Loaded) -> impl Fut
         doubts,
         shared: Arc::clone(shared),
         hub: hub.downgrade(),
-        life,
         reckoning: Reckoning::new(clocks),
         mirror,
         live: Some(live),

@@ -40,8 +40,8 @@ pub(crate) struct Shared {
     pub(crate) epochs: Epochs,
     pub(crate) publisher: Publisher,
     pub(crate) landings: Landings,
-    /// The life that is shown. None before the first.
-    pub(crate) life: Mutex<Option<Life>>,
+    /// See [`life`](Self::life).
+    pub(crate) shown: Mutex<Option<Life>>,
     /// The highest number at which somebody here knows something to be stored, since the newest beginning of which somebody does.
     pub(crate) known: watch::Sender<Landing>,
     /// Whether it is settled that the stream is the one that is shown.
@@ -114,18 +114,35 @@ impl Shared {
 
     /// When the stream was made that is shown, in nanoseconds since 1970.
     pub(crate) fn created_ns(&self) -> i64 {
-        self.lock_life().as_ref().map_or(0, |life| life.created_ns)
+        self.lock_shown().as_ref().map_or(0, |life| life.created_ns)
     }
 
     /// Whether another life has come into the place of the one that is shown.
     pub(crate) fn is_replaced_by(&self, life: &Life) -> bool {
-        self.lock_life()
+        self.lock_shown()
             .as_ref()
             .is_some_and(|shown| life.replaces(shown))
     }
 
-    pub(crate) fn lock_life(&self) -> MutexGuard<'_, Option<Life>> {
-        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether the life that is shown began with this node.
+    pub(crate) fn has_begun_the_life(&self) -> bool {
+        self.lock_shown()
+            .as_ref()
+            .is_some_and(|shown| shown.by == self.node_id)
+    }
+
+    /// The life that is shown. None before the first.
+    pub(crate) fn life(&self) -> Option<Life> {
+        self.lock_shown().clone()
+    }
+
+    /// Another life is shown from now on.
+    pub(crate) fn enter(&self, life: Life) {
+        *self.lock_shown() = Some(life);
+    }
+
+    fn lock_shown(&self) -> MutexGuard<'_, Option<Life>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes or checks the stream.

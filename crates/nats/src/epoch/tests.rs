@@ -18,7 +18,7 @@ async fn epochs(options: &NatsOptions) -> Epochs {
 impl Epochs {
     /// That of a stream which never changes, for a node that has seen this generation.
     async fn settled(&self, seen_generation: u64) -> Result<Life, ApiError> {
-        let now = self.life().await?;
+        let now = self.entry().await?;
         let before = Life {
             epoch: now.map_or_else(Epoch::random, |life| life.epoch),
             generation: seen_generation,

@@ -28,9 +28,10 @@ impl Node {
         shared.landings.leave();
         self.tell_settled();
         (self.listening, self.reading, self.proving) = (None, None, None);
+        let left = shared.life();
         let loaded = loop {
             self.live = None;
-            match life::load(&shared, Some((&self.life, self.reckoning))).await {
+            match life::load(&shared, left.as_ref().map(|left| (left, self.reckoning))).await {
                 Ok(loaded) => break loaded,
                 Err(error) => {
                     let why = format!("the stream is another one, in which this node can't begin: {error}");
@@ -52,14 +53,13 @@ impl Node {
                 }
             }
         }
-        self.life = loaded.life.clone();
         self.reckoning = Reckoning::new(loaded.clocks);
         self.doubts = loaded.doubts;
         self.link.mark_changed();
         (self.unproven, self.gone_since) = (None, None);
         let (mirror, live) = pour(&shared, &hub, loaded);
         (self.mirror, self.live) = (mirror, Some(live));
-        if self.life.by == shared.node_id {
+        if shared.has_begun_the_life() {
             orders::tell_of_life(&shared);
         }
         Some(())
@@ -78,7 +78,7 @@ pub(super) fn pour(shared: &Shared, hub: &Hub, loaded: Loaded) -> (Mirror<Entry>
     } = loaded;
     let ingest = hub.ingest();
     let steps = tail.into_iter().map(|next| entry::step(next, ingest.limits()));
-    *shared.lock_life() = Some(life.clone());
+    shared.enter(life.clone());
     ingest.begin_life(NewLife {
         epoch: life.epoch,
         before: life.before,

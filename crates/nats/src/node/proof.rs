@@ -41,7 +41,7 @@ impl Node {
         match proof {
             Ok(Proven {
                 life: Ok(Some(life)), ..
-            }) if life.replaces(&self.life) => self.mirror.handle_other_life(),
+            }) if self.shared.is_replaced_by(&life) => self.mirror.handle_other_life(),
             Ok(Proven {
                 state,
                 proof,
@@ -55,7 +55,7 @@ impl Node {
                 };
                 match life {
                     Err(error) => tracing::debug!(%error, "which life of the log it is can't be had"),
-                    Ok(life) if !self.mirror.is_in_doubt() && life.as_ref() != Some(&self.life) => {
+                    Ok(life) if !self.mirror.is_in_doubt() && life != self.shared.life() => {
                         self.keep_life();
                     }
                     Ok(_) => {}
@@ -70,8 +70,9 @@ impl Node {
 
     /// Somebody deleted which life it is.
     fn keep_life(&self) {
-        let (shared, life) = (Arc::clone(&self.shared), self.life.clone());
+        let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
+            let Some(life) = shared.life() else { return };
             if let Err(error) = shared.epochs.keep(&life).await {
                 tracing::warn!(%error, "which life of the log it is stands nowhere");
             }
