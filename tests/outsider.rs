@@ -58,7 +58,7 @@ impl Outsider {
     pub async fn ask(&mut self, subject: &str, headers: &[u8], payload: &[u8]) -> String {
         let question = message(subject, &self.inbox, headers, payload);
         self.send(&question).await;
-        self.until(|said| said.contains("-ERR") || (said.contains("MSG ") && said.ends_with("\r\n")))
+        self.until(|said| said.contains("-ERR") || has_a_message(said))
             .await
     }
 
@@ -94,6 +94,19 @@ impl Outsider {
         }
         said
     }
+}
+
+/// Whether a message is there to its end: its line says last how many bytes follow it.
+fn has_a_message(said: &str) -> bool {
+    let from_there = said
+        .find("MSG ")
+        .and_then(|begin| said[begin..].split_once("\r\n"));
+    from_there.is_some_and(|(line, rest)| {
+        let bytes = line
+            .rsplit_once(' ')
+            .and_then(|(_, bytes)| bytes.parse::<usize>().ok());
+        rest.len() >= bytes.expect("a size") + "\r\n".len()
+    })
 }
 
 /// Headers as they go over the wire.

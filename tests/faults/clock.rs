@@ -7,14 +7,13 @@ use std::ops::Range;
 use std::time::Duration;
 
 use async_nats::jetstream::stream::State;
-use dualcast::{Hub, NatsOptions, Position, Transport};
+use dualcast::{Hub, Position, Transport};
 use dualcast_nats_server::{NatsServer, clocks_can_be_set};
 use dualcast_tests::{Client, Dial, Told};
 use tokio::time;
 
 use crate::lives::{self, DAY, PREFIX, Scene, expect_text, publish};
-use crate::nodes::{Addresses, Node};
-use crate::traffic::{Size, Traffic};
+use crate::nodes::Node;
 
 /// Longer than a record stays in the stream, in seconds.
 const HOUR_AND_A_HALF: i64 = 5_400;
@@ -25,16 +24,6 @@ async fn begin() -> Option<Scene> {
         return None;
     }
     Some(Scene::on(NatsServer::builder().clock().start().await).await)
-}
-
-async fn traffic(scene: &Scene) -> Traffic {
-    let addresses = Addresses::default();
-    addresses.set(&scene.nodes);
-    let mut options = NatsOptions::new([scene.server.url()]);
-    options.prefix = PREFIX.into();
-    let traffic = Traffic::begin(options, &addresses, Size::default()).await;
-    traffic.goes_on(200).await;
-    traffic
 }
 
 /// Publishes the numbers, each with itself as its key.
@@ -80,7 +69,7 @@ async fn state(scene: &Scene) -> State {
 async fn a_clock_is_set_forward_beyond_the_age_at_which_records_are_trimmed() {
     let Some(mut scene) = begin().await else { return };
     let worker = scene.worker().await;
-    let mut traffic = traffic(&scene).await;
+    let mut traffic = scene.traffic().await;
     let positions = publish_numbers(&worker, 0..10).await;
     scene.server.set_clock_ahead(HOUR_AND_A_HALF);
     traffic.goes_on(200).await;
@@ -119,7 +108,7 @@ async fn a_clock_is_set_forward_beyond_the_age_at_which_records_are_trimmed() {
 async fn a_clock_is_set_back_and_forward_again() {
     let Some(scene) = begin().await else { return };
     let worker = scene.worker().await;
-    let traffic = traffic(&scene).await;
+    let traffic = scene.traffic().await;
     let mut positions = publish_numbers(&worker, 0..10).await;
     scene.server.set_clock_ahead(-DAY);
     traffic.goes_on(200).await;
@@ -146,7 +135,7 @@ async fn a_clock_is_set_back_and_forward_again() {
 async fn a_broker_comes_back_a_day_before_it_went() {
     let Some(mut scene) = begin().await else { return };
     let worker = scene.worker().await;
-    let traffic = traffic(&scene).await;
+    let traffic = scene.traffic().await;
     let mut positions = publish_numbers(&worker, 0..10).await;
     scene.server.stop().await;
     scene.server.set_clock_ahead(-DAY);

@@ -52,6 +52,17 @@ impl Scene {
         scene
     }
 
+    /// Publishers and clients that go on whatever happens, well under way.
+    pub(crate) async fn traffic(&self) -> Traffic {
+        let addresses = Addresses::default();
+        addresses.set(&self.nodes);
+        let mut options = NatsOptions::new([self.server.url()]);
+        options.prefix = PREFIX.into();
+        let traffic = Traffic::begin(options, &addresses, Size::default()).await;
+        traffic.goes_on(200).await;
+        traffic
+    }
+
     async fn start_nodes(&mut self) {
         self.nodes = vec![self.start.start(), self.start.start()];
         for node in &self.nodes {
@@ -226,12 +237,7 @@ pub(crate) async fn delete_under_running_nodes(scene: Scene) {
 async fn a_stream_is_deleted_and_made_anew_under_running_nodes() {
     let scene = Scene::begin().await;
     let witness = Witness::begin(&scene.server.url(), PREFIX).await;
-    let addresses = Addresses::default();
-    addresses.set(&scene.nodes);
-    let mut options = NatsOptions::new([scene.server.url()]);
-    options.prefix = PREFIX.into();
-    let traffic = Traffic::begin(options, &addresses, Size::default()).await;
-    traffic.goes_on(200).await;
+    let traffic = scene.traffic().await;
     // Else nobody sees how short a time they are degraded for.
     scene.link.only("(reads)").hold();
     let client = async_nats::connect(scene.server.url()).await.unwrap();

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time;
 
+use crate::works::delete;
+
 fn under() -> Under {
     Under::new(Transport::Sse, HttpServer::Dualcast, HttpVersion::Http1).over_nats(1)
 }
@@ -115,10 +117,7 @@ async fn without_its_stream(under: Under) {
     let names = outsider.ask("$JS.API.STREAM.NAMES", b"", b"").await;
     let (_, name) = names.split_once("\"test-").unwrap();
     let name = format!("test-{}", name.split('"').next().unwrap());
-    let deleted = outsider
-        .ask(&format!("$JS.API.STREAM.DELETE.{name}"), b"", b"")
-        .await;
-    assert!(deleted.contains("\"success\":true"), "{deleted}");
+    delete(&broker, &name).await;
     let why = until_degraded(&server, true).await;
     assert!(why.contains("stream not found"), "{why}");
     until_degraded(&server, false).await;

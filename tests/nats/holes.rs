@@ -51,6 +51,13 @@ impl Scene {
         Outsider::connect(&self.broker.address(), Some(("outsider", "secret"))).await
     }
 
+    /// Something that the node doesn't hear, and something behind it.
+    async fn make_a_hole(&self) {
+        let mut outsider = self.outsider().await;
+        outsider.store("shop.log.unheard", b"", b"in the hole").await;
+        outsider.store("shop.log.room", b"", b"behind it").await;
+    }
+
     async fn is_degraded(&self, why: &str) {
         let is_said = || {
             self.server
@@ -79,9 +86,7 @@ async fn read_back(_: Under) {
     let scene = Scene::begin(|_| {}).await;
     let mut clients = scene.clients().await;
     scene.link.only(READS).hold();
-    let mut outsider = scene.outsider().await;
-    outsider.store("shop.log.unheard", b"", b"in the hole").await;
-    outsider.store("shop.log.room", b"", b"behind it").await;
+    scene.make_a_hole().await;
     // It has both of its connections, and says what it lacks.
     scene.is_degraded("records are missing").await;
     scene.link.pass();
@@ -107,9 +112,7 @@ async fn given_up(_: Under) {
     let mut clients = scene.clients().await;
     let start = scene.server.hub.position().sequence();
     scene.link.only(READS).swallow();
-    let mut outsider = scene.outsider().await;
-    outsider.store("shop.log.unheard", b"", b"in the hole").await;
-    outsider.store("shop.log.room", b"", b"behind it").await;
+    scene.make_a_hole().await;
     scene.is_degraded("records are missing").await;
     let room = scene.server.channel("room");
     let last = room.publish(Message::text("message", "the last")).await.unwrap();

@@ -9,22 +9,13 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time;
 
-use crate::works::under;
+use crate::works::{come_by, delete, under};
 
 pub(crate) async fn node(options: &NatsOptions) -> Hub {
     let nats = Nats::connect(options.clone()).await.unwrap();
     let hub = Hub::builder().fan_out(nats).build().unwrap();
     eventually("it is ready", || hub.health().is_ready).await;
     hub
-}
-
-/// One that comes back by a link as soon as that lets it.
-pub(crate) fn by(link: &Link, options: &NatsOptions) -> NatsOptions {
-    let mut options = options.clone();
-    options.servers = vec![link.url()];
-    let soon = |_| Duration::from_millis(20);
-    options.client = options.client.reconnect_delay_callback(soon);
-    options
 }
 
 pub(crate) async fn publish(channel: &Channel, text: &str) -> Position {
@@ -51,13 +42,6 @@ fn told(items: &[Item]) -> Vec<String> {
     told.collect()
 }
 
-async fn delete(broker: &NatsServer, stream: &str) {
-    let mut outsider = Outsider::connect(&broker.address(), None).await;
-    let subject = format!("$JS.API.STREAM.DELETE.{stream}");
-    let deleted = outsider.ask(&subject, b"", b"").await;
-    assert!(deleted.contains("\"success\":true"), "{deleted}");
-}
-
 #[test]
 fn a_client_goes_on_in_a_life_that_its_new_node_has_yet_to_begin() {
     run(life_to_come, under());
@@ -67,7 +51,10 @@ async fn life_to_come(_: Under) {
     let broker = NatsServer::start().await;
     let options = NatsOptions::new([broker.url()]);
     let link = Link::to(broker.address()).await;
-    let (ahead, behind) = (node(&options).await, node(&by(&link, &options)).await);
+    let ahead = node(&options).await;
+    let mut options = options;
+    come_by(&link.url(), &mut options);
+    let behind = node(&options).await;
     let [room, behind_room] = [&ahead, &behind].map(|hub| hub.channel("room").unwrap());
     for text in ["1", "2", "3"] {
         publish(&room, text).await;

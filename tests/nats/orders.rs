@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use dualcast::{Hub, Identity, Nats, NatsOptions, Transport};
 use dualcast_nats_server::{Link, NatsServer, clocks_can_be_set};
-use dualcast_tests::{
-    Client, HttpServer, HttpVersion, Outsider, Server, Setup, Told, Under, eventually, run,
-};
+use dualcast_tests::{Client, HttpServer, HttpVersion, Server, Setup, Told, Under, eventually, run};
 use serde_json::json;
 use tokio::time;
 
-use crate::works::under;
+use crate::works::{come_by, delete, under};
 
 #[test]
 fn an_order_in_a_log_that_began_anew_while_a_node_was_away_reaches_its_sessions() {
@@ -32,14 +30,8 @@ async fn order_that_was_long_on_its_way(under: Under) {
     let broker = NatsServer::start().await;
     let link = Link::to(broker.address()).await;
     let url = link.url();
-    let server = Setup::new(under)
-        .nats(move |ours| {
-            let client = ours.client.clone();
-            ours.servers = vec![url.clone()];
-            ours.client = client.reconnect_delay_callback(|_| Duration::from_millis(20));
-        })
-        .start()
-        .await;
+    let setup = Setup::new(under).nats(move |ours| come_by(&url, ours));
+    let server = setup.start().await;
     let nodes = [&server, &server.others[0]];
     let anna = |node: &Server| node.dial_here(under.transport, "room").query("who=anna").open();
     let before = [anna(nodes[0]).await, anna(nodes[1]).await];
@@ -69,10 +61,7 @@ async fn node_behind_a_link(under: Under, broker: &NatsServer) -> (Server, Link,
     options.prefix = "shop".into();
     let nats = Nats::connect(options.clone()).await.unwrap();
     let hub = Hub::builder().fan_out(nats).build().unwrap();
-    options.servers = vec![link.url()];
-    options.client = options
-        .client
-        .reconnect_delay_callback(|_| Duration::from_millis(20));
+    come_by(&link.url(), &mut options);
     let server = Setup::new(under)
         .nats(move |ours| *ours = options.clone())
         .start()
@@ -125,9 +114,7 @@ async fn order_before_another_time(under: Under) {
 /// Deletes it, and waits until a node that is there has made it anew.
 async fn delete_the_stream(broker: &NatsServer, hub: &Hub) {
     let before = hub.position().epoch();
-    let mut outsider = Outsider::connect(&broker.address(), None).await;
-    let deleted = outsider.ask("$JS.API.STREAM.DELETE.shop", b"", b"").await;
-    assert!(deleted.contains("\"success\":true"), "{deleted}");
+    delete(broker, "shop").await;
     eventually("it is made anew", || hub.position().epoch() != before).await;
 }
 

@@ -9,7 +9,7 @@ use futures::future;
 use serde_json::{Value, json};
 use tokio::time;
 
-use crate::works::under;
+use crate::works::{come_by, under};
 
 /// A hub whose connection goes by a link.
 struct Scene {
@@ -23,11 +23,9 @@ impl Scene {
     async fn begin(change: impl FnOnce(&mut NatsOptions)) -> Self {
         let broker = NatsServer::builder().config("max_payload: 64KB").start().await;
         let link = Link::to(broker.address()).await;
-        let mut options = NatsOptions::new([link.url()]);
+        let mut options = NatsOptions::default();
+        come_by(&link.url(), &mut options);
         options.stream.max_bytes = 16 << 20;
-        options.client = options
-            .client
-            .reconnect_delay_callback(|_| Duration::from_millis(20));
         change(&mut options);
         let nats = Nats::connect(options).await.unwrap();
         let hub = Hub::builder().fan_out(nats).build().unwrap();

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use dualcast::{Identity, Message, NatsOptions, Transport};
-use dualcast_tests::{HttpServer, HttpVersion, Server, Setup, Told, Under};
+use dualcast_nats_server::NatsServer;
+use dualcast_tests::{HttpServer, HttpVersion, Outsider, Server, Setup, Told, Under};
 use tokio::time;
 
 /// Two nodes, whose logs keep so many records: what is missing there has to come from the stream.
@@ -14,6 +15,21 @@ pub(crate) async fn nodes(mut options: NatsOptions, max_records: usize) -> Serve
         .hub(move |hub| hub.log(|log| log.max_records = max_records))
         .start()
         .await
+}
+
+/// By this way alone, and again as soon as it is free.
+pub(crate) fn come_by(url: &str, options: &mut NatsOptions) {
+    options.servers = vec![url.to_owned()];
+    let soon = |_| Duration::from_millis(20);
+    options.client = options.client.clone().reconnect_delay_callback(soon);
+}
+
+/// Somebody who may deletes a stream.
+pub(crate) async fn delete(broker: &NatsServer, stream: &str) {
+    let mut outsider = Outsider::connect(&broker.address(), None).await;
+    let subject = format!("$JS.API.STREAM.DELETE.{stream}");
+    let deleted = outsider.ask(&subject, b"", b"").await;
+    assert!(deleted.contains("\"success\":true"), "{deleted}");
 }
 
 pub(crate) fn under() -> Under {
