@@ -294,8 +294,10 @@ fn serve(mut stream: TcpStream, followers: &Mutex<Vec<TcpStream>>, fault: Fault)
         }
         if first.starts_with("GET") {
             let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+            // A message may follow as soon as the head is there: until the stream stands among the followers, none goes out.
+            let mut followers = followers.lock().unwrap();
             stream.write_all(head).unwrap();
-            followers.lock().unwrap().push(stream);
+            followers.push(stream);
             return;
         }
         if first.is_empty() || requests.read_exact(&mut vec![0; length]).is_err() {
