@@ -1,0 +1,169 @@
+// The channels that the page joined. On a WebSocket each is asked for on the live connection, with its own cursor; an event stream is
+// opened anew with all of them in its query.
+
+import { Channel } from "./channel.js";
+import { LiveError } from "./error.js";
+
+/** @typedef {import("./link.js").Link} Link */
+/** @typedef {import("./stage.js").Stage} Stage */
+
+/**
+ * @typedef {object} Member
+ * @property {Channel<any>} channel
+ * @property {Stage} stage
+ * @property {() => void} follow resolves `ready`
+ * @property {(error: LiveError) => void} refuse rejects it
+ * @property {ReturnType<typeof setTimeout>} [timer] when it is asked for again
+ */
+
+/**
+ * @typedef {object} House
+ * @property {import("./cursors.js").Cursors} cursors
+ * @property {import("./asks.js").Asks} asks
+ * @property {() => Stage} newStage
+ * @property {() => Link | undefined} link the connection, while it is open
+ * @property {() => void} changed the event stream, if it is one, has to be opened anew
+ */
+
+/** Before a channel is asked for once more that the server could not give just then, in milliseconds. */
+const USUAL_RETRY = 5_000;
+/** After these the same channel is worth another try. */
+const PASSING = ["busy", "unavailable", "too-fast", "internal"];
+
+export class Joined {
+  #house;
+  /** @type {Map<string, Member>} */
+  #members = new Map();
+  /** Of these nothing is heard any more, though the server may not know yet. @type {Map<string, number>} */
+  #leaving = new Map();
+  /** These are owed what they missed. @type {Set<string>} */
+  #owed = new Set();
+
+  /** @param {House} house */
+  constructor(house) {
+    this.#house = house;
+  }
+
+  get names() {
+    return [...this.#members.keys()];
+  }
+
+  /** Whether each joined channel is followed that was before. */
+  get isWhole() {
+    return this.#owed.size === 0;
+  }
+
+  /** Who hears of this channel; `null` where nobody does any more, and `undefined` where the page did not join it. @param {string} name */
+  stageOf(name) {
+    return this.#leaving.has(name) ? null : this.#members.get(name)?.stage;
+  }
+
+  /** The events that somebody listens to in some channel. */
+  events() {
+    return [...this.#members.values()].flatMap(({ stage }) => stage.names());
+  }
+
+  /** @param {string} name @param {string} [position] */
+  join(name, position) {
+    const known = this.#members.get(name);
+    if (known) return known.channel;
+    const { cursors, newStage, link, changed } = this.#house;
+    const stage = newStage();
+    /** @type {Partial<Member>} */
+    const member = { stage };
+    const ready = new Promise((resolve, reject) => {
+      member.follow = () => resolve(undefined);
+      member.refuse = reject;
+    });
+    // Whoever does not look at it hears `closed`.
+    ready.catch(() => {});
+    cursors.join(name, position);
+    const membership = {
+      stage,
+      ready: /** @type {Promise<void>} */ (ready),
+      cursor: () => cursors.of(name),
+      leave: () => this.#leave(name),
+    };
+    member.channel = new Channel(name, membership);
+    this.#members.set(name, /** @type {Member} */ (member));
+    const open = link();
+    if (open?.canSend) this.#ask(open, name);
+    else if (open) changed();
+    return member.channel;
+  }
+
+  /** A connection was opened. @param {Link} link @param {string[] | undefined} channels those of an event stream, where it is of several */
+  opened(link, channels) {
+    this.#leaving.clear();
+    this.#owed = new Set(link.canSend ? this.names.filter((name) => this.#house.cursors.of(name)) : []);
+    for (const [name, member] of this.#members) {
+      if (link.canSend) this.#ask(link, name);
+      else if (!link.channels.includes(name)) continue;
+      else if (channels?.includes(name)) member.follow();
+      else this.end(name, new LiveError("no-subscribe", `the event stream does not follow ${name}`));
+    }
+  }
+
+  /** A channel is followed no longer. @param {string} name @param {LiveError} [error] why, unless it is finished */
+  end(name, error) {
+    const member = this.#members.get(name);
+    if (!member) return;
+    this.#forget(name, member);
+    member.refuse(error ?? new LiveError("finished", `${name} is finished`));
+    member.stage.tell("closed", error);
+    member.stage.end();
+  }
+
+  /** @param {LiveError} error */
+  endAll(error) {
+    for (const name of this.names) this.end(name, error);
+  }
+
+  /** @param {string} name */
+  #leave(name) {
+    const member = this.#members.get(name);
+    if (!member) return;
+    const { asks, link, changed } = this.#house;
+    this.#forget(name, member);
+    member.refuse(new LiveError("closed", `${name} was left`));
+    member.stage.end();
+    const open = link();
+    if (open && !open.canSend) return changed();
+    if (!open) return;
+    this.#leaving.set(name, (this.#leaving.get(name) ?? 0) + 1);
+    asks.ask(open, { control: "unsubscribe", channel: name }, () => {
+      const left = /** @type {number} */ (this.#leaving.get(name)) - 1;
+      if (left) this.#leaving.set(name, left);
+      else this.#leaving.delete(name);
+    });
+  }
+
+  /** @param {string} name @param {Member} member */
+  #forget(name, member) {
+    clearTimeout(member.timer);
+    this.#members.delete(name);
+    this.#owed.delete(name);
+    this.#house.cursors.leave(name);
+  }
+
+  /** @param {Link} link @param {string} name */
+  #ask(link, name) {
+    const { cursors, asks } = this.#house;
+    const member = /** @type {Member} */ (this.#members.get(name));
+    const presented = cursors.of(name);
+    clearTimeout(member.timer);
+    asks.ask(link, { control: "subscribe", channel: name, id: presented }, ({ code, message = "", retry, data }) => {
+      // It was left, and perhaps joined again, meanwhile.
+      if (this.#members.get(name) !== member) return;
+      if (!code) {
+        this.#owed.delete(name);
+        cursors.followed(name, data?.id, presented);
+        return member.follow();
+      }
+      if (!PASSING.includes(code)) return this.end(name, new LiveError(code, message));
+      member.timer = setTimeout(() => {
+        if (link === this.#house.link()) this.#ask(link, name);
+      }, retry ?? USUAL_RETRY);
+    });
+  }
+}

@@ -1,0 +1,69 @@
+// An event stream, read with `fetch`: so its status, the bodies of errors and its comments can be seen, and headers be sent.
+
+import { EventStreamParser } from "./event-stream.js";
+import { fromBlock } from "./frames.js";
+
+/** As much of an error's body as is worth telling, in characters. */
+const LONGEST_ERROR = 1_000;
+
+/** @type {import("./link.js").OpenWire} */
+export function openEventStream({ url, headers, credentials, fetch }, to) {
+  const controller = new AbortController();
+  const { signal } = controller;
+  /** @type {number | undefined} */
+  let retry;
+  let isOpen = false;
+  let namesChannels = false;
+
+  /** @param {import("./frames.js").Notice} welcome */
+  const open = (welcome) => {
+    isOpen = true;
+    namesChannels = Boolean(welcome.channels);
+    to.frame({ ...welcome, control: "welcome", retry });
+  };
+  const parser = new EventStreamParser({
+    event(block) {
+      // A message's last block may be read after the page has closed the stream.
+      if (signal.aborted) return;
+      let frame;
+      try {
+        frame = fromBlock(block, namesChannels);
+      } catch {
+        return to.unknown(block);
+      }
+      if (isOpen) return to.frame(frame);
+      if (frame.control === "heartbeat") return open(frame);
+      // Heartbeats may be comments; then nothing is said at the beginning.
+      open({ control: "welcome" });
+      to.frame(frame);
+    },
+    retry(milliseconds) {
+      retry = milliseconds;
+    },
+    comment(text) {
+      if (signal.aborted) return;
+      if (!isOpen) open({ control: "welcome" });
+      else if (text.trim() === "heartbeat") to.frame({ control: "heartbeat" });
+    },
+  });
+
+  const read = async () => {
+    const response = await fetch(url, { headers, credentials, signal, cache: "no-store" });
+    const { ok, status, body } = response;
+    const isStream = response.headers.get("content-type")?.startsWith("text/event-stream");
+    if (!ok || status === 204 || !isStream || !body) {
+      const text = status === 204 ? "" : (await response.text()).slice(0, LONGEST_ERROR);
+      const seconds = Number(response.headers.get("retry-after"));
+      return to.lost({ status, message: text, retry: seconds > 0 ? seconds * 1_000 : undefined });
+    }
+    const reader = body.getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return to.lost({});
+      to.alive();
+      parser.push(value);
+    }
+  };
+  read().catch((error) => signal.aborted || to.lost({ message: String(error) }));
+  return { close: () => controller.abort() };
+}
