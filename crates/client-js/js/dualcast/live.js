@@ -182,6 +182,7 @@ export class Live extends Listening {
 
   #start() {
     this.#refusals = 0;
+    this.#isPutAway = false;
     this.#backoff.reset();
     this.#unwatch ??= watch({
       woken: () => this.#wake(),
@@ -196,44 +197,52 @@ export class Live extends Listening {
   async #attempt() {
     const turn = ++this.#turn;
     const transport = this.#choice.current;
-    this.#cancel("retry");
     this.#attemptedAt = Date.now();
     this.#change({ ...this.#state, status: "connecting", transport, retryAt: undefined });
+    const isWanted = () => turn === this.#turn;
+    // What the page is asked for may never come.
+    this.#after("retry", this.#options.connectTimeout, () => this.#retry({ reason: "silent" }));
     try {
-      const link = await this.#open(transport, () => turn === this.#turn);
-      if (link) this.#link = link;
+      await this.#open(transport, isWanted, (link) => {
+        this.#cancel("retry");
+        this.#link = link;
+      });
     } catch (error) {
-      if (turn !== this.#turn) return;
+      if (!isWanted()) return;
       this.#fail(error);
       this.#retry({ reason: "lost", message: String(error) });
     }
   }
 
   /**
-   * A new connection, once the page has said by what right; nothing where it is not wanted any more.
+   * Makes a new connection, once the page has said by what right, unless it is not wanted any more.
    *
    * @param {TransportName} transport
    * @param {() => boolean} isWanted
+   * @param {(link: Link) => void} keep
    */
-  async #open(transport, isWanted) {
+  async #open(transport, isWanted, keep) {
     const { token, headers, query } = await this.#credentials();
-    if (!isWanted()) return undefined;
+    if (!isWanted()) return;
     const isSocket = transport === "ws";
     // Each channel has a cursor of its own there; a stream has one for all.
     const presented = isSocket ? this.#cursors.own : this.#cursors.smallest();
     const channels = isSocket ? [] : this.#joined.names;
     const url = new URL(isSocket ? this.#urls.ws : this.#urls.sse);
     if (presented !== undefined) url.searchParams.set("last-event-id", presented);
-    if (channels.length) url.searchParams.set("channels", [url.searchParams.get("channels") ?? [], channels].flat(2).join());
+    const own = url.searchParams.get("channels");
+    if (channels.length) url.searchParams.set("channels", [...(own ? [own] : []), ...channels].join());
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const names = () => [...this.#stage.names(), ...this.#joined.events()];
-    return new Link(transport, { ...this.#options, url: url.href, token, headers, names }, { presented, channels }, this.#options, {
+    const request = { ...this.#options, url: url.href, token, headers, names };
+    const link = new Link(transport, request, { presented, channels }, this.#options, {
       opened: (link, welcome) => this.#opened(link, welcome),
       frame: (link, frame) => link === this.#link && this.#hear(link, frame),
       unknown: (_, frame) => this.#unknown(frame),
       lost: (link, end) => this.#lost(link, end),
       waitingSince: (link) => (link === this.#link ? this.#asks.waitingSince() : undefined),
     });
+    keep(link);
   }
 
   async #credentials() {
@@ -290,13 +299,13 @@ export class Live extends Listening {
 
   /** Waits, and tries again. @param {End} end */
   #retry({ reason, code, status, message, retry }) {
+    this.#turn++;
     const isAway = isHidden() || isOffline();
     const pause = this.#backoff.next(retry);
     const wait = isOffline() ? Math.max(pause, this.#options.maxDelay) : pause;
-    const why = { reason, code: code ?? status, message };
-    this.#change({ status: isAway ? "away" : "waiting", retryAt: Date.now() + wait, ...why });
+    this.#change({ status: isAway ? "away" : "waiting", retryAt: Date.now() + wait, reason, code: code ?? status, message });
     // Whoever is hidden waits to be seen.
-    this.#after("retry", wait, () => (isHidden() ? this.#change({ status: "away", ...why }) : this.#attempt()));
+    this.#after("retry", wait, () => (isHidden() ? this.#change({ ...this.#state, status: "away" }) : this.#attempt()));
   }
 
   /** Takes its connections away from it, and what depended on them. */
@@ -379,7 +388,7 @@ export class Live extends Listening {
     if (isHidden() || isOffline()) return this.#probeLater();
     const turn = this.#turn;
     try {
-      this.#probe = await this.#open(this.#choice.best, () => turn === this.#turn);
+      await this.#open(this.#choice.best, () => turn === this.#turn, (link) => (this.#probe = link));
     } catch (error) {
       this.#fail(error);
       if (turn === this.#turn) this.#probeLater();
@@ -472,8 +481,8 @@ export class Live extends Listening {
 
   // What goes out, beside the messages.
 
-  /** @param {object} message */
-  async #post(message) {
+  /** @param {object} letter */
+  async #post(letter) {
     const { fetch, credentials, replyTimeout } = this.#options;
     for (let attempt = 1; ; attempt++) {
       const { headers } = await this.#credentials().catch((error) => {
@@ -481,11 +490,15 @@ export class Live extends Listening {
       });
       headers.set("content-type", "application/json");
       const signal = AbortSignal.timeout(replyTimeout);
-      const init = { method: "POST", headers, credentials, signal, body: JSON.stringify(message) };
-      const answer = await fetch(this.#urls.send, init).then(read, (error) => {
-        throw new LiveError("unconfirmed", String(error));
-      });
-      if (answer.status !== 401 || attempt > 1 || !this.#hasCredentials()) return dataOf(answer);
+      const init = { method: "POST", headers, credentials, signal, body: JSON.stringify(letter) };
+      const answer = await fetch(this.#urls.send, init)
+        .then(read)
+        .catch((error) => {
+          throw new LiveError("unconfirmed", String(error));
+        });
+      const { control, status, code = `http-${status}`, message, retry, data } = answer;
+      if (control === "reply") return data;
+      if (status !== 401 || attempt > 1 || !this.#hasCredentials()) throw new LiveError(code, message, { retry, status });
       this.#isStale = true;
     }
   }
@@ -550,20 +563,13 @@ export class Live extends Listening {
 }
 
 
-/** @param {Response} response */
+/** An answer of Dualcast's, or what there is in its place. @param {Response} response */
 async function read(response) {
   const { status } = response;
   const text = await response.text();
   try {
-    return { status, text, ...JSON.parse(text) };
+    return { status, ...JSON.parse(text) };
   } catch {
-    return { status, text };
+    return { status, message: text.slice(0, LONGEST_ERROR) };
   }
-}
-
-/** The data of a reply. @param {{ status: number, text: string, control?: string, code?: string, message?: string, retry?: number, data?: any }} answer */
-function dataOf({ status, text, control, code, message, retry, data }) {
-  if (control === "reply") return data;
-  if (control === "error") throw new LiveError(code ?? "internal", message, { retry, status });
-  throw new LiveError(`http-${status}`, text.slice(0, LONGEST_ERROR), { status });
 }
