@@ -24,6 +24,7 @@ import { Stage } from "./stage.js";
 /** @typedef {import("./options.js").Address} Address */
 /** @typedef {import("./options.js").Options} Options */
 /** @typedef {import("./outbox.js").Policy} Policy */
+/** @typedef {{ token: string | null | undefined, headers: Headers, query: Record<string, string> }} Right */
 
 /**
  * How it stands. The same object until that changes.
@@ -200,8 +201,8 @@ export class Live extends Listening {
     this.#attemptedAt = Date.now();
     this.#change({ ...this.#state, status: "connecting", transport, retryAt: undefined });
     try {
-      const link = await this.#open(transport, () => turn === this.#turn);
-      if (link) this.#link = link;
+      const right = await this.#credentials();
+      if (turn === this.#turn) this.#link = this.#open(transport, right);
     } catch (error) {
       if (turn !== this.#turn) return;
       this.#fail(error);
@@ -210,14 +211,12 @@ export class Live extends Listening {
   }
 
   /**
-   * A new connection, once the page has said by what right; nothing where it is not wanted any more.
+   * A new connection. Whoever asks for it keeps it at once: before it says its first word, or that there is none.
    *
    * @param {TransportName} transport
-   * @param {() => boolean} isWanted
+   * @param {Right} right
    */
-  async #open(transport, isWanted) {
-    const { token, headers, query } = await this.#credentials();
-    if (!isWanted()) return undefined;
+  #open(transport, { token, headers, query }) {
     const isSocket = transport === "ws";
     // Each channel has a cursor of its own there; a stream has one for all.
     const presented = isSocket ? this.#cursors.own : this.#cursors.smallest();
@@ -236,6 +235,7 @@ export class Live extends Listening {
     });
   }
 
+  /** By what right the client comes, as the page says. @returns {Promise<Right>} */
   async #credentials() {
     const { token, headers, params } = this.#options;
     const refresh = this.#isStale;
@@ -379,7 +379,8 @@ export class Live extends Listening {
     if (isHidden() || isOffline()) return this.#probeLater();
     const turn = this.#turn;
     try {
-      this.#probe = await this.#open(this.#choice.best, () => turn === this.#turn);
+      const right = await this.#credentials();
+      if (turn === this.#turn) this.#probe = this.#open(this.#choice.best, right);
     } catch (error) {
       this.#fail(error);
       if (turn === this.#turn) this.#probeLater();
