@@ -24,6 +24,7 @@ import { Stage } from "./stage.js";
 /** @typedef {import("./options.js").Address} Address */
 /** @typedef {import("./options.js").Options} Options */
 /** @typedef {import("./outbox.js").Policy} Policy */
+/** @typedef {{ token: string | null | undefined, headers: Headers, query: Record<string, string> }} Right */
 
 /**
  * How it stands. The same object until that changes.
@@ -199,31 +200,27 @@ export class Live extends Listening {
     const transport = this.#choice.current;
     this.#attemptedAt = Date.now();
     this.#change({ ...this.#state, status: "connecting", transport, retryAt: undefined });
-    const isWanted = () => turn === this.#turn;
     // What the page is asked for may never come.
     this.#after("retry", this.#options.connectTimeout, () => this.#retry({ reason: "silent" }));
     try {
-      await this.#open(transport, isWanted, (link) => {
-        this.#cancel("retry");
-        this.#link = link;
-      });
+      const right = await this.#credentials();
+      if (turn !== this.#turn) return;
+      this.#cancel("retry");
+      this.#link = this.#open(transport, right);
     } catch (error) {
-      if (!isWanted()) return;
+      if (turn !== this.#turn) return;
       this.#fail(error);
       this.#retry({ reason: "lost", message: String(error) });
     }
   }
 
   /**
-   * Makes a new connection, once the page has said by what right, unless it is not wanted any more.
+   * A new connection. Whoever asks for it keeps it at once: before it says its first word, or that there is none.
    *
    * @param {TransportName} transport
-   * @param {() => boolean} isWanted
-   * @param {(link: Link) => void} keep
+   * @param {Right} right
    */
-  async #open(transport, isWanted, keep) {
-    const { token, headers, query } = await this.#credentials();
-    if (!isWanted()) return;
+  #open(transport, { token, headers, query }) {
     const isSocket = transport === "ws";
     // Each channel has a cursor of its own there; a stream has one for all.
     const presented = isSocket ? this.#cursors.own : this.#cursors.smallest();
@@ -235,16 +232,16 @@ export class Live extends Listening {
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const names = () => [...this.#stage.names(), ...this.#joined.events()];
     const request = { ...this.#options, url: url.href, token, headers, names };
-    const link = new Link(transport, request, { presented, channels }, this.#options, {
+    return new Link(transport, request, { presented, channels }, this.#options, {
       opened: (link, welcome) => this.#opened(link, welcome),
       frame: (link, frame) => link === this.#link && this.#hear(link, frame),
       unknown: (_, frame) => this.#unknown(frame),
       lost: (link, end) => this.#lost(link, end),
       waitingSince: (link) => (link === this.#link ? this.#asks.waitingSince() : undefined),
     });
-    keep(link);
   }
 
+  /** By what right the client comes, as the page says. @returns {Promise<Right>} */
   async #credentials() {
     const { token, headers, params } = this.#options;
     const refresh = this.#isStale;
@@ -388,7 +385,8 @@ export class Live extends Listening {
     if (isHidden() || isOffline()) return this.#probeLater();
     const turn = this.#turn;
     try {
-      await this.#open(this.#choice.best, () => turn === this.#turn, (link) => (this.#probe = link));
+      const right = await this.#credentials();
+      if (turn === this.#turn) this.#probe = this.#open(this.#choice.best, right);
     } catch (error) {
       this.#fail(error);
       if (turn === this.#turn) this.#probeLater();
