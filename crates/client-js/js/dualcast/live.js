@@ -106,7 +106,7 @@ export class Live extends Listening {
     this.#choice = new Choice(all.transports, `dualcast transport ${new URL(this.#urls.ws).origin}`);
     this.#backoff = new Backoff(all.minDelay, all.maxDelay);
     this.#key = all.persist && `dualcast cursors ${all.persist} ${this.#urls.sse}`;
-    this.#cursors = new Cursors({ ...JSON.parse((this.#key && stored(this.#key)) || "{}"), ...(all.position && { own: all.position }) });
+    this.#cursors = new Cursors({ ...(this.#key && stored(this.#key)), ...(all.position && { own: all.position }) });
     this.#joined = new Joined({
       cursors: this.#cursors,
       asks: this.#asks,
@@ -199,9 +199,9 @@ export class Live extends Listening {
     const turn = ++this.#turn;
     const transport = this.#choice.current;
     this.#attemptedAt = Date.now();
-    this.#change({ ...this.#state, status: "connecting", transport, retryAt: undefined });
     // What the page is asked for may never come.
     this.#after("retry", this.#options.connectTimeout, () => this.#retry({ reason: "silent" }));
+    this.#change({ ...this.#state, status: "connecting", transport, retryAt: undefined });
     try {
       const right = await this.#credentials();
       if (turn !== this.#turn) return;
@@ -260,13 +260,14 @@ export class Live extends Listening {
     else this.#choice.opened();
     this.#refusals = 0;
     this.#cursors.opened(welcome.id, link.presented, link.channels);
-    if (!isProbe && link.presented !== undefined) this.#recovery = { count: 0, hasGap: false };
-    this.#change({ status: "open", transport: link.transport });
+    if (!isProbe && link.presented !== undefined) this.#recovery = { count: this.#recovery?.count ?? 0, hasGap: false };
     this.#joined.opened(link, welcome.channels);
     this.#outbox.flush();
     this.#refreshIn(welcome.expires);
     this.#after("stable", this.#options.stableAfter, () => this.#backoff.reset());
     this.#probeLater();
+    // At last, since the page may close it at this.
+    this.#change({ status: "open", transport: link.transport });
   }
 
   /** Why it ended says whether it comes back, by which transport, and when. @param {Link} link @param {End} end */
@@ -300,9 +301,9 @@ export class Live extends Listening {
     const isAway = isHidden() || isOffline();
     const pause = this.#backoff.next(retry);
     const wait = isOffline() ? Math.max(pause, this.#options.maxDelay) : pause;
-    this.#change({ status: isAway ? "away" : "waiting", retryAt: Date.now() + wait, reason, code: code ?? status, message });
     // Whoever is hidden waits to be seen.
     this.#after("retry", wait, () => (isHidden() ? this.#change({ ...this.#state, status: "away" }) : this.#attempt()));
+    this.#change({ status: isAway ? "away" : "waiting", retryAt: Date.now() + wait, reason, code: code ?? status, message });
   }
 
   /** Takes its connections away from it, and what depended on them. */
@@ -312,7 +313,6 @@ export class Live extends Listening {
     this.#link?.close();
     this.#probe?.close();
     this.#link = this.#probe = undefined;
-    this.#recovery = undefined;
     this.#asks.lost();
     this.#outbox.lost();
   }
@@ -334,8 +334,8 @@ export class Live extends Listening {
     this.#outbox.close(error);
     this.#joined.endAll(error);
     this.#change({ status: "closed", reason, code: code ?? status, message });
-    this.#stage.tell("closed", this.#state);
     this.#stage.end();
+    this.#stage.tell("closed", this.#state);
   }
 
   // What the page goes through.
@@ -357,7 +357,7 @@ export class Live extends Listening {
   }
 
   #keep() {
-    if (this.#key) stored(this.#key, JSON.stringify(this.#cursors.saved()));
+    if (this.#key) stored(this.#key, this.#cursors.saved());
   }
 
   #putAway() {
