@@ -407,7 +407,7 @@ export class Live extends Listening {
       case "heartbeat":
         return this.#heartbeat(link, notice);
       case "gap":
-        return this.#gap(link, notice);
+        return this.#gap(notice);
       case "merged":
       case "finished":
         return this.#tell(control, notice);
@@ -442,10 +442,10 @@ export class Live extends Listening {
     if (!hasGap) this.#stage.tell("recovered", { count, transport: link.transport });
   }
 
-  /** @param {Link} link @param {Notice} notice */
-  #gap(link, notice) {
+  /** @param {Notice} notice */
+  #gap(notice) {
     const { control, ...fields } = notice;
-    const gap = this.#cursors.gap(/** @type {Gap} */ (/** @type {unknown} */ (fields)), link.presented);
+    const gap = this.#cursors.gap(/** @type {Gap} */ (/** @type {unknown} */ (fields)));
     if (!gap) return;
     if (this.#recovery) this.#recovery.hasGap = true;
     this.#tell("gap", gap);
