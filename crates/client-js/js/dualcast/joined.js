@@ -53,9 +53,14 @@ export class Joined {
     return this.#owed.size === 0;
   }
 
-  /** Who hears of this channel; `null` where nobody does any more, and `undefined` where the page did not join it. @param {string} name */
-  stageOf(name) {
-    return this.#leaving.has(name) ? null : this.#members.get(name)?.stage;
+  /** Who hears of this channel, where the page joined it. @param {string} [name] */
+  stageOf(name = "") {
+    return this.#members.get(name)?.stage;
+  }
+
+  /** Whether the page left it, and the server does not know yet. @param {string} [name] */
+  isLeaving(name = "") {
+    return this.#leaving.has(name);
   }
 
   /** The events that somebody listens to in some channel. */
@@ -90,11 +95,13 @@ export class Joined {
 
   /** A connection was opened. @param {Link} link @param {string[] | undefined} channels those of an event stream, where it is of several */
   opened(link, channels) {
-    this.#leaving.clear();
+    // An event stream may have been asked for before a channel was left, or joined.
+    this.#leaving = new Map(link.channels.filter((name) => !this.#members.has(name)).map((name) => [name, 1]));
+    if (this.#leaving.size) this.#house.changed();
     this.#owed = new Set(link.canSend ? this.names.filter((name) => this.#house.cursors.of(name)) : []);
     for (const [name, member] of this.#members) {
       if (link.canSend) this.#ask(link, name);
-      else if (!link.channels.includes(name)) continue;
+      else if (!link.channels.includes(name)) this.#house.changed();
       else if (channels?.includes(name)) member.follow();
       else this.end(name, new LiveError("no-subscribe"));
     }
@@ -124,9 +131,9 @@ export class Joined {
     member.refuse(new LiveError("closed"));
     member.stage.end();
     const open = link();
-    if (open && !open.canSend) return changed();
     if (!open) return;
     this.#leaving.set(name, (this.#leaving.get(name) ?? 0) + 1);
+    if (!open.canSend) return changed();
     asks.ask(open, { control: "unsubscribe", channel: name }, () => {
       const left = /** @type {number} */ (this.#leaving.get(name)) - 1;
       if (left) this.#leaving.set(name, left);

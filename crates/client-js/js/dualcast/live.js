@@ -400,7 +400,9 @@ export class Live extends Listening {
 
   /** @param {Link} link @param {Frame} frame */
   #hear(link, frame) {
-    const { control } = frame;
+    const { control, channel } = frame;
+    // Of a channel that was left nothing is heard any more, and nothing learnt.
+    if (this.#joined.isLeaving(channel)) return;
     if (control === undefined) return this.#message(/** @type {import("./frames.js").Message} */ (frame));
     const notice = /** @type {any} */ (frame);
     switch (control) {
@@ -422,13 +424,11 @@ export class Live extends Listening {
 
   /** @param {import("./frames.js").Message} message */
   #message({ event, data, id, channel }) {
-    const stage = this.#stageOf(channel);
-    if (!stage) return;
     if (id !== undefined) {
       if (!this.#cursors.take(id, channel)) return;
       if (this.#recovery) this.#recovery.count++;
     }
-    stage.give({ event, data, id, channel, volatile: id === undefined });
+    this.#stageOf(channel).give({ event, data, id, channel, volatile: id === undefined });
   }
 
   /** @param {Link} link @param {Notice} notice */
@@ -455,15 +455,14 @@ export class Live extends Listening {
   #tell(name, { control, ...notice }) {
     if (name !== "gap" && notice.id !== undefined) this.#cursors.take(notice.id, notice.channel);
     const stage = this.#stageOf(notice.channel);
-    stage?.tell(name, notice);
+    stage.tell(name, notice);
     if (stage !== this.#stage) this.#stage.tell(name, notice);
     if (name === "finished") this.#joined.end(notice.channel);
   }
 
-  /** Who hears of a channel, if anybody does any more. @param {string | undefined} channel */
+  /** Who hears of a channel. @param {string | undefined} channel */
   #stageOf(channel) {
-    const joined = channel === undefined ? undefined : this.#joined.stageOf(channel);
-    return joined === undefined ? this.#stage : joined;
+    return this.#joined.stageOf(channel) ?? this.#stage;
   }
 
   /** @param {unknown} frame */
