@@ -21,6 +21,8 @@ pub enum Told {
         retry: u64,
         /// Milliseconds until it expires, if it does.
         expires: Option<u64>,
+        /// The names of its channels, where messages name theirs.
+        channels: Option<Vec<String>>,
     },
     /// A sign of life.
     Heartbeat {
@@ -123,12 +125,23 @@ pub enum End {
 /// What a message carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Data {
-    /// Text. On an event stream all that isn't binary.
+    /// Text, or a string of JSON.
     Text(String),
     /// JSON that is no string.
     Json(String),
     /// Bytes.
     Binary(Vec<u8>),
+}
+
+impl Data {
+    /// A string is a string, whichever way it was published.
+    fn from_json(json: &str) -> Self {
+        if json.trim_ascii_start().starts_with('"') {
+            Self::Text(read(json))
+        } else {
+            Self::Json(json.to_owned())
+        }
+    }
 }
 
 impl Told {
@@ -164,7 +177,12 @@ impl Told {
 
     /// Reads an event of an event stream. `retry` is what stood in front of the opening.
     pub(crate) fn from_event(event: Event, is_multi: bool, retry: Option<u64>) -> Self {
-        let Event { event, data, id } = event;
+        let Event {
+            event,
+            data,
+            id,
+            unknown,
+        } = event;
         if let Some(name) = event.strip_prefix("dualcast:") {
             return Self::from_control(name, id, &data, retry);
         }
@@ -173,6 +191,7 @@ impl Told {
                 let bytes = STANDARD.decode(&data).expect("the data is base64");
                 (event.to_owned(), Data::Binary(bytes))
             }
+            None if unknown == ["type: json"] => (event, Data::from_json(&data)),
             None => (event, Data::Text(data)),
         };
         let (channel, event) = match event.split_once('/') {
@@ -207,10 +226,7 @@ impl Told {
         }
         let sent: Sent = read(text);
         let data = sent.data.expect("a text message has data");
-        let data = match data.get() {
-            text if text.starts_with('"') => Data::Text(read(text)),
-            json => Data::Json(json.to_owned()),
-        };
+        let data = Data::from_json(data.get());
         Self::Message {
             id: sent.id,
             channel: sent.channel,
@@ -244,12 +260,17 @@ impl Told {
     fn from_control(name: &str, id: Option<String>, notice: &str, retry: Option<u64>) -> Self {
         match (name, retry) {
             ("heartbeat" | "welcome", Some(retry)) => {
-                let HeartbeatNotice { interval, expires } = read(notice);
+                let OpeningNotice {
+                    interval,
+                    expires,
+                    channels,
+                } = read(notice);
                 Self::Opening {
                     id,
                     interval,
                     retry,
                     expires,
+                    channels,
                 }
             }
             ("heartbeat", None) => {
@@ -343,6 +364,14 @@ struct Sent {
 /// A `null` that stands there is data, too.
 fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
     Deserialize::deserialize(deserializer).map(Some)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OpeningNotice {
+    interval: u64,
+    expires: Option<u64>,
+    channels: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]

@@ -106,7 +106,7 @@ export class Live extends Listening {
     this.#choice = new Choice(all.transports, `dualcast transport ${new URL(this.#urls.ws).origin}`);
     this.#backoff = new Backoff(all.minDelay, all.maxDelay);
     this.#key = all.persist && `dualcast cursors ${all.persist} ${this.#urls.sse}`;
-    this.#cursors = new Cursors({ ...JSON.parse((this.#key && stored(this.#key)) || "{}"), ...(all.position && { own: all.position }) });
+    this.#cursors = new Cursors({ ...(this.#key && stored(this.#key)), ...(all.position && { own: all.position }) });
     this.#joined = new Joined({
       cursors: this.#cursors,
       asks: this.#asks,
@@ -183,6 +183,7 @@ export class Live extends Listening {
 
   #start() {
     this.#refusals = 0;
+    this.#isPutAway = false;
     this.#backoff.reset();
     this.#unwatch ??= watch({
       woken: () => this.#wake(),
@@ -197,12 +198,15 @@ export class Live extends Listening {
   async #attempt() {
     const turn = ++this.#turn;
     const transport = this.#choice.current;
-    this.#cancel("retry");
     this.#attemptedAt = Date.now();
+    // What the page is asked for may never come.
+    this.#after("retry", this.#options.connectTimeout, () => this.#retry({ reason: "silent" }));
     this.#change({ ...this.#state, status: "connecting", transport, retryAt: undefined });
     try {
       const right = await this.#credentials();
-      if (turn === this.#turn) this.#link = this.#open(transport, right);
+      if (turn !== this.#turn) return;
+      this.#cancel("retry");
+      this.#link = this.#open(transport, right);
     } catch (error) {
       if (turn !== this.#turn) return;
       this.#fail(error);
@@ -223,10 +227,12 @@ export class Live extends Listening {
     const channels = isSocket ? [] : this.#joined.names;
     const url = new URL(isSocket ? this.#urls.ws : this.#urls.sse);
     if (presented !== undefined) url.searchParams.set("last-event-id", presented);
-    if (channels.length) url.searchParams.set("channels", [url.searchParams.get("channels") ?? [], channels].flat(2).join());
+    const own = url.searchParams.get("channels");
+    if (channels.length) url.searchParams.set("channels", [...(own ? [own] : []), ...channels].join());
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const names = () => [...this.#stage.names(), ...this.#joined.events()];
-    return new Link(transport, { ...this.#options, url: url.href, token, headers, names }, { presented, channels }, this.#options, {
+    const request = { ...this.#options, url: url.href, token, headers, names };
+    return new Link(transport, request, { presented, channels }, this.#options, {
       opened: (link, welcome) => this.#opened(link, welcome),
       frame: (link, frame) => link === this.#link && this.#hear(link, frame),
       unknown: (_, frame) => this.#unknown(frame),
@@ -254,13 +260,14 @@ export class Live extends Listening {
     else this.#choice.opened();
     this.#refusals = 0;
     this.#cursors.opened(welcome.id, link.presented, link.channels);
-    if (!isProbe && link.presented !== undefined) this.#recovery = { count: 0, hasGap: false };
-    this.#change({ status: "open", transport: link.transport });
+    if (!isProbe && link.presented !== undefined) this.#recovery = { count: this.#recovery?.count ?? 0, hasGap: false };
     this.#joined.opened(link, welcome.channels);
     this.#outbox.flush();
     this.#refreshIn(welcome.expires);
     this.#after("stable", this.#options.stableAfter, () => this.#backoff.reset());
     this.#probeLater();
+    // At last, since the page may close it at this.
+    this.#change({ status: "open", transport: link.transport });
   }
 
   /** Why it ended says whether it comes back, by which transport, and when. @param {Link} link @param {End} end */
@@ -290,13 +297,13 @@ export class Live extends Listening {
 
   /** Waits, and tries again. @param {End} end */
   #retry({ reason, code, status, message, retry }) {
+    this.#turn++;
     const isAway = isHidden() || isOffline();
     const pause = this.#backoff.next(retry);
     const wait = isOffline() ? Math.max(pause, this.#options.maxDelay) : pause;
-    const why = { reason, code: code ?? status, message };
-    this.#change({ status: isAway ? "away" : "waiting", retryAt: Date.now() + wait, ...why });
     // Whoever is hidden waits to be seen.
-    this.#after("retry", wait, () => (isHidden() ? this.#change({ status: "away", ...why }) : this.#attempt()));
+    this.#after("retry", wait, () => (isHidden() ? this.#change({ ...this.#state, status: "away" }) : this.#attempt()));
+    this.#change({ status: isAway ? "away" : "waiting", retryAt: Date.now() + wait, reason, code: code ?? status, message });
   }
 
   /** Takes its connections away from it, and what depended on them. */
@@ -306,7 +313,6 @@ export class Live extends Listening {
     this.#link?.close();
     this.#probe?.close();
     this.#link = this.#probe = undefined;
-    this.#recovery = undefined;
     this.#asks.lost();
     this.#outbox.lost();
   }
@@ -328,8 +334,8 @@ export class Live extends Listening {
     this.#outbox.close(error);
     this.#joined.endAll(error);
     this.#change({ status: "closed", reason, code: code ?? status, message });
-    this.#stage.tell("closed", this.#state);
     this.#stage.end();
+    this.#stage.tell("closed", this.#state);
   }
 
   // What the page goes through.
@@ -351,7 +357,7 @@ export class Live extends Listening {
   }
 
   #keep() {
-    if (this.#key) stored(this.#key, JSON.stringify(this.#cursors.saved()));
+    if (this.#key) stored(this.#key, this.#cursors.saved());
   }
 
   #putAway() {
@@ -472,8 +478,8 @@ export class Live extends Listening {
 
   // What goes out, beside the messages.
 
-  /** @param {object} message */
-  async #post(message) {
+  /** @param {object} letter */
+  async #post(letter) {
     const { fetch, credentials, replyTimeout } = this.#options;
     for (let attempt = 1; ; attempt++) {
       const { headers } = await this.#credentials().catch((error) => {
@@ -481,11 +487,15 @@ export class Live extends Listening {
       });
       headers.set("content-type", "application/json");
       const signal = AbortSignal.timeout(replyTimeout);
-      const init = { method: "POST", headers, credentials, signal, body: JSON.stringify(message) };
-      const answer = await fetch(this.#urls.send, init).then(read, (error) => {
-        throw new LiveError("unconfirmed", String(error));
-      });
-      if (answer.status !== 401 || attempt > 1 || !this.#hasCredentials()) return dataOf(answer);
+      const init = { method: "POST", headers, credentials, signal, body: JSON.stringify(letter) };
+      const answer = await fetch(this.#urls.send, init)
+        .then(read)
+        .catch((error) => {
+          throw new LiveError("unconfirmed", String(error));
+        });
+      const { control, status, code = `http-${status}`, message, retry, data } = answer;
+      if (control === "reply") return data;
+      if (status !== 401 || attempt > 1 || !this.#hasCredentials()) throw new LiveError(code, message, { retry, status });
       this.#isStale = true;
     }
   }
@@ -550,20 +560,13 @@ export class Live extends Listening {
 }
 
 
-/** @param {Response} response */
+/** An answer of Dualcast's, or what there is in its place. @param {Response} response */
 async function read(response) {
   const { status } = response;
   const text = await response.text();
   try {
-    return { status, text, ...JSON.parse(text) };
+    return { status, ...JSON.parse(text) };
   } catch {
-    return { status, text };
+    return { status, message: text.slice(0, LONGEST_ERROR) };
   }
-}
-
-/** The data of a reply. @param {{ status: number, text: string, control?: string, code?: string, message?: string, retry?: number, data?: any }} answer */
-function dataOf({ status, text, control, code, message, retry, data }) {
-  if (control === "reply") return data;
-  if (control === "error") throw new LiveError(code ?? "internal", message, { retry, status });
-  throw new LiveError(`http-${status}`, text.slice(0, LONGEST_ERROR), { status });
 }
