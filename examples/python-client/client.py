@@ -71,7 +71,8 @@ class Client:
                 backoff = self.shortest if lasted else min(2 * backoff, self.longest)
                 await asyncio.sleep(self._retry / 1000 + random.uniform(0, backoff))
 
-    def _heed(self, item):  # and answer whether the caller is told, too
+    def _heed(self, item):
+        """Keeps what it says of the connection, and answers whether the caller is told, too."""
         self._opened = self._opened or time.monotonic()
         self.cursor = item.get("id") or self.cursor
         self._retry = item.get("retry", self._retry)
@@ -80,7 +81,7 @@ class Client:
         return item.get("control") not in ("welcome", "heartbeat")
 
     async def send(self, event, data, key=None):
-        """The `reply` or `error`. Listens meanwhile. Raises one of `LOST`: with a `key`, repeat."""
+        """Answers the `reply` or `error`, or raises one of `LOST`: with a `key`, repeat it then."""
         said = {"event": event, "data": data} | ({"key": key} if key else {})
         if (ws := self._ws) and not ws.closed:
             self._ref = ref = self._ref + 1
@@ -104,8 +105,7 @@ class Client:
 
     async def _web_socket(self, params):
         self._silence, self._kept = self.opening, {}
-        timeout = aiohttp.ClientWSTimeout(ws_close=1)  # a dead link answers no close
-        dial = self._http.ws_connect(self._ws_url, params=params, timeout=timeout, max_msg_size=0)
+        dial = self._http.ws_connect(self._ws_url, params=params, max_msg_size=0)
         async with await asyncio.wait_for(dial, self.opening) as self._ws:
             while True:
                 for said in await self._receive(self._ws):

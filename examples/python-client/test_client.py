@@ -20,6 +20,7 @@ import struct
 import subprocess
 import sys
 import unittest
+from unittest import mock
 
 import aiohttp
 
@@ -373,6 +374,38 @@ class Transport:
         await self.publish("1")
         self.assertEqual(await waiting, ["1"])
 
+    async def test_it_waits_as_it_is_told_and_longer_with_each_failure_until_a_life_has_lasted(self):
+        it, items = self.connect(self.transport)
+        longest, waits, real_sleep = [], [], asyncio.sleep
+
+        def no_chance(_, high):
+            longest.append(high)
+            return 0
+
+        async def sleep(seconds, result=None):
+            if len(longest) > len(waits):  # The client's own, and not one of the tests'.
+                waits.append(seconds)
+            return await real_sleep(seconds, result)
+
+        with mock.patch("random.uniform", no_chance), mock.patch("asyncio.sleep", sleep):
+            self.proxy.refuse()
+            waiting = asyncio.ensure_future(self.hear_data(items, 1))
+            await self.until(lambda: len(longest) >= 5)
+            self.assertEqual(longest[:5], [0.02, 0.04, 0.05, 0.05, 0.05])
+            self.assertEqual(waits[:4], [0, 0, 0, 0], "no server has told it anything")
+            self.proxy.heal()
+            for lasting, expected in [(PATIENCE, 0.05), (0, 0.01), (PATIENCE, 0.02)]:
+                await self.publish("hello")
+                self.assertEqual(await waiting, ["hello"])
+                it.lasting = lasting
+                before = len(longest)
+                self.proxy.cut()
+                waiting = asyncio.ensure_future(self.hear_data(items, 1))
+                await self.until(lambda: len(waits) > before)
+                self.assertEqual(longest[before], expected)
+                self.assertGreaterEqual(waits[before], 0.05, "the fixture says so, or somewhat more")
+            waiting.cancel()
+
     async def test_the_program_prints_what_it_hears(self):
         await self.publish("hello")
         await self.post("/finish", "")
@@ -395,11 +428,11 @@ class OverServerSentEvents(Transport, WithServer):
         it, items = self.connect("sse", query="channels=room&heartbeat=50&comments=true")
         it.quiet = 1
         waiting = asyncio.ensure_future(self.hear_data(items, 1))
-        await self.until(lambda: self.proxy.to_client > 2_000)
+        await self.until(lambda: self.proxy.to_client > 1_000)
+        self.assertGreater(it._retry, 0, "that of the opening, though no block has ended")
         await self.publish("1")
         self.assertEqual(await waiting, ["1"])
         self.assertEqual(self.proxy.accepted, 1)
-        self.assertEqual(it._retry > 0, True, "the opening's `retry:`, though no block ended")
 
     async def test_what_is_no_event_stream_is_not_read_as_one(self):
         _, items = self.connect("sse", path="/page")
@@ -444,6 +477,18 @@ class OverWebSocket(Transport, WithServer):
         self.assertEqual(await self.hear_data(items, 1), ["between"])
         reply = await it.send("note", "2", key="k")
         self.assertEqual([reply["data"]["id"]], [item["id"] for item in await self.hear(items, 1)])
+
+    async def test_a_reply_that_is_waited_for_when_the_loop_ends_is_an_error(self):
+        it, items = self.connect("ws")
+        await self.publish("1")
+        await self.hear(items, 1)
+        self.proxy.blackhole()
+        sending = asyncio.ensure_future(it.send("note", "2"))
+        await self.until(lambda: self.proxy.swallowed)
+        await items.aclose()
+        async with asyncio.timeout(PATIENCE):
+            with self.assertRaises(it.LOST):
+                await sending
 
     async def test_a_burst_behind_a_cut_in_a_binary_frame_is_whole(self):
         it, items = self.connect("ws")
@@ -511,6 +556,14 @@ class OverEither(WithServer):
         self.assertEqual(heard, ["0", "1", "2", "3"])
         expected = [*zip(["/ws", "/sse", "/ws", "/sse"], cursors)]
         self.assertEqual(await self.requests(), expected)
+
+    async def test_a_web_socket_that_was_open_is_followed_by_another(self):
+        _, items = self.connect()
+        for text in "123":
+            await self.publish(text)
+            self.assertEqual(await self.hear_data(items, 1), [text])
+            self.proxy.cut()
+        self.assertEqual(await self.paths(), ["/ws", "/ws", "/ws"])
 
     async def test_ended_for_good_on_one_it_does_not_try_the_other(self):
         it, items = self.connect()
