@@ -1,0 +1,38 @@
+// What was asked over a WebSocket and is not answered yet: the page's messages, and what the client itself wants, such as to follow a
+// channel. An answer is acted on at once, since what comes behind it may depend on it.
+
+/** @typedef {{ code?: string, message?: string, retry?: number, data?: any }} Answer */
+
+export class Asks {
+  /** By their references, the oldest first. @type {Map<number, { answered: (answer: Answer) => void, askedAt: number }>} */
+  #open = new Map();
+  #ref = 0;
+
+  /**
+   * @param {import("./link.js").Link} link
+   * @param {object} message
+   * @param {(answer: Answer) => void} answered
+   */
+  ask(link, message, answered) {
+    this.#open.set(++this.#ref, { answered, askedAt: Date.now() });
+    link.send({ ...message, ref: this.#ref });
+  }
+
+  /** Answers whether it was waited for. @param {Answer & { ref?: any }} answer */
+  answer({ ref, ...answer }) {
+    const open = this.#open.get(ref);
+    this.#open.delete(ref);
+    open?.answered(answer);
+    return open !== undefined;
+  }
+
+  /** Since when the longest waits. */
+  waitingSince() {
+    return this.#open.values().next().value?.askedAt;
+  }
+
+  /** The connection is gone, and all that was asked on it. */
+  lost() {
+    this.#open.clear();
+  }
+}

@@ -1,0 +1,446 @@
+// The client: which connection there is, when the next one is tried, and what the page is told.
+//
+// At most one connection serves, `#link`. While it is not the best transport's, another may be tried beside it, `#probe`, which takes over
+// when it opens. What a connection says that is neither of the two any more is not heard.
+
+import { Asks } from "./asks.js";
+import { Backoff } from "./backoff.js";
+import { Choice } from "./choice.js";
+import { Cursors } from "./cursors.js";
+import { Hearing } from "./hearing.js";
+import { isHidden, isOffline, stored, watch } from "./environment.js";
+import { LiveError } from "./error.js";
+import { Joined } from "./joined.js";
+import { Link } from "./link.js";
+import { Listening } from "./listening.js";
+import { policyOf, urlsOf, withDefaults } from "./options.js";
+import { Outbox } from "./outbox.js";
+import { post, Rights } from "./rights.js";
+import { Stage } from "./stage.js";
+
+/** @typedef {import("./choice.js").TransportName} TransportName */
+/** @typedef {import("./frames.js").Notice} Notice */
+/** @typedef {import("./link.js").End} End */
+/** @typedef {import("./options.js").Address} Address */
+/** @typedef {import("./options.js").Options} Options */
+/** @typedef {import("./outbox.js").Policy} Policy */
+/** @typedef {import("./rights.js").Right} Right */
+
+/**
+ * How it stands. The same object until that changes.
+ *
+ * @typedef {object} State
+ * @property {"connecting" | "open" | "waiting" | "away" | "closed"} status `waiting` until `retryAt`; `away` while the page is hidden or
+ *   put away, or offline; `closed` for good
+ * @property {TransportName} [transport] the one that serves or is tried
+ * @property {number} [retryAt] when the next attempt begins, in milliseconds since 1970
+ * @property {string} [reason] why the last connection ended: the server's word, or `lost`, `silent`, `refused`, `unauthorized`, `left`
+ * @property {number} [code] of that ending, or the status of the answer
+ * @property {string} [message] the same for people
+ */
+
+/** The least time between two attempts, whatever wakes the client, in milliseconds. */
+const SHORTEST_PAUSE = 1_000;
+/** When a new token is fetched, of the time that a session has. */
+const REFRESH_AT = 0.8;
+/** What a timer can hold, in milliseconds. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+/** At these statuses the server won't have the client, whenever it comes. */
+const FINAL_STATUSES = [204, 401, 403, 410];
+
+/**
+ * The whole of it: hears the messages of the route's own channels.
+ *
+ * @template {Record<string, any>} [Events=Record<string, any>]
+ * @extends {Listening<Events>}
+ */
+export class Live extends Listening {
+  #urls;
+  #options;
+  #stage;
+  #asks = new Asks();
+  #choice;
+  #backoff;
+  #cursors;
+  #joined;
+  #outbox;
+  #rights;
+  #hearing;
+  /** Where the cursors are kept over a reload, if they are. */
+  #key;
+  /** @type {State} */
+  #state = Object.freeze({ status: "connecting" });
+  /** @type {Link | undefined} */
+  #link;
+  /** @type {Link | undefined} */
+  #probe;
+  /** Counts attempts, so that one which was overtaken stops. */
+  #turn = 0;
+  #attemptedAt = -Infinity;
+  #refusals = 0;
+  #isPutAway = false;
+  /** @type {Map<string, ReturnType<typeof setTimeout>>} */
+  #timers = new Map();
+  /** @type {(() => void) | undefined} */
+  #unwatch;
+
+  /**
+   * @param {Address} address
+   * @param {Options} [options]
+   */
+  constructor(address, options = {}) {
+    /** @param {unknown} error */
+    const failed = (error) => this.#fail(error);
+    /** @param {string} event */
+    const listened = (event) => this.#link?.listenTo(event);
+    const stage = new Stage(failed, listened);
+    super(stage);
+    this.#stage = stage;
+    const all = withDefaults(options);
+    this.#options = all;
+    this.#urls = urlsOf(address);
+    this.#choice = new Choice(all.transports, `dualcast transport ${new URL(this.#urls.ws).origin}`);
+    this.#backoff = new Backoff(all.minDelay, all.maxDelay);
+    this.#key = all.persist && `dualcast cursors ${all.persist} ${this.#urls.sse}`;
+    this.#cursors = new Cursors({ ...(this.#key && stored(this.#key)), ...(all.position && { own: all.position }) });
+    this.#joined = new Joined({
+      cursors: this.#cursors,
+      asks: this.#asks,
+      newStage: () => new Stage(failed, listened),
+      link: () => this.#openLink(),
+      changed: () => this.#after("reopen", 0, () => this.#reopen()),
+    });
+    this.#rights = new Rights(all);
+    this.#hearing = new Hearing({ stage, cursors: this.#cursors, joined: this.#joined, asks: this.#asks, choice: this.#choice });
+    this.#outbox = new Outbox(
+      {
+        asks: this.#asks,
+        link: () => this.#openLink(),
+        post: (message) => post(this.#urls.send, message, all, this.#rights),
+        counted: (count) => this.#stage.tell("unsent", count),
+      },
+      all.maxUnsent,
+    );
+    all.signal?.addEventListener("abort", () => this.close());
+    if (all.signal?.aborted) this.close();
+    else this.#start();
+  }
+
+  /** How it stands: the same object until that changes. */
+  get state() {
+    return this.#state;
+  }
+
+  /** The id up to which the page has heard all of the route's own channels: a `position` for another client. */
+  get cursor() {
+    return this.#cursors.own;
+  }
+
+  /** How many messages have no answer yet. */
+  get unsent() {
+    return this.#outbox.count;
+  }
+
+  /**
+   * Sends a message, and answers the data of the reply.
+   *
+   * @template {keyof Events & string} Name
+   * @param {Name} event
+   * @param {Events[Name]} [data] what JSON can hold
+   * @param {{ key?: string, whileAway?: Policy }} [options] `key`: the same for a message that is sent again, so that it acts once
+   * @returns {Promise<any>} rejects with a `LiveError`
+   */
+  send(event, data, { key, whileAway = policyOf(this.#options.whileAway, event) } = {}) {
+    if (this.#state.status === "closed") return Promise.reject(new LiveError("closed"));
+    return this.#outbox.send({ event, data, key }, whileAway);
+  }
+
+  /**
+   * Follows another channel on this connection, where the route lets it.
+   *
+   * @param {string} name
+   * @param {{ position?: string }} [options]
+   * @returns {import("./channel.js").Channel<Events>}
+   */
+  subscribe(name, { position } = {}) {
+    return this.#joined.join(name, position);
+  }
+
+  /** Connects anew, now: also after it was closed. */
+  reconnect() {
+    if (this.#state.status === "closed") return this.#start();
+    this.#reopen();
+  }
+
+  /** Ends it. */
+  close() {
+    this.#finish({ reason: "left" });
+  }
+
+  // Connecting.
+
+  #start() {
+    this.#refusals = 0;
+    this.#isPutAway = false;
+    this.#backoff.reset();
+    this.#unwatch ??= watch({
+      woken: () => this.#wake(),
+      moved: () => this.#move(),
+      hid: () => this.#keep(),
+      put: () => this.#putAway(),
+      brought: () => this.#bringBack(),
+    });
+    this.#attempt();
+  }
+
+  async #attempt() {
+    const turn = ++this.#turn;
+    const transport = this.#choice.current;
+    this.#attemptedAt = Date.now();
+    // What the page is asked for may never come.
+    this.#after("retry", this.#options.connectTimeout, () => this.#retry({ reason: "silent" }));
+    this.#change({ ...this.#state, status: "connecting", transport, retryAt: undefined });
+    try {
+      const right = await this.#rights.ask();
+      if (turn !== this.#turn) return;
+      this.#cancel("retry");
+      this.#link = this.#open(transport, right);
+    } catch (error) {
+      if (turn !== this.#turn) return;
+      this.#fail(error);
+      this.#retry({ reason: "lost", message: String(error) });
+    }
+  }
+
+  /**
+   * A new connection. Whoever asks for it keeps it at once: before it says its first word, or that there is none.
+   *
+   * @param {TransportName} transport
+   * @param {Right} right
+   */
+  #open(transport, { token, headers, query }) {
+    const isSocket = transport === "ws";
+    // Each channel has a cursor of its own there; a stream has one for all.
+    const presented = isSocket ? this.#cursors.own : this.#cursors.smallest();
+    const channels = isSocket ? [] : this.#joined.names;
+    const url = new URL(isSocket ? this.#urls.ws : this.#urls.sse);
+    if (presented !== undefined) url.searchParams.set("last-event-id", presented);
+    const own = url.searchParams.get("channels");
+    if (channels.length) url.searchParams.set("channels", [...(own ? [own] : []), ...channels].join());
+    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+    const names = () => [...this.#stage.names(), ...this.#joined.events()];
+    const request = { ...this.#options, url: url.href, token, headers, names };
+    return new Link(transport, request, { presented, channels }, this.#options, {
+      opened: (link, welcome) => this.#opened(link, welcome),
+      frame: (link, frame) => link === this.#link && this.#hearing.hear(link, frame),
+      unknown: (_, frame) => this.#hearing.unknown(frame),
+      lost: (link, end) => this.#lost(link, end),
+      waitingSince: (link) => (link === this.#link ? this.#asks.waitingSince() : undefined),
+    });
+  }
+
+  /** @param {Link} link @param {Notice} welcome */
+  #opened(link, welcome) {
+    const isProbe = link === this.#probe;
+    if (!isProbe && link !== this.#link) return link.close();
+    if (isProbe) this.#handOver(link);
+    else this.#choice.opened();
+    this.#refusals = 0;
+    this.#cursors.opened(welcome.id, link.presented, link.channels);
+    if (!isProbe && link.presented !== undefined) this.#hearing.interrupted();
+    this.#joined.opened(link, welcome.channels);
+    this.#outbox.flush();
+    this.#refreshIn(welcome.expires);
+    this.#after("stable", this.#options.stableAfter, () => this.#backoff.reset());
+    this.#probeLater();
+    // At last, since the page may close it at this.
+    this.#change({ status: "open", transport: link.transport });
+  }
+
+  /** Why it ended says whether it comes back, by which transport, and when. @param {Link} link @param {End} end */
+  #lost(link, end) {
+    if (link === this.#probe) {
+      this.#probe = undefined;
+      return this.#probeLater();
+    }
+    if (link !== this.#link) return;
+    this.#drop();
+    const isFinal = end.reconnect === false || FINAL_STATUSES.includes(end.status ?? 0);
+    if (end.status === 401 && this.#refusals++ === 0 && this.#rights.areAsked) {
+      this.#rights.areStale = true;
+      this.#choice.again();
+      return this.#attempt();
+    }
+    if (end.reason === "expired") this.#rights.areStale = true;
+    if (isFinal) return this.#finish(end);
+    const isSilent = end.reason === "silent" && !link.hasLasted;
+    if (end.reconnect !== true && (!link.isOpen || isSilent)) {
+      if (this.#choice.refused()) return this.#attempt();
+    } else {
+      this.#choice.again();
+    }
+    this.#retry(end);
+  }
+
+  /** Waits, and tries again. @param {End} end */
+  #retry({ reason, code, status, message, retry }) {
+    this.#turn++;
+    const isAway = isHidden() || isOffline();
+    const pause = this.#backoff.next(retry);
+    const wait = isOffline() ? Math.max(pause, this.#options.maxDelay) : pause;
+    // Whoever is hidden waits to be seen.
+    this.#after("retry", wait, () => (isHidden() ? this.#change({ ...this.#state, status: "away" }) : this.#attempt()));
+    this.#change({ status: isAway ? "away" : "waiting", retryAt: Date.now() + wait, reason, code: code ?? status, message });
+  }
+
+  /** Takes its connections away from it, and what depended on them. */
+  #drop() {
+    this.#turn++;
+    this.#cancel("retry", "refresh", "stable", "probe", "reopen");
+    this.#link?.close();
+    this.#probe?.close();
+    this.#link = this.#probe = undefined;
+    this.#asks.lost();
+    this.#outbox.lost();
+  }
+
+  #reopen() {
+    this.#drop();
+    this.#choice.again();
+    this.#attempt();
+  }
+
+  /** @param {End} end */
+  #finish({ reason, code, status, message }) {
+    if (this.#state.status === "closed") return;
+    this.#drop();
+    this.#keep();
+    this.#unwatch?.();
+    this.#unwatch = undefined;
+    const error = new LiveError("closed", message ?? reason);
+    this.#outbox.close(error);
+    this.#joined.endAll(error);
+    this.#change({ status: "closed", reason, code: code ?? status, message });
+    this.#stage.end();
+    this.#stage.tell("closed", this.#state);
+  }
+
+  // What the page goes through.
+
+  /** It may be seen, or is told that the network is back: what waits goes on, and what fell silent is found. */
+  #wake() {
+    this.#link?.check();
+    const { status } = this.#state;
+    if (status !== "waiting" && (status !== "away" || this.#isPutAway)) return;
+    const wait = this.#attemptedAt + SHORTEST_PAUSE - Date.now();
+    this.#after("retry", Math.max(0, wait), () => this.#attempt());
+  }
+
+  /** What the old network carried is gone, and what it did not let through may pass now. */
+  #move() {
+    this.#choice.networkChanged();
+    if (this.#state.status !== "open") return this.#wake();
+    this.#after("reopen", Math.max(0, this.#attemptedAt + SHORTEST_PAUSE - Date.now()), () => this.#reopen());
+  }
+
+  #keep() {
+    if (this.#key) stored(this.#key, this.#cursors.saved());
+  }
+
+  #putAway() {
+    this.#isPutAway = true;
+    this.#keep();
+    this.#drop();
+    this.#change({ status: "away" });
+  }
+
+  #bringBack() {
+    if (!this.#isPutAway) return;
+    this.#isPutAway = false;
+    this.#choice.again();
+    this.#attempt();
+  }
+
+  // A better transport, tried beside one that serves.
+
+  #probeLater() {
+    if (this.#choice.isBest || !this.#link?.isOpen) return;
+    this.#after("probe", this.#choice.nextProbe(), () => this.#tryBest());
+  }
+
+  async #tryBest() {
+    if (isHidden() || isOffline()) return this.#probeLater();
+    const turn = this.#turn;
+    try {
+      const right = await this.#rights.ask();
+      if (turn === this.#turn) this.#probe = this.#open(this.#choice.best, right);
+    } catch (error) {
+      this.#fail(error);
+      if (turn === this.#turn) this.#probeLater();
+    }
+  }
+
+  /** @param {Link} link */
+  #handOver(link) {
+    this.#link?.close();
+    this.#link = link;
+    this.#probe = undefined;
+    this.#asks.lost();
+    this.#choice.returned();
+  }
+
+  // A new token before the old one runs out.
+
+  /** A new token before the session runs out. @param {number | undefined} expires in milliseconds */
+  #refreshIn(expires) {
+    this.#cancel("refresh");
+    if (expires === undefined || !this.#rights.areAsked) return;
+    this.#after("refresh", Math.max(SHORTEST_PAUSE, expires * REFRESH_AT), () => this.#refresh());
+  }
+
+  async #refresh() {
+    const link = this.#link;
+    this.#rights.areStale = true;
+    if (!link?.canSend || !this.#options.token) return this.#reopen();
+    let token;
+    try {
+      ({ token } = await this.#rights.ask());
+    } catch (error) {
+      return this.#fail(error);
+    }
+    if (link !== this.#link || !link.isOpen) return;
+    this.#asks.ask(link, { control: "token", token }, ({ code, data }) => {
+      // Refused, it lives until its time is over, and comes back.
+      if (code === "no-token") this.#reopen();
+      else if (!code) this.#refreshIn(data?.expires);
+    });
+  }
+
+  // Small things.
+
+  #openLink() {
+    return this.#link?.isOpen ? this.#link : undefined;
+  }
+
+  /** What the page's own code threw. @param {unknown} error */
+  #fail(error) {
+    if (!this.#stage.tell("error", error)) console.error("dualcast:", error);
+  }
+
+  /** @param {State} state */
+  #change(state) {
+    this.#state = Object.freeze(state);
+    this.#stage.tell("state", state);
+  }
+
+  /** @param {string} name @param {number} milliseconds @param {() => void} run */
+  #after(name, milliseconds, run) {
+    this.#cancel(name);
+    this.#timers.set(name, setTimeout(run, Math.min(milliseconds, LONGEST_TIMER)));
+  }
+
+  /** @param {...string} names */
+  #cancel(...names) {
+    for (const name of names) clearTimeout(this.#timers.get(name));
+  }
+}

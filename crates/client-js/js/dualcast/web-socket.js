@@ -1,0 +1,23 @@
+// The browser's own WebSocket.
+
+import { fromSocket } from "./frames.js";
+
+/** RFC 6455, section 7.4.1: it was closed on purpose. */
+const NORMAL_CLOSURE = 1000;
+
+/** @type {import("./link.js").OpenWire} */
+export function openWebSocket({ url, token, WebSocket }, to) {
+  const address = new URL(url);
+  address.protocol = address.protocol.replace("http", "ws");
+  // A browser can't set a header on a WebSocket. The one that is spoken has to be offered, too: a token is never echoed.
+  const protocols = ["dualcast.v1", ...(token ? [`dualcast.token.${token}`] : [])];
+  const socket = new WebSocket(address, protocols);
+  socket.binaryType = "arraybuffer";
+
+  socket.onmessage = ({ data }) => to.frame(() => fromSocket(data), data);
+  socket.onclose = ({ code, reason }) => to.lost({ code, message: reason });
+  return {
+    close: () => socket.close(NORMAL_CLOSURE),
+    send: (message) => socket.send(JSON.stringify(message)),
+  };
+}
