@@ -66,8 +66,8 @@ export class Hearing {
     const { stage, cursors, choice } = this.#house;
     cursors.heartbeat(id);
     if (link.hasLasted) choice.lasted();
-    // One stands behind the last message that was missed.
-    if (!this.#recovery || !this.#joined.isWhole) return;
+    // One with an id stands behind the last message that was missed.
+    if (!this.#recovery || !id || !this.#joined.isWhole) return;
     const { count, hasGap } = this.#recovery;
     this.#recovery = undefined;
     if (!hasGap) stage.tell("recovered", { count, transport: link.transport });
