@@ -399,6 +399,7 @@ export class Live extends Listening {
     this.#link = link;
     this.#probe = undefined;
     this.#asks.lost();
+    this.#outbox.lost();
     this.#choice.returned();
   }
 
@@ -482,11 +483,12 @@ export class Live extends Listening {
   async #post(letter) {
     const { fetch, credentials, replyTimeout } = this.#options;
     for (let attempt = 1; ; attempt++) {
-      const { headers } = await this.#credentials().catch((error) => {
+      const signal = AbortSignal.timeout(replyTimeout);
+      const late = new Promise((_, reject) => (signal.onabort = reject));
+      const { headers } = await Promise.race([this.#credentials(), late]).catch((error) => {
         throw new LiveError("away", String(error));
       });
       headers.set("content-type", "application/json");
-      const signal = AbortSignal.timeout(replyTimeout);
       const init = { method: "POST", headers, credentials, signal, body: JSON.stringify(letter) };
       const answer = await fetch(this.#urls.send, init)
         .then(read)

@@ -30,7 +30,7 @@ const KEY_LIFETIME = 120_000;
 /** Before a message is sent once more that the server could not take just then, in milliseconds. */
 const USUAL_RETRY = 1_000;
 /** After these the same message is worth another try. */
-const PASSING = ["too-fast", "busy", "unavailable", "unconfirmed"];
+const PASSING = ["too-fast", "busy", "unavailable", "unconfirmed", "away", "http-502", "http-503", "http-504"];
 
 export class Outbox {
   #office;
@@ -89,10 +89,13 @@ export class Outbox {
     }
   }
 
-  /** The connection is gone: what had left by it is not answered any more. */
+  /** The connection is gone: what had left by it is not answered any more, and what had not may not want to wait for another one. */
   lost() {
+    const isAway = !this.#office.link();
     for (const letter of this.#letters) {
-      if (letter.isOut && letter !== this.#posted) this.#fail(letter, new LiveError("unconfirmed"));
+      if (letter === this.#posted) continue;
+      if (letter.isOut) this.#fail(letter, new LiveError("unconfirmed"));
+      else if (isAway && letter.policy !== "queue") this.#fail(letter, new LiveError("away"));
     }
   }
 
