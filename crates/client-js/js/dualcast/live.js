@@ -180,6 +180,7 @@ export class Live extends Listening {
   // Connecting.
 
   #start() {
+    this.#stage.isOver = false;
     this.#refusals = 0;
     this.#isPutAway = false;
     this.#backoff.reset();
