@@ -177,6 +177,7 @@ export class Live extends Listening {
   // Connecting.
 
   #start() {
+    this.#stage.isOver = false;
     this.#refusals = 0;
     this.#isPutAway = false;
     this.#backoff.reset();
@@ -387,6 +388,7 @@ export class Live extends Listening {
     this.#link = link;
     this.#probe = undefined;
     this.#asks.lost();
+    this.#outbox.lost();
     this.#choice.returned();
   }
 

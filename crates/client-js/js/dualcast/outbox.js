@@ -78,10 +78,13 @@ export class Outbox {
     }
   }
 
-  /** The connection is gone: what had left by it is not answered any more. */
+  /** The connection is gone: what had left by it is not answered any more, and what had not may not want to wait for another one. */
   lost() {
+    const isAway = !this.#house.link();
     for (const letter of this.#letters) {
-      if (letter.isOut && letter !== this.#posted) this.#fail(letter, new LiveError("unconfirmed"));
+      if (letter === this.#posted) continue;
+      if (letter.isOut) this.#fail(letter, new LiveError("unconfirmed"));
+      else if (isAway && letter.policy !== "queue") this.#fail(letter, new LiveError("away"));
     }
   }
 
