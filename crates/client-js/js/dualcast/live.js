@@ -117,7 +117,8 @@ export class Live extends Listening {
         asks: this.#asks,
         link: () => this.#openLink(),
         post: (message) => post(this.#urls.send, message, all, this.#rights),
-        counted: (count) => this.#stage.tell("unsent", count),
+        // Not in the middle of what changes it: the page may close the client at this.
+        counted: (count) => queueMicrotask(() => this.#stage.tell("unsent", count)),
       },
       all.maxUnsent,
     );
@@ -371,6 +372,7 @@ export class Live extends Listening {
 
   async #tryBest() {
     if (isHidden() || isOffline()) return this.#probeLater();
+    this.#choice.probed();
     const turn = this.#turn;
     try {
       const right = await this.#rights.ask();
