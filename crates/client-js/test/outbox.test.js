@@ -178,7 +178,7 @@ describe("a message whose connection is lost before the answer", () => {
   });
 
   test("is not sent again once the server may have forgotten its key", async () => {
-    const { live, server, socket } = await onSocket({ maxDelay: 1_000 });
+    const { live, server, socket } = await onSocket({ transport: "ws", maxDelay: 1_000 });
     const old = fate(live.send("note", "old", { whileAway: "queue" }));
     server.refusesSockets = true;
     socket.drop();
