@@ -30,7 +30,7 @@ export class Rights {
     const [right, own, query] = await Promise.all([token?.({ refresh }), headers?.(), params?.()]);
     this.areStale = false;
     const all = new Headers(own);
-    if (right && !all.has("authorization")) all.set("authorization", `Bearer ${right}`);
+    if (right) all.set("authorization", `Bearer ${right}`);
     return { token: right, headers: all, query: query ?? {} };
   }
 }
