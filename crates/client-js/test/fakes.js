@@ -195,8 +195,9 @@ export class Server {
     this.attempts.push(connection);
   }
 
-  #fetch(url, { method = "GET", headers, body, signal, credentials }) {
+  #fetch(url, { method = "GET", headers, body, signal, credentials, cache }) {
     const exchange = new FakeExchange(url, { headers, body, signal, credentials });
+    exchange.cache = cache;
     if (method === "POST") {
       exchange.by = "post";
       this.posts.push(exchange);

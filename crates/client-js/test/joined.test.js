@@ -193,7 +193,7 @@ describe("a channel that is left on a WebSocket", () => {
     const [firstFate, secondFate] = [fate(first.ready), fate(second.ready)];
     socket.reply({ id: "a-70" }, asked);
     await settle();
-    assert.deepEqual([firstFate, secondFate], [{ error: "closed" }, {}]);
+    assert.deepEqual([firstFate, secondFate, second.cursor], [{ error: "closed" }, {}, undefined]);
   });
 
   test("ends its iterations", async () => {
