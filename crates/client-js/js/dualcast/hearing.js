@@ -28,7 +28,7 @@ export class Hearing {
     const { control, channel } = frame;
     // Of a channel that was left nothing is heard any more, and nothing learnt.
     if (this.#joined.isLeaving(channel)) return;
-    if (control === undefined) return this.#message(/** @type {import("./frames.js").Message} */ (frame));
+    if (frame.event !== undefined) return this.#message(/** @type {import("./frames.js").Message} */ (frame));
     const notice = /** @type {any} */ (frame);
     switch (control) {
       case "heartbeat":

@@ -112,8 +112,9 @@ export class Joined {
     if (!member) return;
     this.#forget(name, member);
     member.refuse(error ?? new LiveError("finished"));
-    member.stage.tell("closed", error);
     member.stage.end();
+    // Not in the middle of what ended it: the page may close the client at this.
+    queueMicrotask(() => member.stage.tell("closed", error));
   }
 
   /** @param {LiveError} error */

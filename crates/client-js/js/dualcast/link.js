@@ -36,6 +36,7 @@ import { openWebSocket } from "./web-socket.js";
  * What a wire tells.
  *
  * @typedef {object} Ear
+ * @property {() => void} alive bytes came, perhaps of a frame that is large
  * @property {(read: () => Frame, raw?: unknown) => void} frame something came; what can't be read is told as it is
  * @property {(milliseconds: number) => void} retry the server says when to come back
  * @property {(end: { status?: number, code?: number, message?: string, retry?: number }) => void} lost
@@ -109,6 +110,7 @@ export class Link {
     this.#to = to;
     try {
       this.#wire = open(request, {
+        alive: () => this.isOpen && (this.#heardAt = Date.now()),
         frame: (read, raw) => this.#isEnded || this.#read(read, raw),
         retry: (milliseconds) => (this.#retry = milliseconds),
         lost: (end) => this.#end({ reason: end.status ? (REASONS[end.status] ?? "refused") : "lost", code: end.status, ...end }),
@@ -164,12 +166,12 @@ export class Link {
     this.#heardAt = Date.now();
     /** @type {any} */
     let frame;
+    let control;
     try {
-      frame = read();
+      ({ control } = frame = read());
     } catch {
       return this.#to.unknown(this, raw);
     }
-    const { control } = frame;
     if (control === "closing") return this.#end(frame);
     const isGreeting = control === "welcome" || control === "heartbeat";
     if (isGreeting) {

@@ -337,8 +337,7 @@ export class Live extends Listening {
   /** It may be seen, or is told that the network is back: what waits goes on, and what fell silent is found. */
   #wake() {
     this.#link?.check();
-    const { status } = this.#state;
-    if (status !== "waiting" && (status !== "away" || this.#isPutAway)) return;
+    if (isHidden() || this.#isPutAway || !["waiting", "away"].includes(this.#state.status)) return;
     this.#after("retry", this.#attemptedAt + SHORTEST_PAUSE - Date.now(), () => this.#attempt());
   }
 
@@ -375,6 +374,7 @@ export class Live extends Listening {
 
   async #tryBest() {
     if (isHidden() || isOffline()) return this.#probeLater();
+    this.#choice.probed();
     const turn = this.#turn;
     try {
       const ready = await this.#prepare(this.#choice.best);

@@ -55,7 +55,7 @@ export class Outbox {
     const copy = JSON.parse(JSON.stringify(message));
     return new Promise((resolve, reject) => {
       this.#letters.add({ message: copy, policy, resolve, reject });
-      this.#house.stage.tell("unsent", this.count);
+      this.#counted();
       this.flush();
     });
   }
@@ -130,7 +130,13 @@ export class Outbox {
     clearTimeout(letter.timer);
     if (!this.#letters.delete(letter)) return;
     answer();
-    this.#house.stage.tell("unsent", this.count);
+    this.#counted();
+  }
+
+  /** Not in the middle of what changes the count: the page may close the client at this. */
+  #counted() {
+    const { count } = this;
+    queueMicrotask(() => this.#house.stage.tell("unsent", count));
   }
 }
 
