@@ -1,5 +1,6 @@
 // One connection, whatever carries it: it is opened or not, hears until it falls silent, and ends once, with all that is known of why.
 
+import { LONGEST_TIMER } from "./environment.js";
 import { openEventStream } from "./sse.js";
 import { openWebSocket } from "./web-socket.js";
 
@@ -158,7 +159,7 @@ export class Link {
     const until = Math.min(this.#heardAt + limit, (this.#to.waitingSince(this) ?? Infinity) + replyTimeout);
     const left = until - Date.now();
     if (left <= 0) this.#end({ reason: "silent" });
-    else this.#timer = setTimeout(() => this.check(), left);
+    else this.#timer = setTimeout(() => this.check(), Math.min(left, LONGEST_TIMER));
   }
 
   /** @param {() => Frame} read @param {unknown} raw */
