@@ -16,6 +16,8 @@ const START = 1_700_000_000_000;
 const STEP = 20;
 /** Of a long time the steps are longer. */
 const MOST_STEPS = 500;
+/** What a timer can hold, in milliseconds. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 /** How long a test waits for an attempt by the stopped clock, in milliseconds. */
 const LONGEST_WAIT = 120_000;
 /** As many turns of Node's event loop as the longest chain of streams and promises here takes. */
@@ -35,11 +37,14 @@ export async function settle() {
 /** Stops the clock: from now on timers and dates follow `pass`. Chance is what a test says: by default the most there is. */
 export function stopTime(chance = () => 0.999_999) {
   mock.timers.enable({ apis: ["setTimeout", "Date"], now: START });
+  // As real ones do, of a time that no timer can hold they make none at all.
+  const { setTimeout } = globalThis;
+  globalThis.setTimeout = (run, ms) => setTimeout(run, ms >= 1 && ms <= LONGEST_TIMER ? ms : 1);
   const random = mock.method(Math, "random", chance);
   // Node's own goes by the real clock.
   const timeout = mock.method(AbortSignal, "timeout", (ms) => {
     const controller = new AbortController();
-    setTimeout(() => controller.abort(new DOMException("timed out", "TimeoutError")), ms);
+    globalThis.setTimeout(() => controller.abort(new DOMException("timed out", "TimeoutError")), ms);
     return controller.signal;
   });
   cleanups.push(() => {

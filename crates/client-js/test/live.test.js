@@ -349,6 +349,19 @@ describe("a silence", () => {
     assert.equal(await answer, "done");
   });
 
+  test("may last for ever where the page wants that, without a timer that runs all the time", async () => {
+    const server = new Server();
+    const { live } = client(server, { transport: "ws", silence: Infinity, connectTimeout: Infinity, replyTimeout: Infinity });
+    await server.welcome();
+    live.send("note", 1).catch(() => {});
+    const timers = mock.method(globalThis, "setTimeout");
+    await pass(1_000);
+    assert.equal(timers.mock.callCount(), 0);
+    timers.mock.restore();
+    await pass(600_000);
+    assert.equal(live.state.status, "open");
+  });
+
   test("as a page chooses it is what ends a connection", async () => {
     const server = new Server();
     const { live } = client(server, { transport: "ws", silence: 1_000 });

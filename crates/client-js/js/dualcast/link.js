@@ -1,6 +1,7 @@
 // One connection, whatever carries it: it is opened or not, hears until it falls silent, and ends once, with all that is known of why.
 
 import { Asks } from "./asks.js";
+import { LONGEST_TIMER } from "./environment.js";
 import { openEventStream } from "./sse.js";
 import { openWebSocket } from "./web-socket.js";
 
@@ -159,7 +160,7 @@ export class Link {
     const until = Math.min(this.#heardAt + limit, this.asks.waitingSince() + replyTimeout);
     const left = until - Date.now();
     if (left <= 0) this.#end({ reason: "silent" });
-    else this.#timer = setTimeout(() => this.check(), left);
+    else this.#timer = setTimeout(() => this.check(), Math.min(left, LONGEST_TIMER));
   }
 
   /** @param {() => Frame} read @param {unknown} raw */

@@ -7,7 +7,7 @@ import { Backoff } from "./backoff.js";
 import { Choice } from "./choice.js";
 import { Cursors } from "./cursors.js";
 import { Hearing } from "./hearing.js";
-import { isHidden, isOffline, stored, watch } from "./environment.js";
+import { isHidden, isOffline, LONGEST_TIMER, stored, watch } from "./environment.js";
 import { LiveError } from "./error.js";
 import { Joined } from "./joined.js";
 import { Link, openerOf } from "./link.js";
@@ -42,8 +42,6 @@ import { Stage } from "./stage.js";
 const SHORTEST_PAUSE = 1_000;
 /** When a new token is fetched, of the time that a session has. */
 const REFRESH_AT = 0.8;
-/** What a timer can hold, in milliseconds. */
-const LONGEST_TIMER = 2 ** 31 - 1;
 /** At these statuses the server won't have the client, whenever it comes. */
 const FINAL_STATUSES = [204, 401, 403, 410];
 
