@@ -11,11 +11,11 @@ import { isHidden, isOffline, stored, watch } from "./environment.js";
 import { LiveError } from "./error.js";
 import { Joined } from "./joined.js";
 import { Link } from "./link.js";
+import { Listening } from "./listening.js";
 import { policyOf, urlsOf, withDefaults } from "./options.js";
 import { Outbox } from "./outbox.js";
 import { Stage } from "./stage.js";
 
-/** @typedef {import("./channel.js").Channel<any>} AnyChannel */
 /** @typedef {import("./choice.js").TransportName} TransportName */
 /** @typedef {import("./cursors.js").Gap} Gap */
 /** @typedef {import("./frames.js").Frame} Frame */
@@ -24,8 +24,7 @@ import { Stage } from "./stage.js";
 /** @typedef {import("./options.js").Address} Address */
 /** @typedef {import("./options.js").Options} Options */
 /** @typedef {import("./outbox.js").Policy} Policy */
-/** @typedef {import("./stage.js").Item} Item */
-/** @typedef {import("./stage.js").Meta} Meta */
+/** @typedef {{ token: string | null | undefined, headers: Headers, query: Record<string, string> }} Right */
 
 /**
  * How it stands. The same object until that changes.
@@ -40,51 +39,35 @@ import { Stage } from "./stage.js";
  * @property {string} [message] the same for people
  */
 
-/**
- * What the client tells of itself.
- *
- * @typedef {{
- *   state: State, // each change
- *   gap: Gap, // messages are missing here
- *   recovered: { count: number, transport: TransportName }, // after an interruption the page has all again, so many of them just now
- *   merged: { channel: string, count: number }, // so many were left out for newer ones of the same key, as the route wants it
- *   finished: { channel: string }, // a channel has ended
- *   closed: any, // it stopped: the last state, or on a `Channel` the error, if it was one
- *   unsent: number, // how many messages have no answer yet
- *   unknown: unknown, // what the server said and this client does not know
- *   error: unknown, // what a handler threw, or a function of the page that the client asks
- *   "*": Item, // each message
- * }} OwnEvents
- */
-
-/**
- * @template {Record<string, any>} Events
- * @template {string} Name
- * @typedef {Name extends keyof OwnEvents ? (value: OwnEvents[Name]) => unknown
- *   : (data: Events[Name], meta: Meta) => unknown} HandlerOf
- */
-
 /** The least time between two attempts, whatever wakes the client, in milliseconds. */
 const SHORTEST_PAUSE = 1_000;
 /** When a new token is fetched, of the time that a session has. */
 const REFRESH_AT = 0.8;
 /** What a timer can hold, in milliseconds. */
 const LONGEST_TIMER = 2 ** 31 - 1;
+/** As much of an answer that is not Dualcast's as is worth telling, in characters. */
+const LONGEST_ERROR = 200;
 /** At these statuses the server won't have the client, whenever it comes. */
 const FINAL_STATUSES = [204, 401, 403, 410];
 
-/** @template {Record<string, any>} [Events=Record<string, any>] */
-export class Live {
+/**
+ * The whole of it: hears the messages of the route's own channels.
+ *
+ * @template {Record<string, any>} [Events=Record<string, any>]
+ * @extends {Listening<Events>}
+ */
+export class Live extends Listening {
   #urls;
   #options;
-  #stage = this.#newStage();
+  #stage;
   #asks = new Asks();
   #choice;
   #backoff;
   #cursors;
   #joined;
   #outbox;
-  #kept;
+  /** Where the cursors are kept over a reload, if they are. */
+  #key;
   /** @type {State} */
   #state = Object.freeze({ status: "connecting" });
   /** @type {Link | undefined} */
@@ -110,27 +93,35 @@ export class Live {
    * @param {Options} [options]
    */
   constructor(address, options = {}) {
+    /** @param {unknown} error */
+    const failed = (error) => this.#fail(error);
+    /** @param {string} event */
+    const listened = (event) => this.#link?.listenTo(event);
+    const stage = new Stage(failed, listened);
+    super(stage);
+    this.#stage = stage;
     const all = withDefaults(options);
     this.#options = all;
     this.#urls = urlsOf(address);
-    this.#choice = new Choice(all.transports, stored(`dualcast transport ${new URL(this.#urls.ws).origin}`));
+    this.#choice = new Choice(all.transports, `dualcast transport ${new URL(this.#urls.ws).origin}`);
     this.#backoff = new Backoff(all.minDelay, all.maxDelay);
-    this.#kept = all.persist ? stored(`dualcast cursors ${all.persist} ${this.#urls.sse}`) : undefined;
-    this.#cursors = new Cursors({ ...JSON.parse(this.#kept?.get() ?? "{}"), ...(all.position && { own: all.position }) });
+    this.#key = all.persist && `dualcast cursors ${all.persist} ${this.#urls.sse}`;
+    this.#cursors = new Cursors({ ...(this.#key && stored(this.#key)), ...(all.position && { own: all.position }) });
     this.#joined = new Joined({
       cursors: this.#cursors,
       asks: this.#asks,
-      newStage: () => this.#newStage(),
+      newStage: () => new Stage(failed, listened),
       link: () => this.#openLink(),
       changed: () => this.#after("reopen", 0, () => this.#reopen()),
     });
     this.#outbox = new Outbox(
       {
+        asks: this.#asks,
         link: () => this.#openLink(),
         post: (message) => this.#post(message),
         counted: (count) => this.#stage.tell("unsent", count),
       },
-      all,
+      all.maxUnsent,
     );
     all.signal?.addEventListener("abort", () => this.close());
     if (all.signal?.aborted) this.close();
@@ -153,31 +144,6 @@ export class Live {
   }
 
   /**
-   * Hears an event of the route's own channels, or what becomes of the client: see `OwnEvents`. Answers what takes the handler away again.
-   * What it throws is reported, and stops nothing.
-   *
-   * @template {keyof OwnEvents | (keyof Events & string)} Name
-   * @param {Name} name
-   * @param {HandlerOf<Events, Name>} handler
-   * @returns {() => void}
-   */
-  on(name, handler) {
-    return this.#stage.on(name, /** @type {any} */ (handler));
-  }
-
-  /**
-   * The same, for an event of the application that has a name of the client's own.
-   *
-   * @template {keyof Events & string} Name
-   * @param {Name} event
-   * @param {(data: Events[Name], meta: Meta) => unknown} handler
-   * @returns {() => void}
-   */
-  onMessage(event, handler) {
-    return this.#stage.onMessage(event, handler);
-  }
-
-  /**
    * Sends a message, and answers the data of the reply.
    *
    * @template {keyof Events & string} Name
@@ -187,7 +153,7 @@ export class Live {
    * @returns {Promise<any>} rejects with a `LiveError`
    */
   send(event, data, { key, whileAway = policyOf(this.#options.whileAway, event) } = {}) {
-    if (this.#state.status === "closed") return Promise.reject(new LiveError("closed", "the client is closed"));
+    if (this.#state.status === "closed") return Promise.reject(new LiveError("closed"));
     return this.#outbox.send({ event, data, key }, whileAway);
   }
 
@@ -210,18 +176,14 @@ export class Live {
 
   /** Ends it. */
   close() {
-    this.#finish({ reason: "left", message: "the page closed it" });
-  }
-
-  /** All messages of the route's own channels from now on, and gaps where they are, until it is closed. @returns {AsyncIterableIterator<Item | { gap: Gap }>} */
-  [Symbol.asyncIterator]() {
-    return this.#stage.iterate();
+    this.#finish({ reason: "left" });
   }
 
   // Connecting.
 
   #start() {
     this.#refusals = 0;
+    this.#isPutAway = false;
     this.#backoff.reset();
     this.#unwatch ??= watch({
       woken: () => this.#wake(),
@@ -236,12 +198,15 @@ export class Live {
   async #attempt() {
     const turn = ++this.#turn;
     const transport = this.#choice.current;
-    this.#cancel("retry");
     this.#attemptedAt = Date.now();
+    // What the page is asked for may never come.
+    this.#after("retry", this.#options.connectTimeout, () => this.#retry({ reason: "silent" }));
     this.#change({ ...this.#state, status: "connecting", transport, retryAt: undefined });
     try {
-      const link = await this.#open(transport, () => turn === this.#turn);
-      if (link) this.#link = link;
+      const right = await this.#credentials();
+      if (turn !== this.#turn) return;
+      this.#cancel("retry");
+      this.#link = this.#open(transport, right);
     } catch (error) {
       if (turn !== this.#turn) return;
       this.#fail(error);
@@ -250,34 +215,33 @@ export class Live {
   }
 
   /**
-   * A new connection, once the page has said by what right; nothing where it is not wanted any more.
+   * A new connection. Whoever asks for it keeps it at once: before it says its first word, or that there is none.
    *
    * @param {TransportName} transport
-   * @param {() => boolean} isWanted
+   * @param {Right} right
    */
-  async #open(transport, isWanted) {
-    const { token, headers, query } = await this.#credentials();
-    if (!isWanted()) return undefined;
-    const { fetch, WebSocket, EventSource, credentials } = this.#options;
+  #open(transport, { token, headers, query }) {
     const isSocket = transport === "ws";
     // Each channel has a cursor of its own there; a stream has one for all.
     const presented = isSocket ? this.#cursors.own : this.#cursors.smallest();
     const channels = isSocket ? [] : this.#joined.names;
     const url = new URL(isSocket ? this.#urls.ws : this.#urls.sse);
     if (presented !== undefined) url.searchParams.set("last-event-id", presented);
-    if (channels.length) url.searchParams.set("channels", [url.searchParams.get("channels") ?? [], channels].flat(2).join());
+    const own = url.searchParams.get("channels");
+    if (channels.length) url.searchParams.set("channels", [...(own ? [own] : []), ...channels].join());
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const names = () => [...this.#stage.names(), ...this.#joined.events()];
-    const request = { url: url.href, token, headers, credentials, fetch, WebSocket, EventSource, names };
+    const request = { ...this.#options, url: url.href, token, headers, names };
     return new Link(transport, request, { presented, channels }, this.#options, {
       opened: (link, welcome) => this.#opened(link, welcome),
       frame: (link, frame) => link === this.#link && this.#hear(link, frame),
       unknown: (_, frame) => this.#unknown(frame),
       lost: (link, end) => this.#lost(link, end),
-      waitingSince: (link) => this.#waitingSince(link),
+      waitingSince: (link) => (link === this.#link ? this.#asks.waitingSince() : undefined),
     });
   }
 
+  /** By what right the client comes, as the page says. @returns {Promise<Right>} */
   async #credentials() {
     const { token, headers, params } = this.#options;
     const refresh = this.#isStale;
@@ -296,13 +260,14 @@ export class Live {
     else this.#choice.opened();
     this.#refusals = 0;
     this.#cursors.opened(welcome.id, link.presented, link.channels);
-    if (!isProbe && link.presented !== undefined) this.#recovery = { count: 0, hasGap: false };
-    this.#change({ status: "open", transport: link.transport });
+    if (!isProbe && link.presented !== undefined) this.#recovery = { count: this.#recovery?.count ?? 0, hasGap: false };
     this.#joined.opened(link, welcome.channels);
     this.#outbox.flush();
     this.#refreshIn(welcome.expires);
     this.#after("stable", this.#options.stableAfter, () => this.#backoff.reset());
     this.#probeLater();
+    // At last, since the page may close it at this.
+    this.#change({ status: "open", transport: link.transport });
   }
 
   /** Why it ended says whether it comes back, by which transport, and when. @param {Link} link @param {End} end */
@@ -320,7 +285,7 @@ export class Live {
       return this.#attempt();
     }
     if (end.reason === "expired") this.#isStale = true;
-    if (isFinal) return this.#finish(finalEnd(end));
+    if (isFinal) return this.#finish(end);
     const isSilent = end.reason === "silent" && !link.hasLasted;
     if (end.reconnect !== true && (!link.isOpen || isSilent)) {
       if (this.#choice.refused()) return this.#attempt();
@@ -332,13 +297,13 @@ export class Live {
 
   /** Waits, and tries again. @param {End} end */
   #retry({ reason, code, status, message, retry }) {
+    this.#turn++;
     const isAway = isHidden() || isOffline();
     const pause = this.#backoff.next(retry);
     const wait = isOffline() ? Math.max(pause, this.#options.maxDelay) : pause;
-    const why = { reason, code: code ?? status, message };
-    this.#change({ status: isAway ? "away" : "waiting", retryAt: Date.now() + wait, ...why });
     // Whoever is hidden waits to be seen.
-    this.#after("retry", wait, () => (isHidden() ? this.#change({ status: "away", ...why }) : this.#attempt()));
+    this.#after("retry", wait, () => (isHidden() ? this.#change({ ...this.#state, status: "away" }) : this.#attempt()));
+    this.#change({ status: isAway ? "away" : "waiting", retryAt: Date.now() + wait, reason, code: code ?? status, message });
   }
 
   /** Takes its connections away from it, and what depended on them. */
@@ -348,7 +313,6 @@ export class Live {
     this.#link?.close();
     this.#probe?.close();
     this.#link = this.#probe = undefined;
-    this.#recovery = undefined;
     this.#asks.lost();
     this.#outbox.lost();
   }
@@ -366,12 +330,12 @@ export class Live {
     this.#keep();
     this.#unwatch?.();
     this.#unwatch = undefined;
-    const error = new LiveError("closed", `the client is closed: ${message ?? reason}`);
+    const error = new LiveError("closed", message ?? reason);
     this.#outbox.close(error);
     this.#joined.endAll(error);
     this.#change({ status: "closed", reason, code: code ?? status, message });
-    this.#stage.tell("closed", this.#state);
     this.#stage.end();
+    this.#stage.tell("closed", this.#state);
   }
 
   // What the page goes through.
@@ -393,7 +357,7 @@ export class Live {
   }
 
   #keep() {
-    this.#kept?.set(JSON.stringify(this.#cursors.saved()));
+    if (this.#key) stored(this.#key, this.#cursors.saved());
   }
 
   #putAway() {
@@ -421,7 +385,8 @@ export class Live {
     if (isHidden() || isOffline()) return this.#probeLater();
     const turn = this.#turn;
     try {
-      this.#probe = await this.#open(this.#choice.best, () => turn === this.#turn);
+      const right = await this.#credentials();
+      if (turn === this.#turn) this.#probe = this.#open(this.#choice.best, right);
     } catch (error) {
       this.#fail(error);
       if (turn === this.#turn) this.#probeLater();
@@ -453,10 +418,10 @@ export class Live {
       case "finished":
         return this.#tell(control, notice);
       case "unsubscribed":
-        return this.#joined.end(notice.channel, new LiveError("revoked", `the right to ${notice.channel} was taken back`));
+        return this.#joined.end(notice.channel, new LiveError("revoked"));
       case "reply":
       case "error":
-        if (this.#outbox.answer(notice) || this.#asks.answer(notice)) return;
+        if (this.#asks.answer(notice)) return;
     }
     this.#unknown(frame);
   }
@@ -509,13 +474,13 @@ export class Live {
 
   /** @param {unknown} frame */
   #unknown(frame) {
-    if (!this.#stage.tell("unknown", frame)) console.warn("dualcast: the server said what this client does not know:", frame);
+    if (!this.#stage.tell("unknown", frame)) console.warn("dualcast: unknown:", frame);
   }
 
   // What goes out, beside the messages.
 
-  /** @param {object} message */
-  async #post(message) {
+  /** @param {object} letter */
+  async #post(letter) {
     const { fetch, credentials, replyTimeout } = this.#options;
     for (let attempt = 1; ; attempt++) {
       const { headers } = await this.#credentials().catch((error) => {
@@ -523,11 +488,15 @@ export class Live {
       });
       headers.set("content-type", "application/json");
       const signal = AbortSignal.timeout(replyTimeout);
-      const init = { method: "POST", headers, credentials, signal, body: JSON.stringify(message) };
-      const answer = await fetch(this.#urls.send, init).then(read, (error) => {
-        throw new LiveError("unconfirmed", String(error));
-      });
-      if (answer.status !== 401 || attempt > 1 || !this.#hasCredentials()) return dataOf(answer);
+      const init = { method: "POST", headers, credentials, signal, body: JSON.stringify(letter) };
+      const answer = await fetch(this.#urls.send, init)
+        .then(read)
+        .catch((error) => {
+          throw new LiveError("unconfirmed", String(error));
+        });
+      const { control, status, code = `http-${status}`, message, retry, data } = answer;
+      if (control === "reply") return data;
+      if (status !== 401 || attempt > 1 || !this.#hasCredentials()) throw new LiveError(code, message, { retry, status });
       this.#isStale = true;
     }
   }
@@ -568,19 +537,6 @@ export class Live {
     return this.#link?.isOpen ? this.#link : undefined;
   }
 
-  /** @param {Link} link */
-  #waitingSince(link) {
-    if (link !== this.#link) return undefined;
-    return Math.min(this.#outbox.waitingSince() ?? Infinity, this.#asks.waitingSince() ?? Infinity);
-  }
-
-  #newStage() {
-    return new Stage(
-      (error) => this.#fail(error),
-      (event) => this.#link?.listenTo(event),
-    );
-  }
-
   /** What the page's own code threw. @param {unknown} error */
   #fail(error) {
     if (!this.#stage.tell("error", error)) console.error("dualcast:", error);
@@ -604,27 +560,14 @@ export class Live {
   }
 }
 
-/** A status, in words. @param {End} end @returns {End} */
-function finalEnd(end) {
-  if (end.status === 204) return { ...end, reason: "finished" };
-  if (end.status === 401) return { ...end, reason: "unauthorized" };
-  return end;
-}
 
-/** @param {Response} response */
+/** An answer of Dualcast's, or what there is in its place. @param {Response} response */
 async function read(response) {
   const { status } = response;
   const text = await response.text();
   try {
-    return { status, text, ...JSON.parse(text) };
+    return { status, ...JSON.parse(text) };
   } catch {
-    return { status, text };
+    return { status, message: text.slice(0, LONGEST_ERROR) };
   }
-}
-
-/** The data of a reply. @param {{ status: number, text: string, control?: string, code?: string, message?: string, retry?: number, data?: any }} answer */
-function dataOf({ status, text, control, code, message, retry, data }) {
-  if (control === "reply") return data;
-  if (control === "error") throw new LiveError(code ?? "internal", message ?? "", { retry, status });
-  throw new LiveError(`http-${status}`, text.slice(0, 200) || "no answer that makes sense", { status });
 }
