@@ -66,6 +66,8 @@ const REASONS = { 204: "finished", 401: "unauthorized" };
 
 /** How often a server is taken to speak that does not say so, in milliseconds. */
 const USUAL_INTERVAL = 20_000;
+/** What a timer can hold, in milliseconds. One that is longer goes off at once. */
+export const LONGEST_TIMER = 2 ** 31 - 1;
 
 export class Link {
   transport;
@@ -149,7 +151,7 @@ export class Link {
     const until = Math.min(this.#heardAt + limit, (this.#to.waitingSince(this) ?? Infinity) + replyTimeout);
     const left = until - Date.now();
     if (left <= 0) this.#end({ reason: "silent" });
-    else this.#timer = setTimeout(() => this.check(), left);
+    else this.#timer = setTimeout(() => this.check(), Math.min(left, LONGEST_TIMER));
   }
 
   /** @param {() => Frame} read @param {unknown} raw */

@@ -10,7 +10,7 @@ import { Cursors } from "./cursors.js";
 import { isHidden, isOffline, stored, watch } from "./environment.js";
 import { LiveError } from "./error.js";
 import { Joined } from "./joined.js";
-import { Link } from "./link.js";
+import { LONGEST_TIMER, Link } from "./link.js";
 import { Listening } from "./listening.js";
 import { policyOf, urlsOf, withDefaults } from "./options.js";
 import { Outbox } from "./outbox.js";
@@ -43,8 +43,6 @@ import { Stage } from "./stage.js";
 const SHORTEST_PAUSE = 1_000;
 /** When a new token is fetched, of the time that a session has. */
 const REFRESH_AT = 0.8;
-/** What a timer can hold, in milliseconds. */
-const LONGEST_TIMER = 2 ** 31 - 1;
 /** As much of an answer that is not Dualcast's as is worth telling, in characters. */
 const LONGEST_ERROR = 200;
 /** At these statuses the server won't have the client, whenever it comes. */
