@@ -7,6 +7,13 @@
 /** @typedef {{ own?: string, joined?: Record<string, string> }} Saved */
 
 /**
+ * @typedef {object} Followed
+ * @property {(string | undefined)[]} together what is followed with one cursor of the server's
+ * @property {string} [presented] the cursor with which it was asked for
+ * @property {string} [held] where the page stood then: it may be further on
+ */
+
+/**
  * The order of two ids: negative, zero or positive; undefined where they belong to two lives of the log, which have none.
  *
  * @param {string} [a]
@@ -36,8 +43,8 @@ export class Cursors {
   own;
   /** Of the channels that the page joined, also while the connection doesn't follow them yet. @type {Map<string, string | undefined>} */
   #joined = new Map();
-  /** The joined channels that the connection follows. @type {Set<string>} */
-  #followed = new Set();
+  /** What the connection follows; `undefined` stands for the route's own. @type {Map<string | undefined, Followed>} */
+  #followed = new Map();
   /** Of channels that the page may yet join again. @type {Map<string, string>} */
   #left;
   /** Up to where the page was told that messages are missing. @type {Map<string, string>} */
@@ -90,13 +97,11 @@ export class Cursors {
    *
    * @param {string | undefined} id
    * @param {string | undefined} presented the cursor that it was asked for
-   * @param {Iterable<string>} channels
+   * @param {string[]} channels
    */
   opened(id, presented, channels) {
-    this.#followed = new Set(channels);
-    if (isBefore(id, presented)) this.#goBack(id);
-    this.#begin(undefined, id);
-    for (const channel of this.#followed) this.#begin(channel, id);
+    this.#followed.clear();
+    this.#follow([undefined, ...channels], id, presented);
   }
 
   /**
@@ -107,9 +112,7 @@ export class Cursors {
    * @param {string | undefined} presented
    */
   followed(channel, id, presented) {
-    this.#followed.add(channel);
-    if (isBefore(id, presented)) this.#joined.set(channel, id);
-    this.#begin(channel, id);
+    this.#follow([channel], id, presented);
   }
 
   /**
@@ -128,43 +131,60 @@ export class Cursors {
   /** Up to here nothing is left to tell, of no channel that the connection follows. @param {string} [id] */
   heartbeat(id) {
     if (id === undefined) return;
-    for (const channel of [undefined, ...this.#followed]) this.#move(channel, id);
+    for (const channel of this.#followed.keys()) this.#move(channel, id);
   }
 
   /**
    * A gap. Answers it as the page has to be told: from where the page stands; or nothing, where it knows.
    *
    * @param {Gap} gap
-   * @param {string | undefined} presented the cursor with which the connection was opened
    * @returns {Gap | undefined}
    */
-  gap(gap, presented) {
+  gap(gap) {
     const { id, channel, from, to } = gap;
     const at = this.of(channel);
-    const isKnown = [at, this.#told.get(channel)].some((known) => (compare(to ?? undefined, known) ?? 1) <= 0);
-    if (isBefore(id, presented)) this.#goBack(id);
+    const { together, presented, held } = this.#followed.get(this.#joined.has(channel) ? channel : undefined) ?? {};
+    const isBack = isBefore(id, presented);
+    const isKnown = !isBack && [held, this.#told.get(channel)].some((known) => (compare(to ?? undefined, known) ?? 1) <= 0);
+    if (isBack) this.#goBack(together, id);
     else if (id !== undefined) this.#move(channel, id);
-    if (isKnown && !isBefore(id, presented)) return undefined;
+    if (isKnown) return undefined;
     if (to !== null) this.#told.set(channel, to);
     return { ...gap, from: from !== null && isBefore(from, at) ? /** @type {string} */ (at) : from };
   }
 
-  /** The log lost its end, and counts on from here in the same life: what comes is new, whatever its number. @param {string} [id] */
-  #goBack(id) {
-    this.#told.clear();
-    this.own = id;
-    for (const channel of this.#followed) this.#joined.set(channel, id);
+  /** @param {(string | undefined)[]} together @param {string | undefined} id @param {string | undefined} presented */
+  #follow(together, id, presented) {
+    for (const channel of together) {
+      this.#followed.set(channel, { together, presented, held: this.of(channel) });
+      if (this.of(channel) === undefined) this.#set(channel, id);
+    }
+    if (isBefore(id, presented)) this.#goBack(together, id);
   }
 
-  /** @param {string | undefined} channel @param {string | undefined} id */
-  #begin(channel, id) {
-    if (this.of(channel) === undefined && id !== undefined) this.#move(channel, id);
+  /**
+   * The log lost its end, and counts on from here in the same life: what comes is new, whatever its number.
+   *
+   * @param {(string | undefined)[]} together
+   * @param {string | undefined} id
+   */
+  #goBack(together = [], id) {
+    this.#told.clear();
+    for (const channel of together) {
+      this.#set(channel, id);
+      this.#followed.set(channel, { together, presented: id });
+    }
   }
 
   /** Never back, but to another life. @param {string | undefined} channel @param {string} id */
   #move(channel, id) {
     if (isBefore(id, this.of(channel))) return;
-    this.#newest = id;
+    this.#set(channel, id);
+  }
+
+  /** @param {string | undefined} channel @param {string | undefined} id */
+  #set(channel, id) {
+    this.#newest = id ?? this.#newest;
     if (channel !== undefined && this.#joined.has(channel)) this.#joined.set(channel, id);
     else this.own = id;
   }
