@@ -317,6 +317,18 @@ describe("the ledger", () => {
       assert.equal(ledger.verdict.tone, "good");
     });
 
+    it("holds a client to nothing that came to the one before it", () => {
+      openMinded(0);
+      hear(1, 1);
+      ledger.lose(1_000);
+      openMinded(2_000);
+      hear(2_001, 2, { publishedAt: 1_500 });
+      ledger.leave(2_002, { words: "switched to auto at the same cursor", waiting: "on the way to auto" });
+      openMinded(3_000);
+      recover(3_001, 0);
+      says("good", "switched to auto at the same cursor, nothing to replay");
+    });
+
     it("does not call a change of connections an interruption", () => {
       openMinded(0);
       hear(1, 1);
