@@ -54,7 +54,8 @@ export class Choice {
   /** The current one works. */
   opened() {
     this.#preferred = this.#current;
-    stored(this.#key, this.current);
+    // Whoever was told which one to take has not chosen.
+    if (this.#transports.length > 1) stored(this.#key, this.current);
   }
 
   /** The current one went on working. */
