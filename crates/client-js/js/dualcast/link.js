@@ -78,8 +78,6 @@ const REASONS = { 204: "finished", 401: "unauthorized" };
 
 /** How often a server is taken to speak that does not say so, in milliseconds. */
 const USUAL_INTERVAL = 20_000;
-/** What a timer can hold, in milliseconds. One that is longer goes off at once. */
-export const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** What opens a connection by this transport. @param {TransportName} transport */
 export const openerOf = (transport) => OPENERS[transport]();

@@ -10,7 +10,7 @@ import { Hearing } from "./hearing.js";
 import { isHidden, isOffline, LONGEST_TIMER, stored, watch } from "./environment.js";
 import { LiveError } from "./error.js";
 import { Joined } from "./joined.js";
-import { LONGEST_TIMER, Link, openerOf } from "./link.js";
+import { Link, openerOf } from "./link.js";
 import { Listening } from "./listening.js";
 import { policyOf, urlsOf, withDefaults } from "./options.js";
 import { Outbox } from "./outbox.js";
