@@ -42,7 +42,7 @@ export class Hearing {
         return this.#joined.end(notice.channel, new LiveError("revoked"));
       case "reply":
       case "error":
-        if (this.#house.asks.answer(notice)) return;
+        if (link.asks.answer(notice)) return;
     }
     this.unknown(frame);
   }

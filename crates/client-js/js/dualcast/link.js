@@ -1,5 +1,6 @@
 // One connection, whatever carries it: it is opened or not, hears until it falls silent, and ends once, with all that is known of why.
 
+import { Asks } from "./asks.js";
 import { LONGEST_TIMER } from "./environment.js";
 import { openEventStream } from "./sse.js";
 import { openWebSocket } from "./web-socket.js";
@@ -63,7 +64,6 @@ import { openWebSocket } from "./web-socket.js";
  * @property {(link: Link, frame: Frame) => void} frame
  * @property {(link: Link, frame: unknown) => void} unknown
  * @property {(link: Link, end: End) => void} lost
- * @property {(link: Link) => number | undefined} waitingSince since when an answer is waited for on this connection
  */
 
 /** What opens a wire. The browser's own EventSource is for few: it is loaded when it is wanted. @type {Record<TransportName, () => Promise<OpenWire>>} */
@@ -87,6 +87,7 @@ export class Link {
   /** For what the server was asked, and with which cursor. */
   asked;
   isOpen = false;
+  asks = new Asks();
   #to;
   /** @type {Wire | undefined} */
   #wire;
@@ -133,9 +134,9 @@ export class Link {
     return this.isOpen && this.#wire?.send !== undefined;
   }
 
-  /** @param {object} message one that is answered */
-  send(message) {
-    this.#wire?.send?.(message);
+  /** Asks something that is answered, unless the connection ends first. @param {object} message @param {(answer: import("./asks.js").Answer) => void} answered */
+  ask(message, answered) {
+    this.#wire?.send?.(this.asks.ask(message, answered));
     this.check();
   }
 
@@ -156,7 +157,7 @@ export class Link {
     clearTimeout(this.#timer);
     const { connectTimeout, silence = 2 * this.#interval, replyTimeout } = this.asked;
     const limit = this.isOpen ? silence : connectTimeout;
-    const until = Math.min(this.#heardAt + limit, (this.#to.waitingSince(this) ?? Infinity) + replyTimeout);
+    const until = Math.min(this.#heardAt + limit, this.asks.waitingSince() + replyTimeout);
     const left = until - Date.now();
     if (left <= 0) this.#end({ reason: "silent" });
     else this.#timer = setTimeout(() => this.check(), Math.min(left, LONGEST_TIMER));

@@ -3,7 +3,6 @@
 // At most one connection serves, `#link`. While it is not the best transport's, another may be tried beside it, `#probe`, which takes over
 // when it opens. What a connection says that is neither of the two any more is not heard.
 
-import { Asks } from "./asks.js";
 import { Backoff } from "./backoff.js";
 import { Choice } from "./choice.js";
 import { Cursors } from "./cursors.js";
@@ -56,7 +55,6 @@ export class Live extends Listening {
   #urls;
   #options;
   #stage;
-  #asks = new Asks();
   #choice;
   #backoff;
   #cursors;
@@ -104,7 +102,6 @@ export class Live extends Listening {
     this.#cursors = new Cursors({ ...(this.#key && stored(this.#key)), ...(all.position && { own: all.position }) });
     const house = {
       stage,
-      asks: this.#asks,
       cursors: this.#cursors,
       choice: this.#choice,
       newStage: () => new Stage(failed, listened),
@@ -239,7 +236,6 @@ export class Live extends Listening {
       frame: (link, frame) => link === this.#link && this.#hearing.hear(link, frame),
       unknown: (_, frame) => this.#hearing.unknown(frame),
       lost: (link, end) => this.#lost(link, end),
-      waitingSince: (link) => (link === this.#link ? this.#asks.waitingSince() : undefined),
     });
   }
 
@@ -247,8 +243,16 @@ export class Live extends Listening {
   #opened(link, welcome) {
     const isProbe = link === this.#probe;
     if (!isProbe && link !== this.#link) return link.close();
-    if (isProbe) this.#handOver(link);
-    else this.#choice.opened();
+    if (isProbe) {
+      // It takes over.
+      this.#link?.close();
+      this.#link = link;
+      this.#probe = undefined;
+      this.#outbox.lost();
+      this.#choice.returned();
+    } else {
+      this.#choice.opened();
+    }
     this.#refusals = 0;
     const { presented, channels } = link.asked;
     this.#cursors.opened(welcome.id, presented, channels);
@@ -305,7 +309,6 @@ export class Live extends Listening {
     this.#link?.close();
     this.#probe?.close();
     this.#link = this.#probe = undefined;
-    this.#asks.lost();
     this.#outbox.lost();
   }
 
@@ -383,16 +386,6 @@ export class Live extends Listening {
     }
   }
 
-  /** @param {Link} link */
-  #handOver(link) {
-    this.#link?.close();
-    this.#link = link;
-    this.#probe = undefined;
-    this.#asks.lost();
-    this.#outbox.lost();
-    this.#choice.returned();
-  }
-
   // A new token before the old one runs out.
 
   /** A new token before the session runs out. @param {number | undefined} expires in milliseconds */
@@ -413,7 +406,7 @@ export class Live extends Listening {
       return this.#fail(error);
     }
     if (link !== this.#link || !link.isOpen) return;
-    this.#asks.ask(link, { control: "token", token }, ({ code, data }) => {
+    link.ask({ control: "token", token }, ({ code, data }) => {
       // Refused, it lives until its time is over, and comes back.
       if (code === "no-token") this.#reopen();
       else if (!code) this.#refreshIn(data?.expires);

@@ -73,7 +73,7 @@ export class Outbox {
       }
       letter.isOut = true;
       letter.sentAt ??= Date.now();
-      if (link.canSend) this.#house.asks.ask(link, letter.message, (answer) => this.#answer(letter, answer));
+      if (link.canSend) link.ask(letter.message, (answer) => this.#answer(letter, answer));
       else this.#post(letter);
     }
   }
