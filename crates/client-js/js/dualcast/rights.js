@@ -41,7 +41,7 @@ export class Rights {
  *
  * @param {string} url
  * @param {object} message
- * @param {{ fetch: typeof fetch, credentials: RequestCredentials, replyTimeout: number }} options
+ * @param {{ fetch: typeof globalThis.fetch, credentials: RequestCredentials, replyTimeout: number }} options
  * @param {Rights} rights
  */
 export async function post(url, message, { fetch, credentials, replyTimeout }, rights) {
