@@ -252,6 +252,6 @@ describe("a page that is loaded again", () => {
     const { page } = await waiting();
     page.hide();
     page.putAway();
-    assert.deepEqual([...page.storage.keys()], ["dualcast transport https://example.com"]);
+    assert.deepEqual([...page.storage.keys()], []);
   });
 });
