@@ -123,12 +123,23 @@ pub enum End {
 /// What a message carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Data {
-    /// Text. On an event stream all that isn't binary.
+    /// Text, or a string of JSON.
     Text(String),
     /// JSON that is no string.
     Json(String),
     /// Bytes.
     Binary(Vec<u8>),
+}
+
+impl Data {
+    /// A string is a string, whichever way it was published.
+    fn from_json(json: &str) -> Self {
+        if json.trim_ascii_start().starts_with('"') {
+            Self::Text(read(json))
+        } else {
+            Self::Json(json.to_owned())
+        }
+    }
 }
 
 impl Told {
@@ -164,7 +175,12 @@ impl Told {
 
     /// Reads an event of an event stream. `retry` is what stood in front of the opening.
     pub(crate) fn from_event(event: Event, is_multi: bool, retry: Option<u64>) -> Self {
-        let Event { event, data, id } = event;
+        let Event {
+            event,
+            data,
+            id,
+            unknown,
+        } = event;
         if let Some(name) = event.strip_prefix("dualcast:") {
             return Self::from_control(name, id, &data, retry);
         }
@@ -173,6 +189,7 @@ impl Told {
                 let bytes = STANDARD.decode(&data).expect("the data is base64");
                 (event.to_owned(), Data::Binary(bytes))
             }
+            None if unknown == ["type: json"] => (event, Data::from_json(&data)),
             None => (event, Data::Text(data)),
         };
         let (channel, event) = match event.split_once('/') {
@@ -207,10 +224,7 @@ impl Told {
         }
         let sent: Sent = read(text);
         let data = sent.data.expect("a text message has data");
-        let data = match data.get() {
-            text if text.starts_with('"') => Data::Text(read(text)),
-            json => Data::Json(json.to_owned()),
-        };
+        let data = Data::from_json(data.get());
         Self::Message {
             id: sent.id,
             channel: sent.channel,

@@ -26,7 +26,7 @@ use dualcast::{
     Channel, Cors, Error, HeartbeatAs, Hub, Inbound, InboundHandler, LagRule, Limits, MaxLag, Message,
     NameError, OriginError, OriginPolicy, Payload, Reply, SessionOptions, Sse, Subscribe, Ws,
 };
-use futures::{StreamExt, stream};
+use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
@@ -122,6 +122,7 @@ impl Fixture {
         let streams = Router::new()
             .route("/sse", get(sse))
             .route("/ws", any(ws))
+            .route("/live", any(live).post(say_live))
             .route("/panics", get(panics))
             .route("/say", post(say));
         let router = listing(streams)?
@@ -202,20 +203,25 @@ impl Wish {
 
 async fn sse(State(fixture): State<Fixture>, Query(wish): Query<Wish>, sse: Sse) -> Result<Response, Error> {
     let channels = wish.channels(&fixture.hub)?;
-    Ok(sse
-        .options(|options| {
-            wish.change(&mut options.session);
-            if wish.comments {
-                options.heartbeat_as = HeartbeatAs::Comment;
-            }
-        })
-        .subscribe(wish.subscribe(&fixture.hub, &channels)))
+    Ok(stream(&fixture, &wish, &channels, sse))
+}
+
+fn stream(fixture: &Fixture, wish: &Wish, channels: &[Channel], sse: Sse) -> Response {
+    sse.options(|options| {
+        wish.change(&mut options.session);
+        if wish.comments {
+            options.heartbeat_as = HeartbeatAs::Comment;
+        }
+    })
+    .subscribe(wish.subscribe(&fixture.hub, channels))
 }
 
 /// A message, and then a panic that says nothing.
 async fn panics(State(fixture): State<Fixture>, sse: Sse) -> Response {
-    let first = stream::iter([Message::text("message", "first")]);
-    let messages = first.chain(stream::once(async { resume_unwind(Box::new("on purpose")) }));
+    let first = futures::stream::iter([Message::text("message", "first")]);
+    let messages = first.chain(futures::stream::once(async {
+        resume_unwind(Box::new("on purpose"))
+    }));
     sse.options(|options| {
         options.session.retry = RETRY;
         options.session.restart_window = RETRY;
@@ -226,15 +232,43 @@ async fn panics(State(fixture): State<Fixture>, sse: Sse) -> Response {
 /// What the client sends is published to the first of its channels.
 async fn ws(State(fixture): State<Fixture>, Query(wish): Query<Wish>, ws: Ws) -> Result<Response, Error> {
     let channels = wish.channels(&fixture.hub)?;
-    Ok(ws
-        .options(|options| {
-            wish.change(&mut options.session);
-            if let Some(ping) = wish.ping {
-                options.ping_interval = Duration::from_millis(ping);
-            }
-        })
-        .on_message(republish(channels[0].clone()))
-        .subscribe(wish.subscribe(&fixture.hub, &channels)))
+    Ok(socket(&fixture, &wish, &channels, ws))
+}
+
+fn socket(fixture: &Fixture, wish: &Wish, channels: &[Channel], ws: Ws) -> Response {
+    ws.options(|options| {
+        wish.change(&mut options.session);
+        if let Some(ping) = wish.ping {
+            options.ping_interval = Duration::from_millis(ping);
+        }
+    })
+    .on_message(republish(channels[0].clone()))
+    .subscribe(wish.subscribe(&fixture.hub, channels))
+}
+
+/// Both transports on one address.
+async fn live(
+    State(fixture): State<Fixture>,
+    Query(wish): Query<Wish>,
+    ws: Option<Ws>,
+    sse: Sse,
+) -> Result<Response, Error> {
+    let channels = wish.channels(&fixture.hub)?;
+    Ok(match ws {
+        Some(ws) => socket(&fixture, &wish, &channels, ws),
+        None => stream(&fixture, &wish, &channels, sse),
+    })
+}
+
+/// The companion of `/live`: its message is published to the first of the channels, as on the WebSocket.
+async fn say_live(
+    State(fixture): State<Fixture>,
+    Query(wish): Query<Wish>,
+    message: Inbound,
+) -> Result<Reply, Error> {
+    let channels = wish.channels(&fixture.hub)?;
+    let handler = republish(channels[0].clone());
+    Ok(handler.handle(message).await)
 }
 
 #[derive(Deserialize)]
@@ -369,7 +403,7 @@ fn header(request: &Request, name: &str) -> Option<String> {
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
-/// The requests for `/sse`, `/ws` and `/say` so far.
+/// The requests for `/sse`, `/ws`, `/live` and `/say` so far.
 async fn requests(State(fixture): State<Fixture>) -> Json<Vec<Heard>> {
     let all = &fixture.heard;
     Json(all.lock().unwrap_or_else(PoisonError::into_inner).clone())

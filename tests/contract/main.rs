@@ -19,6 +19,7 @@ mod layers;
 mod leaving;
 mod limits;
 mod names;
+mod one_url;
 mod order;
 mod origin;
 mod own;

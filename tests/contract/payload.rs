@@ -1,6 +1,6 @@
 //! Payloads: whatever is published arrives as it was, and breaks out of nothing.
 
-use dualcast::{Message, Transport};
+use dualcast::{Message, Payload, Transport};
 use dualcast_tests::{Client, Data, EventStream, Setup, Told, Under, contract};
 
 contract!(
@@ -125,19 +125,52 @@ async fn json_arrives_as_it_was_written(under: Under) {
         let Told::Message { data, .. } = client.next().await else {
             panic!("a message")
         };
-        let text = match (under.transport, value.as_str()) {
-            // On WebSocket it is part of the object: a string is a string, whichever way it was published.
-            (Transport::WebSocket, Some(text)) => return assert_eq!(data, Data::Text(text.into())),
-            (Transport::WebSocket, None) => match data {
-                Data::Json(json) => json,
-                other => panic!("{other:?}"),
-            },
-            (Transport::Sse, _) => match data {
-                Data::Text(json) => json,
-                other => panic!("{other:?}"),
-            },
+        // A string is a string, whichever way it was published.
+        let expected = match value.as_str() {
+            Some(text) => Data::Text(text.into()),
+            None => Data::Json(value.to_string()),
         };
-        assert_eq!(text, value.to_string());
+        assert_eq!(data, expected);
+    }
+}
+
+async fn text_is_told_from_the_json_that_it_looks_like(under: Under) {
+    let server = Setup::new(under).start().await;
+    for channels in ["room", "room,other"] {
+        let mut client = server.dial(channels).open().await;
+        for is_volatile in [false, true] {
+            for text in ["5", "null", "{\"a\":1}", "\"quoted\""] {
+                let mut messages = [
+                    Message::text("message", text),
+                    Message::new("message", Payload::Json(text.into())),
+                ];
+                if is_volatile {
+                    messages = messages.map(Message::volatile);
+                }
+                for message in messages {
+                    let expected = match message.payload() {
+                        Payload::Json(json) if !json.starts_with('"') => Data::Json(text.into()),
+                        Payload::Json(_) => Data::Text("quoted".into()),
+                        _ => Data::Text(text.into()),
+                    };
+                    server.channel("room").publish(message).await.unwrap();
+                    let Told::Message { data, .. } = client.next().await else {
+                        panic!("a message")
+                    };
+                    assert_eq!(data, expected);
+                }
+            }
+        }
+    }
+}
+
+async fn text_that_claims_to_be_json_and_is_not_arrives_as_text(under: Under) {
+    let server = Setup::new(under).start().await;
+    let mut client = server.dial("room").open().await;
+    for text in ["{", "", "a", "1 2", "[1,]", "\"a\u{1}\"", "\u{feff}1"] {
+        let message = Message::new("message", Payload::Json(text.into()));
+        server.channel("room").publish(message).await.unwrap();
+        expect(&mut client, text).await;
     }
 }
 
@@ -211,6 +244,10 @@ async fn awkward_event_names_arrive(under: Under) {
     }
 }
 
+contract!(
+    text_is_told_from_the_json_that_it_looks_like,
+    text_that_claims_to_be_json_and_is_not_arrives_as_text,
+);
 contract!(http1 sse: an_event_stream_reads_the_same_wherever_it_is_cut);
 
 /// Not only where this machine's sockets happen to cut it: the stream itself, fed to the reader in any pieces.

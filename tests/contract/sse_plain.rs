@@ -78,6 +78,7 @@ fn message(position: Position, data: &str) -> Event {
         event: "message".into(),
         data: data.into(),
         id: Some(position.to_string()),
+        unknown: Vec::new(),
     }
 }
 
@@ -107,6 +108,7 @@ async fn a_plain_stream_has_messages_and_done_and_no_other_event(under: Under) {
         event: "message".into(),
         data: r#"{"n":0}"#.into(),
         id: None,
+        unknown: Vec::new(),
     };
     let expected = [
         message(first, r#"{"n":1}"#),

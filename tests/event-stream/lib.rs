@@ -18,6 +18,7 @@ pub struct EventStream {
     last_event_id: String,
     retry: Option<u64>,
     comments: Vec<String>,
+    unknown: Vec<String>,
     has_byte_order_mark: bool,
     events: VecDeque<Event>,
 }
@@ -31,6 +32,8 @@ pub struct Event {
     pub data: String,
     /// The id in its own block. (The standard's `lastEventId` would be that of an earlier block where it has none.)
     pub id: Option<String>,
+    /// The lines of its block whose fields the standard doesn't know. It says to ignore them; a reader of its own need not.
+    pub unknown: Vec<String>,
 }
 
 impl EventStream {
@@ -108,7 +111,8 @@ impl EventStream {
             "retry" if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) => {
                 self.retry = value.parse().ok();
             }
-            _ => {}
+            "id" | "retry" => {}
+            _ => self.unknown.push(line.to_owned()),
         }
     }
 
@@ -119,11 +123,17 @@ impl EventStream {
         }
         let event = std::mem::take(&mut self.event);
         let mut data = std::mem::take(&mut self.data);
+        let unknown = std::mem::take(&mut self.unknown);
         if data.pop().is_none() {
             return;
         }
         let event = if event.is_empty() { "message".into() } else { event };
-        self.events.push_back(Event { event, data, id });
+        self.events.push_back(Event {
+            event,
+            data,
+            id,
+            unknown,
+        });
     }
 }
 
@@ -136,6 +146,7 @@ mod tests {
             event: event.into(),
             data: data.into(),
             id: id.map(Into::into),
+            unknown: Vec::new(),
         }
     }
 
@@ -199,7 +210,9 @@ mod tests {
         stream.feed(b"id: 1\nid: a\0b\nretry: 10\nretry: 1x\nretry: -1\nretry:\nretry: \xd9\xa1\nunknown: x\n Data: x\n");
         stream.feed(b"event: first\nevent: second \nevent\ndata\ndata::\ndata:  \n\n");
         // The last `event` stands, an empty one is the default; one space behind the colon is no part of a value.
-        assert_eq!(stream.event(), Some(event("message", "\n:\n ", Some("1"))));
+        let mut expected = event("message", "\n:\n ", Some("1"));
+        expected.unknown = vec!["unknown: x".into(), " Data: x".into()];
+        assert_eq!(stream.event(), Some(expected));
         assert_eq!((stream.retry(), stream.last_event_id()), (Some(10), "1"));
         stream.feed(b"event: only a name\n\ndata: b\n\n: c\n:\n");
         assert_eq!(

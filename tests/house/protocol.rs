@@ -271,6 +271,7 @@ fn notices_and_their_fields_are_those_on_the_wire() {
                 "data:",
                 "id:",
                 "retry:",
+                "type: json",
                 SUBPROTOCOL,
                 "last-event-id",
             ] {

@@ -10,12 +10,16 @@ use dualcast_http::{
     Closing, ClosingNotice, Dialect, FinishedNotice, Heartbeat, HeartbeatNotice, Opening, millis,
 };
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::field;
 use crate::options::{HeartbeatAs, SseOptions};
 
 /// The longest head of a chunk: a length in hexadecimal and CRLF.
 const CHUNK_HEAD_BYTES: usize = 10;
+
+/// What tells JSON from text that looks like it. The standard has no such field, and says that one it doesn't have is ignored.
+const TYPE_JSON: &str = "type: json\n";
 
 /// How many ways there are to write an event stream, not counting its chunks.
 pub(crate) const WAYS: usize = 6;
@@ -99,7 +103,14 @@ impl SseWire {
             _ => field::put(out, &["event: ", message.event(), suffix, "\n"]),
         }
         match message.payload() {
-            Payload::Text(text) | Payload::Json(text) => field::data(out, text),
+            Payload::Text(text) => field::data(out, text),
+            Payload::Json(json) => {
+                // A text that claims to be JSON and isn't would break its reader: then it goes out as text.
+                if serde_json::from_str::<&RawValue>(json).is_ok() {
+                    field::put(out, &[TYPE_JSON]);
+                }
+                field::data(out, json);
+            }
             Payload::Binary(bytes) => field::put(out, &["data: ", &STANDARD.encode(bytes), "\n\n"]),
         }
     }
@@ -282,6 +293,29 @@ mod tests {
         assert_eq!(
             written(&Message::binary("message", &b"\0\xff"[..])),
             b"event: message;base64\ndata: AP8=\n\n"
+        );
+    }
+
+    #[test]
+    fn json_says_that_it_is_and_what_only_claims_to_be_does_not() {
+        let json = |json: &str| Message::new("note", Payload::Json(json.into()));
+        assert_eq!(
+            written(&json("{\n1:2}")),
+            b"event: note\ndata: {\ndata: 1:2}\n\n",
+            "no reader could make anything of it"
+        );
+        assert_eq!(
+            written(&json("{\r\n\"a\":1}")),
+            b"event: note\ntype: json\ndata: {\ndata: \"a\":1}\n\n"
+        );
+        assert_eq!(written(&Message::text("message", "5")), b"data: 5\n\n");
+        assert_eq!(
+            written(&Message::json("message", &5).unwrap()),
+            b"type: json\ndata: 5\n\n"
+        );
+        assert_eq!(
+            written(&Message::json("message", "5").unwrap()),
+            b"type: json\ndata: \"5\"\n\n"
         );
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -50,6 +50,9 @@ use crate::wire::WsWire;
 /// ```
 ///
 /// As an extractor it checks the handshake, and the route's [`OriginPolicy`] (an `Extension`, else same origin).
+///
+/// `Option<Ws>` is for a route that serves something else beside WebSockets, an event stream first of all: it is `None` where the request
+/// doesn't ask for one. A handshake that is a bad one is refused as ever.
 #[must_use]
 pub struct Ws {
     response: Response,
@@ -362,5 +365,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Ws {
             handlers: Handlers::default(),
             options: WsOptions::default(),
         })
+    }
+}
+
+/// None where the request is no handshake: whoever else the route serves finds it untouched.
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Ws {
+    type Rejection = NoUpgrade;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, NoUpgrade> {
+        if !handshake::is_begun(parts) {
+            return Ok(None);
+        }
+        let ws = <Self as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        Ok(Some(ws))
     }
 }

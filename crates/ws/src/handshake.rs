@@ -50,6 +50,14 @@ impl IntoResponse for NoUpgrade {
     }
 }
 
+/// Whether a request asks for a WebSocket, however badly. A key alone tells, too: no page can set that header on any other request,
+/// and a proxy that knows nothing of upgrades takes away all the rest.
+pub(crate) fn is_begun(parts: &Parts) -> bool {
+    parts.method == Method::CONNECT
+        || has_token(&parts.headers, &header::UPGRADE, "websocket")
+        || parts.headers.contains_key(header::SEC_WEBSOCKET_KEY)
+}
+
 /// Checks a request, and makes the response that accepts it.
 pub(crate) fn accept(parts: &Parts) -> Result<Response, NoUpgrade> {
     if parts.version == Version::HTTP_2 {
@@ -225,6 +233,30 @@ mod tests {
         assert_eq!(answer(("upgrade", "h2c")).unwrap_err(), 426);
         assert_eq!(answer(("sec-websocket-version", "8")).unwrap_err(), 426);
         assert_eq!(answer(("sec-websocket-key", "short")).unwrap_err(), 400);
+    }
+
+    #[test]
+    fn a_handshake_is_told_from_a_request_for_anything_else_also_where_a_proxy_broke_it() {
+        let is_begun = |method: Method, headers: &[(&str, &str)]| {
+            let mut request = Request::builder().method(method).uri("/");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            super::is_begun(&request.body(()).unwrap().into_parts().0)
+        };
+        for upgrade in ["websocket", "WebSocket", "h2c, websocket"] {
+            assert!(is_begun(Method::GET, &[("upgrade", upgrade)]));
+        }
+        assert!(is_begun(Method::GET, &[("sec-websocket-key", "short")]));
+        assert!(is_begun(Method::CONNECT, &[]));
+        assert!(!is_begun(Method::GET, &[]));
+        for (name, value) in [
+            ("upgrade", "h2c"),
+            ("connection", "upgrade"),
+            ("accept", "websocket"),
+        ] {
+            assert!(!is_begun(Method::GET, &[(name, value)]));
+        }
     }
 
     fn stream_answer(

@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use dualcast::{Channel, Error, Hub, Message, Payload, Position, Sse};
 use dualcast_tests::EventStream;
+use serde_json::value::RawValue;
 use tower::ServiceExt;
 
 use crate::input::Input;
@@ -86,7 +87,7 @@ async fn play(mut input: Input<'_>) {
 
     let messages = heard.iter().filter(|event| !event.event.starts_with("dualcast:"));
     let messages: Vec<_> = messages
-        .map(|event| (&*event.event, &*event.data, event.id.as_deref()))
+        .map(|event| (&*event.event, &*event.data, event.id.as_deref(), &*event.unknown))
         .collect();
     let expected = published
         .iter()
@@ -94,7 +95,7 @@ async fn play(mut input: Input<'_>) {
     let expected: Vec<_> = expected.collect();
     let expected: Vec<_> = expected
         .iter()
-        .map(|(event, data, id)| (&**event, &**data, Some(&**id)))
+        .map(|(event, data, id, unknown)| (&**event, &**data, Some(&**id), &**unknown))
         .collect();
     if is_whole {
         assert_eq!(messages, expected);
@@ -121,14 +122,20 @@ fn read(body: &[u8]) -> Vec<dualcast_tests::Event> {
 }
 
 /// An event as `docs/protocol.md` says.
-fn expect(position: Position, event: &str, payload: &Payload) -> (String, String, String) {
+fn expect(position: Position, event: &str, payload: &Payload) -> (String, String, String, Vec<String>) {
+    let mut unknown = Vec::new();
     let (event, data) = match payload {
         Payload::Text(text) | Payload::Json(text) => {
             (event.to_owned(), text.replace("\r\n", "\n").replace('\r', "\n"))
         }
         Payload::Binary(bytes) => (format!("{event};base64"), STANDARD.encode(bytes)),
     };
-    (event, data, position.to_string())
+    if let Payload::Json(json) = payload
+        && serde_json::from_str::<&RawValue>(json).is_ok()
+    {
+        unknown.push("type: json".to_owned());
+    }
+    (event, data, position.to_string(), unknown)
 }
 
 /// More of them is more of the same.

@@ -157,10 +157,12 @@ fn expected(sent: &Sent, position: Option<Position>, is_multi: bool) -> Event {
             STANDARD.encode(bytes)
         }
     };
+    let is_json = matches!(sent.payload, Payload::Json(_));
     Event {
         event,
         data,
         id: position.map(|position| position.to_string()),
+        unknown: is_json.then(|| "type: json".to_owned()).into_iter().collect(),
     }
 }
 
