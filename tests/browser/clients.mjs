@@ -16,16 +16,25 @@ const notices = ["heartbeat", "gap", "merged", "finished", "closing"];
 
 /** A page of the fixture at `url`, ready to connect. */
 export async function openPage(browser, url) {
-  const page = await browser.newPage(`${url}/page`);
-  await page.evaluate(prepare, { deadline, notices });
-  return new ClientPage(page);
+  return open(ClientPage, browser, url);
 }
 
-class ClientPage {
+/** A page of this kind. */
+export async function open(kind, browser, url) {
+  const page = new kind(await browser.newPage(`${url}/page`));
+  await page.prepare();
+  return page;
+}
+
+export class ClientPage {
   #page;
 
   constructor(page) {
     this.#page = page;
+  }
+
+  async prepare() {
+    await this.#page.evaluate(prepare, { deadline, notices });
   }
 
   /**
@@ -47,6 +56,12 @@ class ClientPage {
 
   async evaluate(fn, ...args) {
     return this.#page.evaluate(fn, ...args);
+  }
+
+  /** Loads it anew, and makes it ready to connect. */
+  async reload() {
+    await this.#page.reload();
+    await this.prepare();
   }
 
   async close() {
@@ -126,7 +141,11 @@ function prepare({ deadline, notices }) {
     }
 
     note(kind, event, id = null, data = null) {
-      this.heard.push({ kind, event, id, data });
+      this.add({ kind, event, id, data });
+    }
+
+    add(entry) {
+      this.heard.push(entry);
       for (const look of this.#waiting) look();
     }
 
@@ -151,6 +170,8 @@ function prepare({ deadline, notices }) {
       });
     }
   }
+
+  globalThis.Noting = Noting;
 
   globalThis.openEventSource = (url, events, withCredentials) => {
     const client = new Noting(new EventSource(url, { withCredentials }));
