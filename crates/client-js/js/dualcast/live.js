@@ -98,7 +98,7 @@ export class Live {
   #isStale = false;
   #refusals = 0;
   #isPutAway = false;
-  /** What came since an interruption, until all is there. @type {{ count: number, hasGap: boolean } | undefined} */
+  /** What came since an interruption, until all is there, over however many connections that takes. @type {{ count: number, hasGap: boolean } | undefined} */
   #recovery;
   /** @type {Map<string, ReturnType<typeof setTimeout>>} */
   #timers = new Map();
@@ -296,7 +296,8 @@ export class Live {
     else this.#choice.opened();
     this.#refusals = 0;
     this.#cursors.opened(welcome.id, link.presented, link.channels);
-    if (!isProbe && link.presented !== undefined) this.#recovery = { count: 0, hasGap: false };
+    // Cut again before it had all, it still owes the page that word.
+    if (!isProbe && link.presented !== undefined) this.#recovery ??= { count: 0, hasGap: false };
     this.#change({ status: "open", transport: link.transport });
     this.#joined.opened(link, welcome.channels);
     this.#outbox.flush();
@@ -348,7 +349,6 @@ export class Live {
     this.#link?.close();
     this.#probe?.close();
     this.#link = this.#probe = undefined;
-    this.#recovery = undefined;
     this.#asks.lost();
     this.#outbox.lost();
   }
