@@ -50,6 +50,11 @@ class Proxy {
     for (const link of this.#links) link.cut();
   }
 
+  /** Resets those that went silent. */
+  cutSilent() {
+    for (const link of this.#links) if (link.isFrozen) link.cut();
+  }
+
   /** Cuts every open connection once it has brought its client so many more bytes, in the middle of whatever it is. */
   cutAfter(bytes) {
     for (const link of this.#links) link.cutAfter(bytes);
@@ -122,7 +127,7 @@ class Proxy {
 class Link {
   #client;
   #ends;
-  #frozen = false;
+  isFrozen = false;
   #isSwallowing = false;
   /** How many bytes the client may still get before it is cut. */
   #allowance = Infinity;
@@ -156,7 +161,7 @@ class Link {
   }
 
   freeze() {
-    this.#frozen = true;
+    this.isFrozen = true;
     // Unread, so that the sender's window fills as it would with nobody there.
     for (const end of this.#ends) end.pause();
   }
@@ -164,17 +169,17 @@ class Link {
   // By hand and not with `pipe`, which can't be stopped from passing on an end or from reading on after a drain.
   #forward(from, to) {
     from.on("data", (chunk) => {
-      if (this.#frozen) return;
+      if (this.isFrozen) return;
       if (to !== this.#client && this.#isSwallowing) return;
       if (to === this.#client && !this.#allows(chunk)) return;
       if (to.write(chunk)) return;
       from.pause();
-      to.once("drain", () => this.#frozen || from.resume());
+      to.once("drain", () => this.isFrozen || from.resume());
     });
-    from.on("end", () => this.#frozen || to.end());
+    from.on("end", () => this.isFrozen || to.end());
     from.on("close", () => {
       const endedWell = from.readableEnded && from.writableFinished;
-      if (!endedWell && !this.#frozen) reset(to);
+      if (!endedWell && !this.isFrozen) reset(to);
     });
   }
 

@@ -102,6 +102,8 @@ class Fixture extends Server {
       return ids;
     };
     const published = publish();
+    // A test that fails stops the server first; that is told to whoever asks for the ids.
+    published.catch(() => {});
     return {
       stop() {
         isStopped = true;
