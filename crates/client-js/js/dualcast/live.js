@@ -7,25 +7,24 @@ import { Asks } from "./asks.js";
 import { Backoff } from "./backoff.js";
 import { Choice } from "./choice.js";
 import { Cursors } from "./cursors.js";
+import { Hearing } from "./hearing.js";
 import { isHidden, isOffline, stored, watch } from "./environment.js";
 import { LiveError } from "./error.js";
 import { Joined } from "./joined.js";
 import { Link } from "./link.js";
+import { Listening } from "./listening.js";
 import { policyOf, urlsOf, withDefaults } from "./options.js";
 import { Outbox } from "./outbox.js";
+import { post, Rights } from "./rights.js";
 import { Stage } from "./stage.js";
 
-/** @typedef {import("./channel.js").Channel<any>} AnyChannel */
 /** @typedef {import("./choice.js").TransportName} TransportName */
-/** @typedef {import("./cursors.js").Gap} Gap */
-/** @typedef {import("./frames.js").Frame} Frame */
 /** @typedef {import("./frames.js").Notice} Notice */
 /** @typedef {import("./link.js").End} End */
 /** @typedef {import("./options.js").Address} Address */
 /** @typedef {import("./options.js").Options} Options */
 /** @typedef {import("./outbox.js").Policy} Policy */
-/** @typedef {import("./stage.js").Item} Item */
-/** @typedef {import("./stage.js").Meta} Meta */
+/** @typedef {import("./rights.js").Right} Right */
 
 /**
  * How it stands. The same object until that changes.
@@ -40,30 +39,6 @@ import { Stage } from "./stage.js";
  * @property {string} [message] the same for people
  */
 
-/**
- * What the client tells of itself.
- *
- * @typedef {{
- *   state: State, // each change
- *   gap: Gap, // messages are missing here
- *   recovered: { count: number, transport: TransportName }, // after an interruption the page has all again, so many of them just now
- *   merged: { channel: string, count: number }, // so many were left out for newer ones of the same key, as the route wants it
- *   finished: { channel: string }, // a channel has ended
- *   closed: any, // it stopped: the last state, or on a `Channel` the error, if it was one
- *   unsent: number, // how many messages have no answer yet
- *   unknown: unknown, // what the server said and this client does not know
- *   error: unknown, // what a handler threw, or a function of the page that the client asks
- *   "*": Item, // each message
- * }} OwnEvents
- */
-
-/**
- * @template {Record<string, any>} Events
- * @template {string} Name
- * @typedef {Name extends keyof OwnEvents ? (value: OwnEvents[Name]) => unknown
- *   : (data: Events[Name], meta: Meta) => unknown} HandlerOf
- */
-
 /** The least time between two attempts, whatever wakes the client, in milliseconds. */
 const SHORTEST_PAUSE = 1_000;
 /** When a new token is fetched, of the time that a session has. */
@@ -73,18 +48,26 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 /** At these statuses the server won't have the client, whenever it comes. */
 const FINAL_STATUSES = [204, 401, 403, 410];
 
-/** @template {Record<string, any>} [Events=Record<string, any>] */
-export class Live {
+/**
+ * The whole of it: hears the messages of the route's own channels.
+ *
+ * @template {Record<string, any>} [Events=Record<string, any>]
+ * @extends {Listening<Events>}
+ */
+export class Live extends Listening {
   #urls;
   #options;
-  #stage = this.#newStage();
+  #stage;
   #asks = new Asks();
   #choice;
   #backoff;
   #cursors;
   #joined;
   #outbox;
-  #kept;
+  #rights;
+  #hearing;
+  /** Where the cursors are kept over a reload, if they are. */
+  #key;
   /** @type {State} */
   #state = Object.freeze({ status: "connecting" });
   /** @type {Link | undefined} */
@@ -94,12 +77,8 @@ export class Live {
   /** Counts attempts, so that one which was overtaken stops. */
   #turn = 0;
   #attemptedAt = -Infinity;
-  /** Whether the last token was no good, or soon won't be. */
-  #isStale = false;
   #refusals = 0;
   #isPutAway = false;
-  /** What came since an interruption, until all is there, over however many connections that takes. @type {{ count: number, hasGap: boolean } | undefined} */
-  #recovery;
   /** @type {Map<string, ReturnType<typeof setTimeout>>} */
   #timers = new Map();
   /** @type {(() => void) | undefined} */
@@ -110,27 +89,37 @@ export class Live {
    * @param {Options} [options]
    */
   constructor(address, options = {}) {
+    /** @param {unknown} error */
+    const failed = (error) => this.#fail(error);
+    /** @param {string} event */
+    const listened = (event) => this.#link?.listenTo(event);
+    const stage = new Stage(failed, listened);
+    super(stage);
+    this.#stage = stage;
     const all = withDefaults(options);
     this.#options = all;
     this.#urls = urlsOf(address);
-    this.#choice = new Choice(all.transports, stored(`dualcast transport ${new URL(this.#urls.ws).origin}`));
+    this.#choice = new Choice(all.transports, `dualcast transport ${new URL(this.#urls.ws).origin}`);
     this.#backoff = new Backoff(all.minDelay, all.maxDelay);
-    this.#kept = all.persist ? stored(`dualcast cursors ${all.persist} ${this.#urls.sse}`) : undefined;
-    this.#cursors = new Cursors({ ...JSON.parse(this.#kept?.get() ?? "{}"), ...(all.position && { own: all.position }) });
+    this.#key = all.persist && `dualcast cursors ${all.persist} ${this.#urls.sse}`;
+    this.#cursors = new Cursors({ ...(this.#key && stored(this.#key)), ...(all.position && { own: all.position }) });
     this.#joined = new Joined({
       cursors: this.#cursors,
       asks: this.#asks,
-      newStage: () => this.#newStage(),
+      newStage: () => new Stage(failed, listened),
       link: () => this.#openLink(),
       changed: () => this.#after("reopen", 0, () => this.#reopen()),
     });
+    this.#rights = new Rights(all);
+    this.#hearing = new Hearing({ stage, cursors: this.#cursors, joined: this.#joined, asks: this.#asks, choice: this.#choice });
     this.#outbox = new Outbox(
       {
+        asks: this.#asks,
         link: () => this.#openLink(),
-        post: (message) => this.#post(message),
+        post: (message) => post(this.#urls.send, message, all, this.#rights),
         counted: (count) => this.#stage.tell("unsent", count),
       },
-      all,
+      all.maxUnsent,
     );
     all.signal?.addEventListener("abort", () => this.close());
     if (all.signal?.aborted) this.close();
@@ -153,31 +142,6 @@ export class Live {
   }
 
   /**
-   * Hears an event of the route's own channels, or what becomes of the client: see `OwnEvents`. Answers what takes the handler away again.
-   * What it throws is reported, and stops nothing.
-   *
-   * @template {keyof OwnEvents | (keyof Events & string)} Name
-   * @param {Name} name
-   * @param {HandlerOf<Events, Name>} handler
-   * @returns {() => void}
-   */
-  on(name, handler) {
-    return this.#stage.on(name, /** @type {any} */ (handler));
-  }
-
-  /**
-   * The same, for an event of the application that has a name of the client's own.
-   *
-   * @template {keyof Events & string} Name
-   * @param {Name} event
-   * @param {(data: Events[Name], meta: Meta) => unknown} handler
-   * @returns {() => void}
-   */
-  onMessage(event, handler) {
-    return this.#stage.onMessage(event, handler);
-  }
-
-  /**
    * Sends a message, and answers the data of the reply.
    *
    * @template {keyof Events & string} Name
@@ -187,7 +151,7 @@ export class Live {
    * @returns {Promise<any>} rejects with a `LiveError`
    */
   send(event, data, { key, whileAway = policyOf(this.#options.whileAway, event) } = {}) {
-    if (this.#state.status === "closed") return Promise.reject(new LiveError("closed", "the client is closed"));
+    if (this.#state.status === "closed") return Promise.reject(new LiveError("closed"));
     return this.#outbox.send({ event, data, key }, whileAway);
   }
 
@@ -210,18 +174,14 @@ export class Live {
 
   /** Ends it. */
   close() {
-    this.#finish({ reason: "left", message: "the page closed it" });
-  }
-
-  /** All messages of the route's own channels from now on, and gaps where they are, until it is closed. @returns {AsyncIterableIterator<Item | { gap: Gap }>} */
-  [Symbol.asyncIterator]() {
-    return this.#stage.iterate();
+    this.#finish({ reason: "left" });
   }
 
   // Connecting.
 
   #start() {
     this.#refusals = 0;
+    this.#isPutAway = false;
     this.#backoff.reset();
     this.#unwatch ??= watch({
       woken: () => this.#wake(),
@@ -236,12 +196,15 @@ export class Live {
   async #attempt() {
     const turn = ++this.#turn;
     const transport = this.#choice.current;
-    this.#cancel("retry");
     this.#attemptedAt = Date.now();
+    // What the page is asked for may never come.
+    this.#after("retry", this.#options.connectTimeout, () => this.#retry({ reason: "silent" }));
     this.#change({ ...this.#state, status: "connecting", transport, retryAt: undefined });
     try {
-      const link = await this.#open(transport, () => turn === this.#turn);
-      if (link) this.#link = link;
+      const right = await this.#rights.ask();
+      if (turn !== this.#turn) return;
+      this.#cancel("retry");
+      this.#link = this.#open(transport, right);
     } catch (error) {
       if (turn !== this.#turn) return;
       this.#fail(error);
@@ -250,42 +213,30 @@ export class Live {
   }
 
   /**
-   * A new connection, once the page has said by what right; nothing where it is not wanted any more.
+   * A new connection. Whoever asks for it keeps it at once: before it says its first word, or that there is none.
    *
    * @param {TransportName} transport
-   * @param {() => boolean} isWanted
+   * @param {Right} right
    */
-  async #open(transport, isWanted) {
-    const { token, headers, query } = await this.#credentials();
-    if (!isWanted()) return undefined;
-    const { fetch, WebSocket, EventSource, credentials } = this.#options;
+  #open(transport, { token, headers, query }) {
     const isSocket = transport === "ws";
     // Each channel has a cursor of its own there; a stream has one for all.
     const presented = isSocket ? this.#cursors.own : this.#cursors.smallest();
     const channels = isSocket ? [] : this.#joined.names;
     const url = new URL(isSocket ? this.#urls.ws : this.#urls.sse);
     if (presented !== undefined) url.searchParams.set("last-event-id", presented);
-    if (channels.length) url.searchParams.set("channels", [url.searchParams.get("channels") ?? [], channels].flat(2).join());
+    const own = url.searchParams.get("channels");
+    if (channels.length) url.searchParams.set("channels", [...(own ? [own] : []), ...channels].join());
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const names = () => [...this.#stage.names(), ...this.#joined.events()];
-    const request = { url: url.href, token, headers, credentials, fetch, WebSocket, EventSource, names };
+    const request = { ...this.#options, url: url.href, token, headers, names };
     return new Link(transport, request, { presented, channels }, this.#options, {
       opened: (link, welcome) => this.#opened(link, welcome),
-      frame: (link, frame) => link === this.#link && this.#hear(link, frame),
-      unknown: (_, frame) => this.#unknown(frame),
+      frame: (link, frame) => link === this.#link && this.#hearing.hear(link, frame),
+      unknown: (_, frame) => this.#hearing.unknown(frame),
       lost: (link, end) => this.#lost(link, end),
-      waitingSince: (link) => this.#waitingSince(link),
+      waitingSince: (link) => (link === this.#link ? this.#asks.waitingSince() : undefined),
     });
-  }
-
-  async #credentials() {
-    const { token, headers, params } = this.#options;
-    const refresh = this.#isStale;
-    const [right, own, query] = await Promise.all([token?.({ refresh }), headers?.(), params?.()]);
-    this.#isStale = false;
-    const all = new Headers(own);
-    if (right && !all.has("authorization")) all.set("authorization", `Bearer ${right}`);
-    return { token: right, headers: all, query: query ?? {} };
   }
 
   /** @param {Link} link @param {Notice} welcome */
@@ -296,14 +247,14 @@ export class Live {
     else this.#choice.opened();
     this.#refusals = 0;
     this.#cursors.opened(welcome.id, link.presented, link.channels);
-    // Cut again before it had all, it still owes the page that word.
-    if (!isProbe && link.presented !== undefined) this.#recovery ??= { count: 0, hasGap: false };
-    this.#change({ status: "open", transport: link.transport });
+    if (!isProbe && link.presented !== undefined) this.#hearing.interrupted();
     this.#joined.opened(link, welcome.channels);
     this.#outbox.flush();
     this.#refreshIn(welcome.expires);
     this.#after("stable", this.#options.stableAfter, () => this.#backoff.reset());
     this.#probeLater();
+    // At last, since the page may close it at this.
+    this.#change({ status: "open", transport: link.transport });
   }
 
   /** Why it ended says whether it comes back, by which transport, and when. @param {Link} link @param {End} end */
@@ -315,13 +266,13 @@ export class Live {
     if (link !== this.#link) return;
     this.#drop();
     const isFinal = end.reconnect === false || FINAL_STATUSES.includes(end.status ?? 0);
-    if (end.status === 401 && this.#refusals++ === 0 && this.#hasCredentials()) {
-      this.#isStale = true;
+    if (end.status === 401 && this.#refusals++ === 0 && this.#rights.areAsked) {
+      this.#rights.areStale = true;
       this.#choice.again();
       return this.#attempt();
     }
-    if (end.reason === "expired") this.#isStale = true;
-    if (isFinal) return this.#finish(finalEnd(end));
+    if (end.reason === "expired") this.#rights.areStale = true;
+    if (isFinal) return this.#finish(end);
     const isSilent = end.reason === "silent" && !link.hasLasted;
     if (end.reconnect !== true && (!link.isOpen || isSilent)) {
       if (this.#choice.refused()) return this.#attempt();
@@ -333,13 +284,13 @@ export class Live {
 
   /** Waits, and tries again. @param {End} end */
   #retry({ reason, code, status, message, retry }) {
+    this.#turn++;
     const isAway = isHidden() || isOffline();
     const pause = this.#backoff.next(retry);
     const wait = isOffline() ? Math.max(pause, this.#options.maxDelay) : pause;
-    const why = { reason, code: code ?? status, message };
-    this.#change({ status: isAway ? "away" : "waiting", retryAt: Date.now() + wait, ...why });
     // Whoever is hidden waits to be seen.
-    this.#after("retry", wait, () => (isHidden() ? this.#change({ status: "away", ...why }) : this.#attempt()));
+    this.#after("retry", wait, () => (isHidden() ? this.#change({ ...this.#state, status: "away" }) : this.#attempt()));
+    this.#change({ status: isAway ? "away" : "waiting", retryAt: Date.now() + wait, reason, code: code ?? status, message });
   }
 
   /** Takes its connections away from it, and what depended on them. */
@@ -366,12 +317,12 @@ export class Live {
     this.#keep();
     this.#unwatch?.();
     this.#unwatch = undefined;
-    const error = new LiveError("closed", `the client is closed: ${message ?? reason}`);
+    const error = new LiveError("closed", message ?? reason);
     this.#outbox.close(error);
     this.#joined.endAll(error);
     this.#change({ status: "closed", reason, code: code ?? status, message });
-    this.#stage.tell("closed", this.#state);
     this.#stage.end();
+    this.#stage.tell("closed", this.#state);
   }
 
   // What the page goes through.
@@ -393,7 +344,7 @@ export class Live {
   }
 
   #keep() {
-    this.#kept?.set(JSON.stringify(this.#cursors.saved()));
+    if (this.#key) stored(this.#key, this.#cursors.saved());
   }
 
   #putAway() {
@@ -421,7 +372,8 @@ export class Live {
     if (isHidden() || isOffline()) return this.#probeLater();
     const turn = this.#turn;
     try {
-      this.#probe = await this.#open(this.#choice.best, () => turn === this.#turn);
+      const right = await this.#rights.ask();
+      if (turn === this.#turn) this.#probe = this.#open(this.#choice.best, right);
     } catch (error) {
       this.#fail(error);
       if (turn === this.#turn) this.#probeLater();
@@ -437,115 +389,22 @@ export class Live {
     this.#choice.returned();
   }
 
-  // What comes.
-
-  /** @param {Link} link @param {Frame} frame */
-  #hear(link, frame) {
-    const { control } = frame;
-    if (control === undefined) return this.#message(/** @type {import("./frames.js").Message} */ (frame));
-    const notice = /** @type {any} */ (frame);
-    switch (control) {
-      case "heartbeat":
-        return this.#heartbeat(link, notice);
-      case "gap":
-        return this.#gap(link, notice);
-      case "merged":
-      case "finished":
-        return this.#tell(control, notice);
-      case "unsubscribed":
-        return this.#joined.end(notice.channel, new LiveError("revoked", `the right to ${notice.channel} was taken back`));
-      case "reply":
-      case "error":
-        if (this.#outbox.answer(notice) || this.#asks.answer(notice)) return;
-    }
-    this.#unknown(frame);
-  }
-
-  /** @param {import("./frames.js").Message} message */
-  #message({ event, data, id, channel }) {
-    const stage = this.#stageOf(channel);
-    if (!stage) return;
-    if (id !== undefined) {
-      if (!this.#cursors.take(id, channel)) return;
-      if (this.#recovery) this.#recovery.count++;
-    }
-    stage.give({ event, data, id, channel, volatile: id === undefined });
-  }
-
-  /** @param {Link} link @param {Notice} notice */
-  #heartbeat(link, { id }) {
-    this.#cursors.heartbeat(id);
-    if (link.hasLasted) this.#choice.lasted();
-    // One stands behind the last message that was missed.
-    if (!this.#recovery || !this.#joined.isWhole) return;
-    const { count, hasGap } = this.#recovery;
-    this.#recovery = undefined;
-    if (!hasGap) this.#stage.tell("recovered", { count, transport: link.transport });
-  }
-
-  /** @param {Link} link @param {Notice} notice */
-  #gap(link, notice) {
-    const { control, ...fields } = notice;
-    const gap = this.#cursors.gap(/** @type {Gap} */ (/** @type {unknown} */ (fields)), link.presented);
-    if (!gap) return;
-    if (this.#recovery) this.#recovery.hasGap = true;
-    this.#tell("gap", gap);
-  }
-
-  /** Tells the page, and who follows the channel. @param {string} name @param {any} notice */
-  #tell(name, { control, ...notice }) {
-    if (name !== "gap" && notice.id !== undefined) this.#cursors.take(notice.id, notice.channel);
-    const stage = this.#stageOf(notice.channel);
-    stage?.tell(name, notice);
-    if (stage !== this.#stage) this.#stage.tell(name, notice);
-    if (name === "finished") this.#joined.end(notice.channel);
-  }
-
-  /** Who hears of a channel, if anybody does any more. @param {string | undefined} channel */
-  #stageOf(channel) {
-    const joined = channel === undefined ? undefined : this.#joined.stageOf(channel);
-    return joined === undefined ? this.#stage : joined;
-  }
-
-  /** @param {unknown} frame */
-  #unknown(frame) {
-    if (!this.#stage.tell("unknown", frame)) console.warn("dualcast: the server said what this client does not know:", frame);
-  }
-
-  // What goes out, beside the messages.
-
-  /** @param {object} message */
-  async #post(message) {
-    const { fetch, credentials, replyTimeout } = this.#options;
-    for (let attempt = 1; ; attempt++) {
-      const { headers } = await this.#credentials().catch((error) => {
-        throw new LiveError("away", String(error));
-      });
-      headers.set("content-type", "application/json");
-      const signal = AbortSignal.timeout(replyTimeout);
-      const init = { method: "POST", headers, credentials, signal, body: JSON.stringify(message) };
-      const answer = await fetch(this.#urls.send, init).then(read, (error) => {
-        throw new LiveError("unconfirmed", String(error));
-      });
-      if (answer.status !== 401 || attempt > 1 || !this.#hasCredentials()) return dataOf(answer);
-      this.#isStale = true;
-    }
-  }
+  // A new token before the old one runs out.
 
   /** A new token before the session runs out. @param {number | undefined} expires in milliseconds */
   #refreshIn(expires) {
     this.#cancel("refresh");
-    if (expires === undefined || !this.#hasCredentials()) return;
+    if (expires === undefined || !this.#rights.areAsked) return;
     this.#after("refresh", Math.max(SHORTEST_PAUSE, expires * REFRESH_AT), () => this.#refresh());
   }
 
   async #refresh() {
     const link = this.#link;
-    this.#isStale = true;
+    this.#rights.areStale = true;
     if (!link?.canSend || !this.#options.token) return this.#reopen();
     let token;
     try {
-      ({ token } = await this.#credentials());
+      ({ token } = await this.#rights.ask());
     } catch (error) {
       return this.#fail(error);
     }
@@ -557,28 +416,10 @@ export class Live {
     });
   }
 
-  #hasCredentials() {
-    const { token, headers, params } = this.#options;
-    return Boolean(token ?? headers ?? params);
-  }
-
   // Small things.
 
   #openLink() {
     return this.#link?.isOpen ? this.#link : undefined;
-  }
-
-  /** @param {Link} link */
-  #waitingSince(link) {
-    if (link !== this.#link) return undefined;
-    return Math.min(this.#outbox.waitingSince() ?? Infinity, this.#asks.waitingSince() ?? Infinity);
-  }
-
-  #newStage() {
-    return new Stage(
-      (error) => this.#fail(error),
-      (event) => this.#link?.listenTo(event),
-    );
   }
 
   /** What the page's own code threw. @param {unknown} error */
@@ -602,29 +443,4 @@ export class Live {
   #cancel(...names) {
     for (const name of names) clearTimeout(this.#timers.get(name));
   }
-}
-
-/** A status, in words. @param {End} end @returns {End} */
-function finalEnd(end) {
-  if (end.status === 204) return { ...end, reason: "finished" };
-  if (end.status === 401) return { ...end, reason: "unauthorized" };
-  return end;
-}
-
-/** @param {Response} response */
-async function read(response) {
-  const { status } = response;
-  const text = await response.text();
-  try {
-    return { status, text, ...JSON.parse(text) };
-  } catch {
-    return { status, text };
-  }
-}
-
-/** The data of a reply. @param {{ status: number, text: string, control?: string, code?: string, message?: string, retry?: number, data?: any }} answer */
-function dataOf({ status, text, control, code, message, retry, data }) {
-  if (control === "reply") return data;
-  if (control === "error") throw new LiveError(code ?? "internal", message ?? "", { retry, status });
-  throw new LiveError(`http-${status}`, text.slice(0, 200) || "no answer that makes sense", { status });
 }
