@@ -42,12 +42,8 @@ export class Choice {
 
   /** The current one was refused, or fell silent at its beginning. Answers whether another one is to be tried before a pause. */
   refused() {
-    if (this.#current + 1 < this.#transports.length) {
-      this.#current++;
-      return true;
-    }
-    this.again();
-    return false;
+    this.#current = (this.#current + 1) % this.#transports.length;
+    return this.#current !== this.#preferred;
   }
 
   /** The next attempt begins a round, with the one that worked last. */
@@ -74,7 +70,12 @@ export class Choice {
 
   /** After how long the best is to be tried again beside the current, in milliseconds, with a jitter of its own. */
   nextProbe() {
-    return Math.min(LONGEST_PROBE, FIRST_PROBE * 2 ** this.#probes++) * (0.5 + Math.random() / 2);
+    return Math.min(LONGEST_PROBE, FIRST_PROBE * 2 ** this.#probes) * (0.5 + Math.random() / 2);
+  }
+
+  /** The best one is tried. */
+  probed() {
+    this.#probes++;
   }
 
   /** Another network may let through what this one did not. */

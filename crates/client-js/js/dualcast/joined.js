@@ -2,7 +2,7 @@
 // opened anew with all of them in its query.
 
 import { Channel } from "./channel.js";
-import { LiveError } from "./error.js";
+import { LiveError, PASSING, USUAL_RETRY } from "./error.js";
 
 /** @typedef {import("./link.js").Link} Link */
 /** @typedef {import("./stage.js").Stage} Stage */
@@ -17,18 +17,18 @@ import { LiveError } from "./error.js";
  */
 
 /**
+ * What the parts of the client share.
+ *
  * @typedef {object} House
+ * @property {Stage} stage who hears of the route's own channels, and of all else
+ * @property {() => Stage} newStage for one more channel
  * @property {import("./cursors.js").Cursors} cursors
  * @property {import("./asks.js").Asks} asks
- * @property {() => Stage} newStage
+ * @property {import("./choice.js").Choice} choice
  * @property {() => Link | undefined} link the connection, while it is open
  * @property {() => void} changed the event stream, if it is one, has to be opened anew
+ * @property {(message: object) => Promise<any>} post
  */
-
-/** Before a channel is asked for once more that the server could not give just then, in milliseconds. */
-const USUAL_RETRY = 5_000;
-/** After these the same channel is worth another try. */
-const PASSING = ["busy", "unavailable", "too-fast", "internal"];
 
 export class Joined {
   #house;
@@ -95,10 +95,10 @@ export class Joined {
 
   /** A connection was opened. @param {Link} link @param {string[] | undefined} channels those of an event stream, where it is of several */
   opened(link, channels) {
-    this.#leaving = new Map(link.channels.filter((name) => !this.#members.has(name)).map((name) => [name, 1]));
+    this.#leaving = new Map(link.asked.channels.filter((name) => !this.#members.has(name)).map((name) => [name, 1]));
     this.#owed = new Set(link.canSend ? this.names.filter((name) => this.#house.cursors.of(name)) : []);
     // It was asked for before others were joined, or left: what it tells of these is not heard until the next.
-    if (!link.canSend && link.channels.join() !== this.names.join()) return this.#house.changed();
+    if (!link.canSend && link.asked.channels.join() !== this.names.join()) return this.#house.changed();
     for (const [name, member] of this.#members) {
       if (link.canSend) this.#ask(link, name);
       else if (channels?.includes(name)) member.follow();
@@ -112,8 +112,9 @@ export class Joined {
     if (!member) return;
     this.#forget(name, member);
     member.refuse(error ?? new LiveError("finished"));
-    member.stage.tell("closed", error);
     member.stage.end();
+    // Not in the middle of what ended it: the page may close the client at this.
+    queueMicrotask(() => member.stage.tell("closed", error));
   }
 
   /** @param {LiveError} error */

@@ -17,6 +17,12 @@ import { openWebSocket } from "./web-socket.js";
  * @property {typeof WebSocket} WebSocket
  * @property {typeof EventSource} EventSource
  * @property {() => string[]} names the events that somebody listens to
+ * @property {string | undefined} presented the cursor that the server is shown
+ * @property {string[]} channels the joined channels that it is asked for
+ * @property {number} connectTimeout in milliseconds, as all of these
+ * @property {number} stableAfter
+ * @property {number} replyTimeout
+ * @property {number} [silence]
  */
 
 /**
@@ -30,6 +36,7 @@ import { openWebSocket } from "./web-socket.js";
  * What a wire tells.
  *
  * @typedef {object} Ear
+ * @property {() => void} alive bytes came, perhaps of a frame that is large
  * @property {(read: () => Frame, raw?: unknown) => void} frame something came; what can't be read is told as it is
  * @property {(milliseconds: number) => void} retry the server says when to come back
  * @property {(end: { status?: number, code?: number, message?: string, retry?: number }) => void} lost
@@ -42,8 +49,8 @@ import { openWebSocket } from "./web-socket.js";
  *
  * @typedef {object} End
  * @property {string} reason the server's; or `lost`, `silent`, `refused` with a status
- * @property {number} [code] of a `closing`, or of the close frame
- * @property {number} [status] of an HTTP answer that is no stream
+ * @property {number} [code] of a `closing`, of the close frame, or of an HTTP answer that is no stream
+ * @property {number} [status] of that answer
  * @property {string} [message] for people
  * @property {number} [retry] come back after so many milliseconds
  * @property {boolean} [reconnect] whether the server wants it back, where it says so
@@ -58,8 +65,12 @@ import { openWebSocket } from "./web-socket.js";
  * @property {(link: Link) => number | undefined} waitingSince since when an answer is waited for on this connection
  */
 
-/** @type {Record<TransportName, OpenWire>} */
-const WIRES = { ws: openWebSocket, sse: openEventStream, eventsource: openLater };
+/** What opens a wire. The browser's own EventSource is for few: it is loaded when it is wanted. @type {Record<TransportName, () => Promise<OpenWire>>} */
+const OPENERS = {
+  ws: async () => openWebSocket,
+  sse: async () => openEventStream,
+  eventsource: async () => (await import("./event-source.js")).openEventSource,
+};
 
 /** The statuses that have names. @type {Record<number, string>} */
 const REASONS = { 204: "finished", 401: "unauthorized" };
@@ -67,15 +78,15 @@ const REASONS = { 204: "finished", 401: "unauthorized" };
 /** How often a server is taken to speak that does not say so, in milliseconds. */
 const USUAL_INTERVAL = 20_000;
 
+/** What opens a connection by this transport. @param {TransportName} transport */
+export const openerOf = (transport) => OPENERS[transport]();
+
 export class Link {
   transport;
-  /** The cursor that the server was shown. */
-  presented;
-  /** The joined channels that it was asked for in the request. */
-  channels;
+  /** For what the server was asked, and with which cursor. */
+  asked;
   isOpen = false;
   #to;
-  #limits;
   /** @type {Wire | undefined} */
   #wire;
   #openedAt = Infinity;
@@ -89,22 +100,20 @@ export class Link {
 
   /**
    * @param {TransportName} transport
+   * @param {OpenWire} open what carries it
    * @param {Request} request
-   * @param {{ presented: string | undefined, channels: string[] }} place
-   * @param {{ connectTimeout: number, stableAfter: number, replyTimeout: number, silence?: number }} limits in milliseconds
    * @param {Listener} to
    */
-  constructor(transport, request, { presented, channels }, limits, to) {
+  constructor(transport, open, request, to) {
     this.transport = transport;
-    this.presented = presented;
-    this.channels = channels;
-    this.#limits = limits;
+    this.asked = request;
     this.#to = to;
     try {
-      this.#wire = WIRES[transport](request, {
+      this.#wire = open(request, {
+        alive: () => this.isOpen && (this.#heardAt = Date.now()),
         frame: (read, raw) => this.#isEnded || this.#read(read, raw),
         retry: (milliseconds) => (this.#retry = milliseconds),
-        lost: (end) => this.#end({ reason: end.status ? (REASONS[end.status] ?? "refused") : "lost", ...end }),
+        lost: (end) => this.#end({ reason: end.status ? (REASONS[end.status] ?? "refused") : "lost", code: end.status, ...end }),
       });
     } catch (error) {
       // Such as a token that no subprotocol can carry.
@@ -115,7 +124,7 @@ export class Link {
 
   /** Whether it went on after its beginning. */
   get hasLasted() {
-    return this.#heardAt - this.#openedAt >= this.#limits.stableAfter;
+    return this.#heardAt - this.#openedAt >= this.asked.stableAfter;
   }
 
   /** Whether messages go out by it. */
@@ -144,7 +153,7 @@ export class Link {
   /** Ends it where it is silent for too long already: no timer runs while a machine sleeps. */
   check() {
     clearTimeout(this.#timer);
-    const { connectTimeout, silence = 2 * this.#interval, replyTimeout } = this.#limits;
+    const { connectTimeout, silence = 2 * this.#interval, replyTimeout } = this.asked;
     const limit = this.isOpen ? silence : connectTimeout;
     const until = Math.min(this.#heardAt + limit, (this.#to.waitingSince(this) ?? Infinity) + replyTimeout);
     const left = until - Date.now();
@@ -157,12 +166,12 @@ export class Link {
     this.#heardAt = Date.now();
     /** @type {any} */
     let frame;
+    let control;
     try {
-      frame = read();
+      ({ control } = frame = read());
     } catch {
       return this.#to.unknown(this, raw);
     }
-    const { control } = frame;
     if (control === "closing") return this.#end(frame);
     const isGreeting = control === "welcome" || control === "heartbeat";
     if (isGreeting) {
@@ -184,22 +193,4 @@ export class Link {
     this.close();
     this.#to.lost(this, { ...end, retry: end.retry ?? this.#retry });
   }
-}
-
-/** The browser's own EventSource is for few: it is loaded when it is wanted. @type {OpenWire} */
-function openLater(request, to) {
-  /** @type {Wire | undefined} */
-  let wire;
-  let isClosed = false;
-  import("./event-source.js").then(
-    ({ openEventSource }) => isClosed || (wire = openEventSource(request, to)),
-    (error) => to.lost({ message: String(error) }),
-  );
-  return {
-    close() {
-      isClosed = true;
-      wire?.close();
-    },
-    listen: (event) => wire?.listen?.(event),
-  };
 }
