@@ -7,7 +7,8 @@ import { inEachBrowser } from "./scene.mjs";
 import { startFixture } from "./server.mjs";
 
 const transports = ["ws", "sse"];
-const news = "/live?channels=news&heartbeat=200";
+const other = { ws: "sse", sse: "ws" };
+const news = "/live?channels=news";
 /** Tests wait for the client, so it shall not wait long. */
 const eager = { minDelay: 100, maxDelay: 300 };
 
@@ -83,6 +84,23 @@ inEachBrowser((test) => {
       assert.deepEqual(brief(await live.story(7)), brief([...texts, { recovered: 5 }, "after"]));
     });
 
+    test(`gets every message once and in order while the network comes and goes on ${transport}`, async (scene) => {
+      const { fixture, network, page } = scene;
+      const live = await page.connect(news, options);
+      await live.opened();
+      const publisher = fixture.keepPublishing("news");
+      for (let round = 1; round <= 4; round++) {
+        const { length } = await live.messages(0);
+        await live.messages(length + 10);
+        network.cut();
+        await live.told("recovered", { count: round });
+      }
+      const ids = await publisher.stop();
+      const messages = await live.messages(ids.length);
+      assert.deepEqual(messages.map(({ id }) => id), ids);
+      assert.deepEqual((await live.story()).filter(({ gap }) => gap), []);
+    });
+
     test(`is told of another life of the log after a restart, and hears it, on ${transport}`, async (scene) => {
       const { page } = scene;
       const live = await page.connect(news, options);
@@ -107,7 +125,7 @@ inEachBrowser((test) => {
     });
 
     test(`is told what was trimmed from the log meanwhile on ${transport}`, async ({ fixture, network, page }) => {
-      const live = await page.connect("/live?channels=short.news&heartbeat=200", options); // keeps three records
+      const live = await page.connect("/live?channels=short.news", options); // keeps three records
       await live.opened();
       const [first] = await fixture.publishAll("short.news", ["1"]);
       await live.messages(1);
@@ -131,7 +149,51 @@ inEachBrowser((test) => {
       assert.deepEqual(await live.story(3), ["3", { recovered: 1 }, "4"]);
     });
 
+    test(`goes on where the page was before it was loaded anew on ${transport}`, async ({ fixture, page }) => {
+      const persisting = { ...options, persist: true };
+      const first = await page.connect(news, persisting);
+      await first.opened();
+      const publisher = fixture.keepPublishing("news");
+      await first.messages(10);
+      const [told] = await page.reload();
+      const before = told.filter(({ kind }) => kind === "message");
+      const second = await page.connect(news, persisting);
+      const { count } = await second.told("recovered");
+      const ids = await publisher.stop();
+      const after = await second.messages(ids.length - before.length);
+      assert.deepEqual([...before, ...after].map(({ id }) => id), ids);
+      // What was published while there was no page came before it was told that all is there.
+      const story = await second.story();
+      assert.deepEqual(story.indexOf(story.find(({ recovered }) => recovered !== undefined)), count);
+      assert.deepEqual(story.filter(({ gap }) => gap), []);
+      const [, back] = await fixture.requests("/live");
+      assert.match(back.query, new RegExp(`last-event-id=${before.at(-1).id}(&|$)`));
+    });
   }
+
+  test("moves between the transports at one cursor", async ({ fixture, page }) => {
+    let transport = "ws";
+    let live = await page.connect(news, { transport });
+    await live.opened();
+    const publisher = fixture.keepPublishing("news");
+    const heard = [];
+    for (let round = 0; round < 4; round++) {
+      await live.messages(10);
+      const position = await live.evaluate((live) => {
+        live.close();
+        return live.cursor;
+      });
+      heard.push(...(await live.messages(0)));
+      assert.equal(position, heard.at(-1).id);
+      transport = other[transport];
+      live = await page.connect(news, { transport, position });
+      await live.told("recovered", { transport });
+    }
+    const ids = await publisher.stop();
+    heard.push(...(await live.messages(ids.length - heard.length)));
+    assert.deepEqual(heard.map(({ id }) => id), ids);
+    assert.deepEqual((await live.story()).filter(({ gap }) => gap), []);
+  });
 
   test("hears nothing more once it is closed, and lets the server go", async ({ fixture, page }) => {
     for (const [index, transport] of transports.entries()) {

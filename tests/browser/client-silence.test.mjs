@@ -11,9 +11,16 @@ const eager = { minDelay: 100, maxDelay: 300, connectTimeout: 2_000 };
 /** An EventSource is deaf to others. */
 const listening = { events: ["message"] };
 
+/**
+ * Takes away the connections by which the page came. The browser keeps them for what it asks for next; and as those that went
+ * silent here stay so, it would ask by one after the other in vain.
+ */
+const forgetOld = (network) => network.cut();
+
 inEachBrowser((test) => {
   for (const transport of ["ws", "sse", "eventsource"]) {
     test(`notices that ${transport} fell silent, and misses nothing`, async ({ fixture, network, page }) => {
+      forgetOld(network);
       const live = await page.connect(news, { transport, ...eager }, listening);
       await live.opened();
       await fixture.publish("news", "before");
@@ -48,6 +55,7 @@ inEachBrowser((test) => {
   }
 
   test("notices that what it sends by WebSocket gets lost, though it still hears", async ({ fixture, network, page }) => {
+    forgetOld(network);
     const live = await page.connect(news, { transport: "ws", ...eager });
     await live.opened();
     network.swallow();
@@ -68,11 +76,13 @@ inEachBrowser((test) => {
   });
 
   test("tells of a POST that gets lost, and goes on hearing by the event stream", async ({ fixture, network, page }) => {
+    forgetOld(network);
     const live = await page.connect(news, { transport: "sse", replyTimeout: 500, ...eager });
     await live.opened();
     network.swallow();
     const { error } = await live.send("message", "lost");
     assert.equal(error.code, "unconfirmed");
+    assert.match(error.message, /TimeoutError/);
     await fixture.publish("news", "heard meanwhile");
     await live.messages(1);
     network.heal();

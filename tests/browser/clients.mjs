@@ -152,18 +152,22 @@ function prepare({ deadline, notices }) {
     /** What has each property of `wanted`, or one of several values for it, once there are at least `count`. */
     matching(wanted, count) {
       const matches = (entry) => Object.entries(wanted).every(([name, value]) => [value].flat().includes(entry[name]));
+      const found = [];
+      let seen = 0;
       return new Promise((resolve, reject) => {
         const look = () => {
-          const found = this.heard.filter(matches);
+          // Only at what is new: there may be thousands.
+          for (; seen < this.heard.length; seen++) if (matches(this.heard[seen])) found.push(this.heard[seen]);
           if (found.length < count) return;
           this.#waiting.delete(look);
           clearTimeout(timer);
-          resolve(found);
+          resolve([...found]);
         };
         const timer = setTimeout(() => {
           this.#waiting.delete(look);
-          const seen = JSON.stringify(this.heard.slice(-20)).slice(0, 4_000);
-          reject(new Error(`waited ${deadline} ms in vain for ${count} of ${JSON.stringify(wanted)}; saw: ${seen}`));
+          const what = `${count} of ${JSON.stringify(wanted)}, and had ${found.length}`;
+          const last = JSON.stringify(this.heard.slice(-20)).slice(0, 4_000);
+          reject(new Error(`waited ${deadline} ms in vain for ${what}; saw: ${last}`));
         }, deadline);
         this.#waiting.add(look);
         look();

@@ -116,6 +116,11 @@ class Fixture extends Server {
     return this.#post("/finish", { channel });
   }
 
+  /** Takes back the right to follow a channel from all who may join channels. */
+  async revoke(channel) {
+    return this.#post("/revoke", { channel });
+  }
+
   /** How many sessions and channels there are, where the head is, and how many follow the channels asked about. */
   async state(...channels) {
     return (await this.#ask(`/state?channels=${channels}`)).json();
