@@ -94,6 +94,11 @@ class Page {
     return this.#driver.evaluate(`(${fn})(...${JSON.stringify(args)})`);
   }
 
+  /** Loads it anew, as a person would. */
+  async reload() {
+    await this.#driver.reload();
+  }
+
   /** Presses a key where the focus is. */
   async press(key) {
     await this.#driver.keyboard.press(key);

@@ -16,16 +16,25 @@ const notices = ["heartbeat", "gap", "merged", "finished", "closing"];
 
 /** A page of the fixture at `url`, ready to connect. */
 export async function openPage(browser, url) {
-  const page = await browser.newPage(`${url}/page`);
-  await page.evaluate(prepare, { deadline, notices });
-  return new ClientPage(page);
+  return open(ClientPage, browser, url);
 }
 
-class ClientPage {
+/** A page of this kind. */
+export async function open(kind, browser, url) {
+  const page = new kind(await browser.newPage(`${url}/page`));
+  await page.prepare();
+  return page;
+}
+
+export class ClientPage {
   #page;
 
   constructor(page) {
     this.#page = page;
+  }
+
+  async prepare() {
+    await this.#page.evaluate(prepare, { deadline, notices });
   }
 
   /**
@@ -47,6 +56,12 @@ class ClientPage {
 
   async evaluate(fn, ...args) {
     return this.#page.evaluate(fn, ...args);
+  }
+
+  /** Loads it anew, and makes it ready to connect. */
+  async reload() {
+    await this.#page.reload();
+    await this.prepare();
   }
 
   async close() {
@@ -126,31 +141,41 @@ function prepare({ deadline, notices }) {
     }
 
     note(kind, event, id = null, data = null) {
-      this.heard.push({ kind, event, id, data });
+      this.add({ kind, event, id, data });
+    }
+
+    add(entry) {
+      this.heard.push(entry);
       for (const look of this.#waiting) look();
     }
 
-    /** What has each property of `wanted`, once there are at least `count`. */
+    /** What has each property of `wanted`, or one of several values for it, once there are at least `count`. */
     matching(wanted, count) {
-      const matches = (entry) => Object.entries(wanted).every(([name, value]) => entry[name] === value);
+      const matches = (entry) => Object.entries(wanted).every(([name, value]) => [value].flat().includes(entry[name]));
+      const found = [];
+      let seen = 0;
       return new Promise((resolve, reject) => {
         const look = () => {
-          const found = this.heard.filter(matches);
+          // Only at what is new: there may be thousands.
+          for (; seen < this.heard.length; seen++) if (matches(this.heard[seen])) found.push(this.heard[seen]);
           if (found.length < count) return;
           this.#waiting.delete(look);
           clearTimeout(timer);
-          resolve(found);
+          resolve([...found]);
         };
         const timer = setTimeout(() => {
           this.#waiting.delete(look);
-          const seen = JSON.stringify(this.heard.slice(-20)).slice(0, 4_000);
-          reject(new Error(`waited ${deadline} ms in vain for ${count} of ${JSON.stringify(wanted)}; saw: ${seen}`));
+          const what = `${count} of ${JSON.stringify(wanted)}, and had ${found.length}`;
+          const last = JSON.stringify(this.heard.slice(-20)).slice(0, 4_000);
+          reject(new Error(`waited ${deadline} ms in vain for ${what}; saw: ${last}`));
         }, deadline);
         this.#waiting.add(look);
         look();
       });
     }
   }
+
+  globalThis.Noting = Noting;
 
   globalThis.openEventSource = (url, events, withCredentials) => {
     const client = new Noting(new EventSource(url, { withCredentials }));

@@ -5,10 +5,10 @@
 //!
 //! It listens on `ADDR`, else on 127.0.0.1:3000, and ends on SIGTERM and Ctrl-C. Pages of the origins in `ORIGINS` (with commas
 //! between them) may connect, and those in `CORS` may read what they are answered, too. A channel whose name begins with
-//! `short.` keeps three records, for tests of what was trimmed. `LIMITS`, such as `max_sessions=1`, changes limits of the hub, and
+//! `short.` keeps three records, for tests of what was trimmed, and one with `long.` 20,000 or 32 MiB, for bursts. `LIMITS`, such as `max_sessions=1`, changes limits of the hub, and
 //! `MAX_CONNECTIONS` is how many connections the server lets in. With `SHARE_PORT` another process may listen on the port, too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as StdError;
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
@@ -23,8 +23,9 @@ use axum::response::{Html, Response};
 use axum::routing::{any, get, post};
 use axum::{Extension, Json, Router};
 use dualcast::{
-    Channel, Cors, Error, HeartbeatAs, Hub, Inbound, InboundHandler, LagRule, Limits, MaxLag, Message,
-    NameError, OriginError, OriginPolicy, Payload, Reply, SessionOptions, Sse, Subscribe, Ws,
+    Channel, ChannelName, Cors, Error, HeartbeatAs, Hub, Identity, Inbound, InboundHandler, LagRule, Limits,
+    MaxLag, Message, NameError, OriginError, OriginPolicy, Payload, Reply, SessionOptions, Sse, Subscribe,
+    SubscribeRequest, Ws,
 };
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
@@ -37,10 +38,10 @@ const RETRY: Duration = Duration::from_millis(50);
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn StdError>> {
     let hub = Hub::builder()
-        .log_for(|channel, log| {
-            if channel.as_str().starts_with("short.") {
-                log.max_records = 3;
-            }
+        .log_for(|channel, log| match channel.as_str().split('.').next() {
+            Some("short") => log.max_records = 3,
+            Some("long") => (log.max_records, log.max_bytes) = (20_000, 32 << 20),
+            _ => {}
         })
         .limits(|limits| set_limits(limits, &std::env::var("LIMITS").unwrap_or_default()))
         .build()?;
@@ -94,6 +95,8 @@ fn set_limits(limits: &mut Limits, changes: &str) {
 struct Fixture {
     hub: Hub,
     heard: Arc<Mutex<Vec<Heard>>>,
+    /// The channels that nobody may follow any more beside others.
+    revoked: Arc<Mutex<BTreeSet<ChannelName>>>,
 }
 
 /// A request for a stream, or a message, as it came in and as it was answered.
@@ -115,6 +118,7 @@ impl Fixture {
         Self {
             hub,
             heard: Arc::default(),
+            revoked: Arc::default(),
         }
     }
 
@@ -133,6 +137,7 @@ impl Fixture {
             .route("/publish-binary", post(publish_binary))
             .route("/publish-volatile", post(publish_volatile))
             .route("/finish", post(finish))
+            .route("/revoke", post(revoke))
             .route("/state", get(state))
             .route("/requests", get(requests))
             .route("/page", get(page))
@@ -143,6 +148,12 @@ impl Fixture {
 
     fn channel(&self, to: &To) -> Result<Channel, NameError> {
         self.hub.channel(to.channel.as_str())
+    }
+
+    /// Whether a client may join this channel.
+    fn is_open(&self, channel: &ChannelName) -> bool {
+        let revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
+        !channel.as_str().starts_with("private.") && !revoked.contains(channel)
     }
 }
 
@@ -174,6 +185,10 @@ struct Wish {
     write_timeout: Option<u64>,
     /// Beyond how many records behind it is disconnected.
     max_lag: Option<u64>,
+    /// Whether the first of the channels is the route's own, and the client joins others, as far as they are
+    /// [open](Fixture::is_open): on `/live`.
+    #[serde(default)]
+    joins: bool,
 }
 
 impl Wish {
@@ -254,11 +269,49 @@ async fn live(
     ws: Option<Ws>,
     sse: Sse,
 ) -> Result<Response, Error> {
-    let channels = wish.channels(&fixture.hub)?;
+    let mut channels = wish.channels(&fixture.hub)?;
+    if !wish.joins {
+        return Ok(match ws {
+            Some(ws) => socket(&fixture, &wish, &channels, ws),
+            None => stream(&fixture, &wish, &channels, sse),
+        });
+    }
+    let own = channels[0].name().clone();
+    channels.retain(|channel| *channel.name() == own || fixture.is_open(channel.name()));
     Ok(match ws {
-        Some(ws) => socket(&fixture, &wish, &channels, ws),
-        None => stream(&fixture, &wish, &channels, sse),
+        Some(ws) => socket(&fixture, &wish, &channels, joinable(&fixture, ws)),
+        None => stream(&fixture, &wish, &channels, sse.identity(member())),
     })
+}
+
+fn joinable(fixture: &Fixture, ws: Ws) -> Ws {
+    let fixture = fixture.clone();
+    ws.identity(member())
+        .on_subscribe(move |request: SubscribeRequest| {
+            let fixture = fixture.clone();
+            async move {
+                if !fixture.is_open(&request.channel) {
+                    return Err(Error::new(StatusCode::FORBIDDEN, "forbidden", "not for you"));
+                }
+                Ok(fixture.hub.channel(&request.channel)?)
+            }
+        })
+}
+
+/// Everybody who joins channels.
+fn member() -> Identity {
+    Identity::new("member")
+}
+
+/// Takes back the right to a channel.
+async fn revoke(State(fixture): State<Fixture>, Query(to): Query<To>) -> Result<String, Error> {
+    let channel = fixture.channel(&to)?;
+    let revoked = &fixture.revoked;
+    revoked
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(channel.name().clone());
+    Ok(fixture.hub.unsubscribe(&member(), channel.name()).to_string())
 }
 
 /// The companion of `/live`: its message is published to the first of the channels, as on the WebSocket.

@@ -17,8 +17,10 @@ const testTimeout = 60_000;
  *     inEachBrowser((test) => {
  *       test("does this and that", async ({ fixture, network, page }) => { … });
  *     });
+ *
+ * `open` opens the page: one with the browser's own clients in it, unless it is `openLivePage`.
  */
-export function inEachBrowser(define) {
+export function inEachBrowser(define, open = openPage) {
   for (const [name, launch] of Object.entries(launchers)) {
     describe(name, () => {
       let browser;
@@ -26,17 +28,17 @@ export function inEachBrowser(define) {
       before(async () => (browser = await launch()), { timeout: testTimeout });
       after(async () => browser?.close(), { timeout: testTimeout });
 
-      define((title, body) => it(title, { timeout: testTimeout }, async () => play(browser, body)));
+      define((title, body) => it(title, { timeout: testTimeout }, async () => play(browser, body, open)));
     });
   }
 }
 
-async function play(browser, body) {
+async function play(browser, body, open) {
   const scene = { browser, isFirefox: browser.name === "firefox" };
   try {
     scene.fixture = await startFixture();
     scene.network = await startProxy(scene.fixture.port);
-    scene.page = await openPage(browser, scene.network.url);
+    scene.page = await open(browser, scene.network.url);
     await body(scene);
     // Whatever the test did to its clients, the server has to let go of them, and to end in good order.
     await scene.page.close();

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { until } from "./until.mjs";
@@ -92,8 +93,32 @@ class Fixture extends Server {
     return this.#post("/publish-burst", { channel }, String(count));
   }
 
+  /** Publishes all the time, some two hundred texts a second, until it is told to stop. Then it answers their ids. */
+  keepPublishing(channel) {
+    let isStopped = false;
+    const publish = async () => {
+      const ids = [];
+      for (; !isStopped; await sleep(5)) ids.push(await this.publish(channel, String(ids.length + 1)));
+      return ids;
+    };
+    const published = publish();
+    // A test that fails stops the server first; that is told to whoever asks for the ids.
+    published.catch(() => {});
+    return {
+      stop() {
+        isStopped = true;
+        return published;
+      },
+    };
+  }
+
   async finish(channel) {
     return this.#post("/finish", { channel });
+  }
+
+  /** Takes back the right to follow a channel from all who may join channels. */
+  async revoke(channel) {
+    return this.#post("/revoke", { channel });
   }
 
   /** How many sessions and channels there are, where the head is, and how many follow the channels asked about. */

@@ -64,6 +64,19 @@ describe("an EventSource", () => {
     assert.deepEqual(heard.map(([data]) => data), ["one", "two"]);
   });
 
+  test("has all again by the heartbeat behind it, whose id is that of the last message, or of the opening", async () => {
+    const { server, source, all } = await opened();
+    source.event("note", "one", "a-2").fail();
+    await pass(1_020);
+    const next = await server.source();
+    next.notice("heartbeat", {}, "a-2").event("note", "two", "a-3").notice("heartbeat", {}, "a-3").fail();
+    assert.deepEqual(all("recovered"), [{ count: 1, transport: "eventsource" }]);
+    await pass(2_020);
+    const last = await server.source();
+    last.notice("heartbeat", {}, "a-3").notice("heartbeat", {}, "a-3");
+    assert.deepEqual(all("recovered").slice(1), [{ count: 0, transport: "eventsource" }]);
+  });
+
   test("tells gaps, and ends where the server says so", async () => {
     const { source, all, live } = await opened();
     source.notice("gap", { channel: "room", from: "a-1", to: "a-5", reason: "slow" }, "a-5");

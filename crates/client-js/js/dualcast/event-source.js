@@ -30,8 +30,9 @@ export function openEventSource({ url, credentials, EventSource, names }, to) {
   };
   /** @param {string} event @param {string} data @param {string} lastEventId */
   const hear = (event, data, lastEventId) => {
-    // A volatile message shows the id of the one before.
-    const id = lastEventId === last ? undefined : lastEventId;
+    // A volatile message shows the id of the one before. A heartbeat may have that itself: then there was nothing between.
+    const isVolatile = lastEventId === last && !event.startsWith("dualcast:");
+    const id = isVolatile ? undefined : lastEventId;
     last = lastEventId;
     to.frame(
       () => {
