@@ -17,7 +17,7 @@ export { Live };
 /** @typedef {import("./dualcast/options.js").Address} Address */
 /** @typedef {import("./dualcast/options.js").Options} Options */
 /** @typedef {import("./dualcast/live.js").State} State */
-/** @typedef {import("./dualcast/live.js").OwnEvents} OwnEvents */
+/** @typedef {import("./dualcast/listening.js").OwnEvents} OwnEvents */
 /** @typedef {import("./dualcast/stage.js").Meta} Meta */
 /** @typedef {import("./dualcast/stage.js").Item} Item */
 /** @typedef {import("./dualcast/cursors.js").Gap} Gap */

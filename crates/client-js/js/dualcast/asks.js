@@ -1,22 +1,21 @@
-// What the client itself asks over a WebSocket: to follow a channel or leave it, to take a new token. An answer is acted on at once, since
-// what comes behind it depends on it.
+// What was asked over a WebSocket and is not answered yet: the page's messages, and what the client itself wants, such as to follow a
+// channel. An answer is acted on at once, since what comes behind it may depend on it.
 
 /** @typedef {{ code?: string, message?: string, retry?: number, data?: any }} Answer */
 
 export class Asks {
-  /** @type {Map<number, { answered: (answer: Answer) => void, askedAt: number }>} */
+  /** By their references, the oldest first. @type {Map<number, { answered: (answer: Answer) => void, askedAt: number }>} */
   #open = new Map();
-  /** Negative, where the page's messages have positive ones. */
   #ref = 0;
 
   /**
    * @param {import("./link.js").Link} link
-   * @param {{ control: string, [field: string]: unknown }} control
+   * @param {object} message
    * @param {(answer: Answer) => void} answered
    */
-  ask(link, control, answered) {
-    this.#open.set(--this.#ref, { answered, askedAt: Date.now() });
-    link.send({ ...control, ref: this.#ref });
+  ask(link, message, answered) {
+    this.#open.set(++this.#ref, { answered, askedAt: Date.now() });
+    link.send({ ...message, ref: this.#ref });
   }
 
   /** Answers whether it was waited for. @param {Answer & { ref?: any }} answer */
@@ -27,7 +26,7 @@ export class Asks {
     return open !== undefined;
   }
 
-  /** Since when the longest waits for its answer. */
+  /** Since when the longest waits. */
   waitingSince() {
     return this.#open.values().next().value?.askedAt;
   }

@@ -18,11 +18,6 @@ export class Backoff {
     this.#longest = longest;
   }
 
-  /** How many attempts there were since it lasted. */
-  get attempts() {
-    return this.#attempts;
-  }
-
   /** @param {number} [retry] what the server asks for, in milliseconds. It draws that for each client by itself. */
   next(retry = 0) {
     const most = Math.min(this.#longest, this.#first * 2 ** this.#attempts++);

@@ -1,32 +1,30 @@
 // Which transport to try: the best one that works here. What is refused, or opens and stays silent, is left for the next; and the best is
 // tried again later, while another one serves.
 
+import { stored } from "./environment.js";
+
 /** @typedef {"ws" | "sse" | "eventsource"} TransportName */
 
 /** When the best transport is first tried again while another serves, in milliseconds. From then on ever later. */
 const FIRST_PROBE = 30_000;
-/** The same, where the best is known to have worked on this network. */
-const FIRST_PROBE_PROVEN = 5_000;
 const LONGEST_PROBE = 600_000;
 
 export class Choice {
   #transports;
-  #memory;
+  #key;
   /** With which one each round begins. */
   #preferred;
   #current;
   #probes = 0;
-  /** @type {Set<TransportName>} */
-  #proven = new Set();
 
   /**
    * @param {TransportName[]} transports the best first
-   * @param {{ get(): string | null, set(value: string): void }} memory where the choice is kept for the session
+   * @param {string} key under which the choice is kept for the session
    */
-  constructor(transports, memory) {
+  constructor(transports, key) {
     this.#transports = transports;
-    this.#memory = memory;
-    this.#preferred = Math.max(0, transports.indexOf(/** @type {TransportName} */ (memory.get())));
+    this.#key = key;
+    this.#preferred = Math.max(0, transports.indexOf(/** @type {TransportName} */ (stored(key))));
     this.#current = this.#preferred;
   }
 
@@ -60,12 +58,11 @@ export class Choice {
   /** The current one works. */
   opened() {
     this.#preferred = this.#current;
-    this.#memory.set(this.current);
+    stored(this.#key, this.current);
   }
 
   /** The current one went on working. */
   lasted() {
-    this.#proven.add(this.current);
     if (this.isBest) this.#probes = 0;
   }
 
@@ -77,14 +74,12 @@ export class Choice {
 
   /** After how long the best is to be tried again beside the current, in milliseconds, with a jitter of its own. */
   nextProbe() {
-    const first = this.#proven.has(this.best) ? FIRST_PROBE_PROVEN : FIRST_PROBE;
-    return Math.min(LONGEST_PROBE, first * 2 ** this.#probes++) * (0.5 + Math.random() / 2);
+    return Math.min(LONGEST_PROBE, FIRST_PROBE * 2 ** this.#probes++) * (0.5 + Math.random() / 2);
   }
 
   /** Another network may let through what this one did not. */
   networkChanged() {
     this.#preferred = 0;
     this.#probes = 0;
-    this.#proven.clear();
   }
 }

@@ -45,26 +45,18 @@ export function watch({ woken, moved, hid, put, brought }) {
 }
 
 /**
- * A place in the session's storage. Where there is none, or a page may not use it, nothing is kept.
+ * What the session's storage has under this key, or keeps under it from now on. Where there is none, or a page may not use it, nothing is
+ * kept.
  *
  * @param {string} key
+ * @param {string} [value]
  */
-export function stored(key) {
-  return {
-    get() {
-      try {
-        return globalThis.sessionStorage?.getItem(key) ?? null;
-      } catch {
-        return null;
-      }
-    },
-    /** @param {string} value */
-    set(value) {
-      try {
-        globalThis.sessionStorage?.setItem(key, value);
-      } catch {
-        // Full, or forbidden.
-      }
-    },
-  };
+export function stored(key, value) {
+  try {
+    if (value === undefined) return globalThis.sessionStorage.getItem(key);
+    globalThis.sessionStorage.setItem(key, value);
+  } catch {
+    // There is none, it is full, or it is forbidden.
+  }
+  return null;
 }

@@ -1,20 +1,23 @@
 // What fails, with a code for programs: one of the server's, or one of the client's own.
 //
-//     away          there is no connection just now, and the message was not to wait
-//     queue-full    `maxUnsent` messages wait already
-//     unconfirmed   no answer came: it may have been handled
-//     closed        the client was closed before an answer came
-//     too-slow      an iteration fell more than `MAX_ITEMS` behind
-//     http-500      an answer that is not Dualcast's, with that status
+//     away           there is no connection just now, and the message was not to wait
+//     queue-full     `maxUnsent` messages have no answer yet
+//     unconfirmed    no answer came: the message may have been handled
+//     closed         the client is closed, or the channel was left
+//     no-subscribe   the event stream does not follow the channel that was asked for
+//     revoked        the right to the channel was taken back
+//     finished       the channel is finished
+//     too-slow       an iteration fell `MAX_ITEMS` behind
+//     http-500       an answer that is not Dualcast's, with that status
 
 export class LiveError extends Error {
   /**
    * @param {string} code
-   * @param {string} message
+   * @param {string} [message] for people
    * @param {{ retry?: number, status?: number }} [more]
    */
   constructor(code, message, { retry, status } = {}) {
-    super(`${message} (${code})`);
+    super(message ? `${message} (${code})` : code);
     this.name = "LiveError";
     /** For programs. */
     this.code = code;

@@ -30,21 +30,21 @@ export function openEventSource({ url, credentials, EventSource, names }, to) {
   };
   /** @param {string} event @param {string} data @param {string} lastEventId */
   const hear = (event, data, lastEventId) => {
-    to.alive();
     // A volatile message shows the id of the one before.
     const id = lastEventId === last ? undefined : lastEventId;
     last = lastEventId;
-    let frame;
-    try {
-      frame = fromBlock({ event, data, id, type: isJson(data) ? "json" : undefined }, Boolean(channels));
-    } catch {
-      return to.unknown({ event, data });
-    }
-    if (isOpen || frame.control !== "heartbeat") return to.frame(frame);
-    isOpen = true;
-    channels = frame.channels;
-    names().forEach(listenTo);
-    to.frame({ ...frame, control: "welcome" });
+    to.frame(
+      () => {
+        const frame = fromBlock({ event, data, id, type: isJson(data) ? "json" : undefined }, Boolean(channels));
+        if (!isOpen && frame.control === "heartbeat") {
+          isOpen = true;
+          ({ channels } = frame);
+          names().forEach(listenTo);
+        }
+        return frame;
+      },
+      { event, data },
+    );
   };
 
   for (const notice of NOTICES) listen(`dualcast:${notice}`);

@@ -69,27 +69,23 @@ export class Joined {
     if (known) return known.channel;
     const { cursors, newStage, link, changed } = this.#house;
     const stage = newStage();
-    /** @type {Partial<Member>} */
-    const member = { stage };
-    const ready = new Promise((resolve, reject) => {
-      member.follow = () => resolve(undefined);
-      member.refuse = reject;
-    });
+    /** @type {Pick<Member, "follow" | "refuse">} */
+    let settle;
+    const ready = new Promise((resolve, refuse) => (settle = { follow: () => resolve(undefined), refuse }));
     // Whoever does not look at it hears `closed`.
     ready.catch(() => {});
-    cursors.join(name, position);
-    const membership = {
-      stage,
+    const channel = new Channel(name, stage, {
       ready: /** @type {Promise<void>} */ (ready),
       cursor: () => cursors.of(name),
       leave: () => this.#leave(name),
-    };
-    member.channel = new Channel(name, membership);
-    this.#members.set(name, /** @type {Member} */ (member));
+    });
+    cursors.join(name, position);
+    // @ts-expect-error: a promise's executor runs at once
+    this.#members.set(name, { channel, stage, ...settle });
     const open = link();
     if (open?.canSend) this.#ask(open, name);
     else if (open) changed();
-    return member.channel;
+    return channel;
   }
 
   /** A connection was opened. @param {Link} link @param {string[] | undefined} channels those of an event stream, where it is of several */
@@ -100,7 +96,7 @@ export class Joined {
       if (link.canSend) this.#ask(link, name);
       else if (!link.channels.includes(name)) continue;
       else if (channels?.includes(name)) member.follow();
-      else this.end(name, new LiveError("no-subscribe", `the event stream does not follow ${name}`));
+      else this.end(name, new LiveError("no-subscribe"));
     }
   }
 
@@ -109,7 +105,7 @@ export class Joined {
     const member = this.#members.get(name);
     if (!member) return;
     this.#forget(name, member);
-    member.refuse(error ?? new LiveError("finished", `${name} is finished`));
+    member.refuse(error ?? new LiveError("finished"));
     member.stage.tell("closed", error);
     member.stage.end();
   }
@@ -125,7 +121,7 @@ export class Joined {
     if (!member) return;
     const { asks, link, changed } = this.#house;
     this.#forget(name, member);
-    member.refuse(new LiveError("closed", `${name} was left`));
+    member.refuse(new LiveError("closed"));
     member.stage.end();
     const open = link();
     if (open && !open.canSend) return changed();
@@ -152,7 +148,7 @@ export class Joined {
     const member = /** @type {Member} */ (this.#members.get(name));
     const presented = cursors.of(name);
     clearTimeout(member.timer);
-    asks.ask(link, { control: "subscribe", channel: name, id: presented }, ({ code, message = "", retry, data }) => {
+    asks.ask(link, { control: "subscribe", channel: name, id: presented }, ({ code, message, retry, data }) => {
       // It was left, and perhaps joined again, meanwhile.
       if (this.#members.get(name) !== member) return;
       if (!code) {

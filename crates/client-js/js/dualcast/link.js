@@ -1,6 +1,5 @@
 // One connection, whatever carries it: it is opened or not, hears until it falls silent, and ends once, with all that is known of why.
 
-import { openEventSource } from "./event-source.js";
 import { openEventStream } from "./sse.js";
 import { openWebSocket } from "./web-socket.js";
 
@@ -11,8 +10,8 @@ import { openWebSocket } from "./web-socket.js";
 /**
  * @typedef {object} Request
  * @property {string} url
- * @property {HeadersInit} [headers]
- * @property {RequestCredentials} [credentials]
+ * @property {Headers} headers
+ * @property {RequestCredentials} credentials
  * @property {string | null} [token]
  * @property {typeof fetch} fetch
  * @property {typeof WebSocket} WebSocket
@@ -31,9 +30,8 @@ import { openWebSocket } from "./web-socket.js";
  * What a wire tells.
  *
  * @typedef {object} Ear
- * @property {() => void} alive something came
- * @property {(frame: Frame) => void} frame the first one is a `welcome`
- * @property {(frame: unknown) => void} unknown what makes no sense
+ * @property {(read: () => Frame, raw?: unknown) => void} frame something came; what can't be read is told as it is
+ * @property {(milliseconds: number) => void} retry the server says when to come back
  * @property {(end: { status?: number, code?: number, message?: string, retry?: number }) => void} lost
  */
 
@@ -61,10 +59,13 @@ import { openWebSocket } from "./web-socket.js";
  */
 
 /** @type {Record<TransportName, OpenWire>} */
-const WIRES = { ws: openWebSocket, sse: openEventStream, eventsource: openEventSource };
+const WIRES = { ws: openWebSocket, sse: openEventStream, eventsource: openLater };
 
-/** How long a silence may last where the server does not say how often it speaks, in milliseconds. */
-const SILENCE = 40_000;
+/** The statuses that have names. @type {Record<number, string>} */
+const REASONS = { 204: "finished", 401: "unauthorized" };
+
+/** How often a server is taken to speak that does not say so, in milliseconds. */
+const USUAL_INTERVAL = 20_000;
 
 export class Link {
   transport;
@@ -82,14 +83,15 @@ export class Link {
   #isEnded = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
+  #interval = USUAL_INTERVAL;
   /** @type {number | undefined} */
-  #interval;
+  #retry;
 
   /**
    * @param {TransportName} transport
    * @param {Request} request
    * @param {{ presented: string | undefined, channels: string[] }} place
-   * @param {{ connectTimeout: number, stableAfter: number, silence: number | undefined }} limits in milliseconds
+   * @param {{ connectTimeout: number, stableAfter: number, replyTimeout: number, silence?: number }} limits in milliseconds
    * @param {Listener} to
    */
   constructor(transport, request, { presented, channels }, limits, to) {
@@ -100,16 +102,15 @@ export class Link {
     this.#to = to;
     try {
       this.#wire = WIRES[transport](request, {
-        alive: () => (this.#heardAt = Date.now()),
-        frame: (frame) => this.#isEnded || this.#hear(frame),
-        unknown: (frame) => this.#isEnded || to.unknown(this, frame),
-        lost: ({ status, ...end }) => this.#end({ reason: status === undefined ? "lost" : "refused", status, ...end }),
+        frame: (read, raw) => this.#isEnded || this.#read(read, raw),
+        retry: (milliseconds) => (this.#retry = milliseconds),
+        lost: (end) => this.#end({ reason: end.status ? (REASONS[end.status] ?? "refused") : "lost", ...end }),
       });
     } catch (error) {
       // Such as a token that no subprotocol can carry.
       queueMicrotask(() => this.#end({ reason: "lost", message: String(error) }));
     }
-    this.#listen();
+    this.check();
   }
 
   /** Whether it went on after its beginning. */
@@ -122,9 +123,10 @@ export class Link {
     return this.isOpen && this.#wire?.send !== undefined;
   }
 
-  /** @param {object} message */
+  /** @param {object} message one that is answered */
   send(message) {
     this.#wire?.send?.(message);
+    this.check();
   }
 
   /** Hears these events, too, where a transport has to be told. @param {string} event */
@@ -142,38 +144,62 @@ export class Link {
   /** Ends it where it is silent for too long already: no timer runs while a machine sleeps. */
   check() {
     clearTimeout(this.#timer);
-    this.#listen();
+    const { connectTimeout, silence = 2 * this.#interval, replyTimeout } = this.#limits;
+    const limit = this.isOpen ? silence : connectTimeout;
+    const until = Math.min(this.#heardAt + limit, (this.#to.waitingSince(this) ?? Infinity) + replyTimeout);
+    const left = until - Date.now();
+    if (left <= 0) this.#end({ reason: "silent" });
+    else this.#timer = setTimeout(() => this.check(), left);
   }
 
-  /** @param {Frame} frame */
-  #hear(frame) {
-    const { control } = frame;
-    if (control === "closing") {
-      const { reason, code, message, retry, reconnect } = /** @type {Notice} */ (frame);
-      return this.#end({ reason, code, message, retry, reconnect });
+  /** @param {() => Frame} read @param {unknown} raw */
+  #read(read, raw) {
+    this.#heardAt = Date.now();
+    /** @type {any} */
+    let frame;
+    try {
+      frame = read();
+    } catch {
+      return this.#to.unknown(this, raw);
     }
-    if (control === "welcome" || control === "heartbeat") this.#interval = frame.interval ?? this.#interval;
-    if (control !== "welcome" || this.isOpen) return this.#to.frame(this, frame);
+    const { control } = frame;
+    if (control === "closing") return this.#end(frame);
+    const isGreeting = control === "welcome" || control === "heartbeat";
+    if (isGreeting) {
+      this.#interval = frame.interval ?? this.#interval;
+      this.#retry = frame.retry ?? this.#retry;
+    }
+    if (this.isOpen) return this.#to.frame(this, frame);
+    // The first word opens it. It is a greeting, unless the route has comments for those.
     this.isOpen = true;
     this.#openedAt = Date.now();
     this.check();
-    this.#to.opened(this, frame);
-  }
-
-  #listen() {
-    const { connectTimeout, silence } = this.#limits;
-    const usual = this.#interval === undefined ? SILENCE : 2 * this.#interval;
-    const limit = this.isOpen ? (silence ?? usual) : connectTimeout;
-    const since = Math.min(this.#heardAt, this.#to.waitingSince(this) ?? Infinity);
-    const left = since + limit - Date.now();
-    if (left <= 0) return this.#end({ reason: "silent", message: `nothing was heard for ${limit} ms` });
-    this.#timer = setTimeout(() => this.#listen(), left);
+    this.#to.opened(this, isGreeting ? frame : { control: "welcome" });
+    if (!isGreeting) this.#to.frame(this, frame);
   }
 
   /** @param {End} end */
   #end(end) {
     if (this.#isEnded) return;
     this.close();
-    this.#to.lost(this, end);
+    this.#to.lost(this, { ...end, retry: end.retry ?? this.#retry });
   }
+}
+
+/** The browser's own EventSource is for few: it is loaded when it is wanted. @type {OpenWire} */
+function openLater(request, to) {
+  /** @type {Wire | undefined} */
+  let wire;
+  let isClosed = false;
+  import("./event-source.js").then(
+    ({ openEventSource }) => isClosed || (wire = openEventSource(request, to)),
+    (error) => to.lost({ message: String(error) }),
+  );
+  return {
+    close() {
+      isClosed = true;
+      wire?.close();
+    },
+    listen: (event) => wire?.listen?.(event),
+  };
 }

@@ -11,11 +11,11 @@ import { isHidden, isOffline, stored, watch } from "./environment.js";
 import { LiveError } from "./error.js";
 import { Joined } from "./joined.js";
 import { Link } from "./link.js";
+import { Listening } from "./listening.js";
 import { policyOf, urlsOf, withDefaults } from "./options.js";
 import { Outbox } from "./outbox.js";
 import { Stage } from "./stage.js";
 
-/** @typedef {import("./channel.js").Channel<any>} AnyChannel */
 /** @typedef {import("./choice.js").TransportName} TransportName */
 /** @typedef {import("./cursors.js").Gap} Gap */
 /** @typedef {import("./frames.js").Frame} Frame */
@@ -24,8 +24,6 @@ import { Stage } from "./stage.js";
 /** @typedef {import("./options.js").Address} Address */
 /** @typedef {import("./options.js").Options} Options */
 /** @typedef {import("./outbox.js").Policy} Policy */
-/** @typedef {import("./stage.js").Item} Item */
-/** @typedef {import("./stage.js").Meta} Meta */
 
 /**
  * How it stands. The same object until that changes.
@@ -40,51 +38,35 @@ import { Stage } from "./stage.js";
  * @property {string} [message] the same for people
  */
 
-/**
- * What the client tells of itself.
- *
- * @typedef {{
- *   state: State, // each change
- *   gap: Gap, // messages are missing here
- *   recovered: { count: number, transport: TransportName }, // after an interruption the page has all again, so many of them just now
- *   merged: { channel: string, count: number }, // so many were left out for newer ones of the same key, as the route wants it
- *   finished: { channel: string }, // a channel has ended
- *   closed: any, // it stopped: the last state, or on a `Channel` the error, if it was one
- *   unsent: number, // how many messages have no answer yet
- *   unknown: unknown, // what the server said and this client does not know
- *   error: unknown, // what a handler threw, or a function of the page that the client asks
- *   "*": Item, // each message
- * }} OwnEvents
- */
-
-/**
- * @template {Record<string, any>} Events
- * @template {string} Name
- * @typedef {Name extends keyof OwnEvents ? (value: OwnEvents[Name]) => unknown
- *   : (data: Events[Name], meta: Meta) => unknown} HandlerOf
- */
-
 /** The least time between two attempts, whatever wakes the client, in milliseconds. */
 const SHORTEST_PAUSE = 1_000;
 /** When a new token is fetched, of the time that a session has. */
 const REFRESH_AT = 0.8;
 /** What a timer can hold, in milliseconds. */
 const LONGEST_TIMER = 2 ** 31 - 1;
+/** As much of an answer that is not Dualcast's as is worth telling, in characters. */
+const LONGEST_ERROR = 200;
 /** At these statuses the server won't have the client, whenever it comes. */
 const FINAL_STATUSES = [204, 401, 403, 410];
 
-/** @template {Record<string, any>} [Events=Record<string, any>] */
-export class Live {
+/**
+ * The whole of it: hears the messages of the route's own channels.
+ *
+ * @template {Record<string, any>} [Events=Record<string, any>]
+ * @extends {Listening<Events>}
+ */
+export class Live extends Listening {
   #urls;
   #options;
-  #stage = this.#newStage();
+  #stage;
   #asks = new Asks();
   #choice;
   #backoff;
   #cursors;
   #joined;
   #outbox;
-  #kept;
+  /** Where the cursors are kept over a reload, if they are. */
+  #key;
   /** @type {State} */
   #state = Object.freeze({ status: "connecting" });
   /** @type {Link | undefined} */
@@ -110,27 +92,35 @@ export class Live {
    * @param {Options} [options]
    */
   constructor(address, options = {}) {
+    /** @param {unknown} error */
+    const failed = (error) => this.#fail(error);
+    /** @param {string} event */
+    const listened = (event) => this.#link?.listenTo(event);
+    const stage = new Stage(failed, listened);
+    super(stage);
+    this.#stage = stage;
     const all = withDefaults(options);
     this.#options = all;
     this.#urls = urlsOf(address);
-    this.#choice = new Choice(all.transports, stored(`dualcast transport ${new URL(this.#urls.ws).origin}`));
+    this.#choice = new Choice(all.transports, `dualcast transport ${new URL(this.#urls.ws).origin}`);
     this.#backoff = new Backoff(all.minDelay, all.maxDelay);
-    this.#kept = all.persist ? stored(`dualcast cursors ${all.persist} ${this.#urls.sse}`) : undefined;
-    this.#cursors = new Cursors({ ...JSON.parse(this.#kept?.get() ?? "{}"), ...(all.position && { own: all.position }) });
+    this.#key = all.persist && `dualcast cursors ${all.persist} ${this.#urls.sse}`;
+    this.#cursors = new Cursors({ ...JSON.parse((this.#key && stored(this.#key)) || "{}"), ...(all.position && { own: all.position }) });
     this.#joined = new Joined({
       cursors: this.#cursors,
       asks: this.#asks,
-      newStage: () => this.#newStage(),
+      newStage: () => new Stage(failed, listened),
       link: () => this.#openLink(),
       changed: () => this.#after("reopen", 0, () => this.#reopen()),
     });
     this.#outbox = new Outbox(
       {
+        asks: this.#asks,
         link: () => this.#openLink(),
         post: (message) => this.#post(message),
         counted: (count) => this.#stage.tell("unsent", count),
       },
-      all,
+      all.maxUnsent,
     );
     all.signal?.addEventListener("abort", () => this.close());
     if (all.signal?.aborted) this.close();
@@ -153,31 +143,6 @@ export class Live {
   }
 
   /**
-   * Hears an event of the route's own channels, or what becomes of the client: see `OwnEvents`. Answers what takes the handler away again.
-   * What it throws is reported, and stops nothing.
-   *
-   * @template {keyof OwnEvents | (keyof Events & string)} Name
-   * @param {Name} name
-   * @param {HandlerOf<Events, Name>} handler
-   * @returns {() => void}
-   */
-  on(name, handler) {
-    return this.#stage.on(name, /** @type {any} */ (handler));
-  }
-
-  /**
-   * The same, for an event of the application that has a name of the client's own.
-   *
-   * @template {keyof Events & string} Name
-   * @param {Name} event
-   * @param {(data: Events[Name], meta: Meta) => unknown} handler
-   * @returns {() => void}
-   */
-  onMessage(event, handler) {
-    return this.#stage.onMessage(event, handler);
-  }
-
-  /**
    * Sends a message, and answers the data of the reply.
    *
    * @template {keyof Events & string} Name
@@ -187,7 +152,7 @@ export class Live {
    * @returns {Promise<any>} rejects with a `LiveError`
    */
   send(event, data, { key, whileAway = policyOf(this.#options.whileAway, event) } = {}) {
-    if (this.#state.status === "closed") return Promise.reject(new LiveError("closed", "the client is closed"));
+    if (this.#state.status === "closed") return Promise.reject(new LiveError("closed"));
     return this.#outbox.send({ event, data, key }, whileAway);
   }
 
@@ -210,12 +175,7 @@ export class Live {
 
   /** Ends it. */
   close() {
-    this.#finish({ reason: "left", message: "the page closed it" });
-  }
-
-  /** All messages of the route's own channels from now on, and gaps where they are, until it is closed. @returns {AsyncIterableIterator<Item | { gap: Gap }>} */
-  [Symbol.asyncIterator]() {
-    return this.#stage.iterate();
+    this.#finish({ reason: "left" });
   }
 
   // Connecting.
@@ -258,7 +218,6 @@ export class Live {
   async #open(transport, isWanted) {
     const { token, headers, query } = await this.#credentials();
     if (!isWanted()) return undefined;
-    const { fetch, WebSocket, EventSource, credentials } = this.#options;
     const isSocket = transport === "ws";
     // Each channel has a cursor of its own there; a stream has one for all.
     const presented = isSocket ? this.#cursors.own : this.#cursors.smallest();
@@ -268,13 +227,12 @@ export class Live {
     if (channels.length) url.searchParams.set("channels", [url.searchParams.get("channels") ?? [], channels].flat(2).join());
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const names = () => [...this.#stage.names(), ...this.#joined.events()];
-    const request = { url: url.href, token, headers, credentials, fetch, WebSocket, EventSource, names };
-    return new Link(transport, request, { presented, channels }, this.#options, {
+    return new Link(transport, { ...this.#options, url: url.href, token, headers, names }, { presented, channels }, this.#options, {
       opened: (link, welcome) => this.#opened(link, welcome),
       frame: (link, frame) => link === this.#link && this.#hear(link, frame),
       unknown: (_, frame) => this.#unknown(frame),
       lost: (link, end) => this.#lost(link, end),
-      waitingSince: (link) => this.#waitingSince(link),
+      waitingSince: (link) => (link === this.#link ? this.#asks.waitingSince() : undefined),
     });
   }
 
@@ -320,7 +278,7 @@ export class Live {
       return this.#attempt();
     }
     if (end.reason === "expired") this.#isStale = true;
-    if (isFinal) return this.#finish(finalEnd(end));
+    if (isFinal) return this.#finish(end);
     const isSilent = end.reason === "silent" && !link.hasLasted;
     if (end.reconnect !== true && (!link.isOpen || isSilent)) {
       if (this.#choice.refused()) return this.#attempt();
@@ -366,7 +324,7 @@ export class Live {
     this.#keep();
     this.#unwatch?.();
     this.#unwatch = undefined;
-    const error = new LiveError("closed", `the client is closed: ${message ?? reason}`);
+    const error = new LiveError("closed", message ?? reason);
     this.#outbox.close(error);
     this.#joined.endAll(error);
     this.#change({ status: "closed", reason, code: code ?? status, message });
@@ -393,7 +351,7 @@ export class Live {
   }
 
   #keep() {
-    this.#kept?.set(JSON.stringify(this.#cursors.saved()));
+    if (this.#key) stored(this.#key, JSON.stringify(this.#cursors.saved()));
   }
 
   #putAway() {
@@ -453,10 +411,10 @@ export class Live {
       case "finished":
         return this.#tell(control, notice);
       case "unsubscribed":
-        return this.#joined.end(notice.channel, new LiveError("revoked", `the right to ${notice.channel} was taken back`));
+        return this.#joined.end(notice.channel, new LiveError("revoked"));
       case "reply":
       case "error":
-        if (this.#outbox.answer(notice) || this.#asks.answer(notice)) return;
+        if (this.#asks.answer(notice)) return;
     }
     this.#unknown(frame);
   }
@@ -509,7 +467,7 @@ export class Live {
 
   /** @param {unknown} frame */
   #unknown(frame) {
-    if (!this.#stage.tell("unknown", frame)) console.warn("dualcast: the server said what this client does not know:", frame);
+    if (!this.#stage.tell("unknown", frame)) console.warn("dualcast: unknown:", frame);
   }
 
   // What goes out, beside the messages.
@@ -568,19 +526,6 @@ export class Live {
     return this.#link?.isOpen ? this.#link : undefined;
   }
 
-  /** @param {Link} link */
-  #waitingSince(link) {
-    if (link !== this.#link) return undefined;
-    return Math.min(this.#outbox.waitingSince() ?? Infinity, this.#asks.waitingSince() ?? Infinity);
-  }
-
-  #newStage() {
-    return new Stage(
-      (error) => this.#fail(error),
-      (event) => this.#link?.listenTo(event),
-    );
-  }
-
   /** What the page's own code threw. @param {unknown} error */
   #fail(error) {
     if (!this.#stage.tell("error", error)) console.error("dualcast:", error);
@@ -604,12 +549,6 @@ export class Live {
   }
 }
 
-/** A status, in words. @param {End} end @returns {End} */
-function finalEnd(end) {
-  if (end.status === 204) return { ...end, reason: "finished" };
-  if (end.status === 401) return { ...end, reason: "unauthorized" };
-  return end;
-}
 
 /** @param {Response} response */
 async function read(response) {
@@ -625,6 +564,6 @@ async function read(response) {
 /** The data of a reply. @param {{ status: number, text: string, control?: string, code?: string, message?: string, retry?: number, data?: any }} answer */
 function dataOf({ status, text, control, code, message, retry, data }) {
   if (control === "reply") return data;
-  if (control === "error") throw new LiveError(code ?? "internal", message ?? "", { retry, status });
-  throw new LiveError(`http-${status}`, text.slice(0, 200) || "no answer that makes sense", { status });
+  if (control === "error") throw new LiveError(code ?? "internal", message, { retry, status });
+  throw new LiveError(`http-${status}`, text.slice(0, LONGEST_ERROR), { status });
 }

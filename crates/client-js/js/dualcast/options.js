@@ -22,7 +22,8 @@
  * @property {Policy | Record<string, Policy>} [whileAway] what becomes of messages that are sent while there is no connection, of each
  *   event or of all: `reject`
  * @property {number} [maxUnsent] how many messages may wait for an answer, in all: 100
- * @property {number} [replyTimeout] how long an answer is waited for, in milliseconds: 10,000
+ * @property {number} [replyTimeout] how long a message may have no answer, in milliseconds, before the connection is
+ *   taken for dead: 10,000
  * @property {number} [connectTimeout] how long a connection may take until its first word, in milliseconds: 10,000
  * @property {number} [silence] after how long a silence a connection is given up, in milliseconds: twice the server's heartbeat interval
  * @property {number} [minDelay] the most that is waited before the first attempt to come back, in milliseconds, where the server says nothing: 1,000
@@ -43,7 +44,6 @@ export function withDefaults(options) {
     maxUnsent: 100,
     replyTimeout: 10_000,
     connectTimeout: 10_000,
-    silence: undefined,
     minDelay: 1_000,
     maxDelay: 30_000,
     stableAfter: 5_000,

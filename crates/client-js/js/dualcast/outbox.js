@@ -1,27 +1,27 @@
-// What the page sends, until it is answered: by WebSocket with a reference, or by POST beside an event stream, one after another. The reply
-// and the errors are the same.
+// What the page sends, until it is answered: over a WebSocket, or by POST beside an event stream, one after another. The replies and the
+// errors are the same.
 
 import { LiveError } from "./error.js";
 
 /** @typedef {"reject" | "drop" | "queue"} Policy */
-/** @typedef {import("./link.js").Link} Link */
+/** @typedef {{ event: string, data?: unknown, key?: string }} Message */
 
 /**
  * @typedef {object} Letter
- * @property {{ event: string, data?: unknown, key?: string }} message
+ * @property {Message} message
  * @property {Policy} policy
  * @property {(data: any) => void} resolve
  * @property {(error: LiveError) => void} reject
- * @property {number} [ref] under which its answer is awaited
+ * @property {boolean} [isOut] it left, and its answer is waited for
  * @property {number} [sentAt] when it first left
- * @property {number} [leftAt] when it last left
- * @property {ReturnType<typeof setTimeout>} [timer]
+ * @property {ReturnType<typeof setTimeout>} [timer] it waits for another try
  */
 
 /**
  * @typedef {object} Office
- * @property {() => Link | undefined} link the connection, while it is open
- * @property {(message: object) => Promise<any>} post
+ * @property {import("./asks.js").Asks} asks
+ * @property {() => import("./link.js").Link | undefined} link the connection, while it is open
+ * @property {(message: Message) => Promise<any>} post
  * @property {(count: number) => void} counted
  */
 
@@ -34,19 +34,16 @@ const PASSING = ["too-fast", "busy", "unavailable", "unconfirmed"];
 
 export class Outbox {
   #office;
-  #limits;
+  #maxUnsent;
   /** All that is not answered, in order. @type {Set<Letter>} */
   #letters = new Set();
-  #ref = 0;
-  #isPosting = false;
+  /** The one that is posted. @type {Letter | undefined} */
+  #posted;
 
-  /**
-   * @param {Office} office
-   * @param {{ maxUnsent: number, replyTimeout: number }} limits
-   */
-  constructor(office, limits) {
+  /** @param {Office} office @param {number} maxUnsent */
+  constructor(office, maxUnsent) {
     this.#office = office;
-    this.#limits = limits;
+    this.#maxUnsent = maxUnsent;
   }
 
   get count() {
@@ -54,25 +51,22 @@ export class Outbox {
   }
 
   /**
-   * @param {{ event: string, data?: unknown, key?: string }} message
+   * @param {Message} message
    * @param {Policy} policy what becomes of it while there is no connection
    * @returns {Promise<any>} the data of the reply
    */
   async send(message, policy) {
-    if (!this.#office.link()) {
+    const isAway = !this.#office.link() && policy !== "queue";
+    if (isAway || this.count >= this.#maxUnsent) {
       if (policy === "drop") return undefined;
-      if (policy === "reject") throw new LiveError("away", "there is no connection just now");
-    }
-    if (this.#letters.size >= this.#limits.maxUnsent) {
-      if (policy === "drop") return undefined;
-      throw new LiveError("queue-full", `${this.#letters.size} messages are not answered yet`);
+      throw new LiveError(isAway ? "away" : "queue-full");
     }
     if (policy === "queue") message.key ??= newKey();
     // As it is now, and not when its turn comes.
     const copy = JSON.parse(JSON.stringify(message));
     return new Promise((resolve, reject) => {
       this.#letters.add({ message: copy, policy, resolve, reject });
-      this.#count();
+      this.#office.counted(this.count);
       this.flush();
     });
   }
@@ -81,50 +75,25 @@ export class Outbox {
   flush() {
     for (const letter of this.#letters) {
       const link = this.#office.link();
-      if (letter.ref === undefined && this.#isTooOld(letter)) {
-        this.#settle(letter, () => letter.reject(new LiveError("unconfirmed", "whether it was handled can't be known")));
+      // One POST at a time, or they would overtake each other; and what waits for another try holds up those behind it.
+      if (!link || this.#posted || letter.timer) return;
+      if (letter.isOut) continue;
+      if (isTooOld(letter)) {
+        this.#fail(letter, new LiveError("unconfirmed"));
         continue;
       }
-      // One POST at a time, or they would overtake each other; and none is overtaken by a WebSocket.
-      if (!link || this.#isPosting) return;
-      // What waits for another try holds up those behind it.
-      if (letter.timer !== undefined && letter.ref === undefined) return;
-      if (letter.ref !== undefined) continue;
-      letter.leftAt = Date.now();
-      letter.sentAt ??= letter.leftAt;
-      letter.ref = ++this.#ref;
-      if (link.canSend) this.#sendBy(link, letter);
+      letter.isOut = true;
+      letter.sentAt ??= Date.now();
+      if (link.canSend) this.#office.asks.ask(link, letter.message, (answer) => this.#answer(letter, answer));
       else this.#post(letter);
     }
-  }
-
-  /**
-   * An answer by WebSocket.
-   *
-   * @param {{ ref?: number, code?: string, message?: string, retry?: number, data?: any }} answer
-   * @returns {boolean} whether it was waited for
-   */
-  answer({ ref, code, message = "", retry, data }) {
-    const letter = [...this.#letters].find((letter) => letter.ref === ref);
-    if (!letter) return false;
-    if (code) this.#fail(letter, new LiveError(code, message, { retry }));
-    else this.#settle(letter, () => letter.resolve(data));
-    return true;
   }
 
   /** The connection is gone: what had left by it is not answered any more. */
   lost() {
     for (const letter of this.#letters) {
-      if (letter.ref !== undefined && letter.timer !== undefined) {
-        this.#fail(letter, new LiveError("unconfirmed", "the connection was lost before an answer came"));
-      }
+      if (letter.isOut && letter !== this.#posted) this.#fail(letter, new LiveError("unconfirmed"));
     }
-  }
-
-  /** Since when the longest waits for its answer by WebSocket. */
-  waitingSince() {
-    const waiting = [...this.#letters].find(({ ref, timer }) => ref !== undefined && timer !== undefined);
-    return waiting?.leftAt;
   }
 
   /** @param {LiveError} error */
@@ -132,49 +101,36 @@ export class Outbox {
     for (const letter of this.#letters) this.#settle(letter, () => letter.reject(error));
   }
 
-  /** @param {Link} link @param {Letter} letter */
-  #sendBy(link, letter) {
-    const { replyTimeout } = this.#limits;
-    letter.timer = setTimeout(() => {
-      // A queued one waits on: until the connection is lost, if it is.
-      if (letter.policy === "queue") return;
-      this.#settle(letter, () => letter.reject(new LiveError("unconfirmed", `no answer came in ${replyTimeout} ms`)));
-    }, replyTimeout);
-    link.send({ ...letter.message, ref: letter.ref });
+  /** @param {Letter} letter @param {import("./asks.js").Answer} answer */
+  #answer(letter, { code, message, retry, data }) {
+    if (code) this.#fail(letter, new LiveError(code, message, { retry }));
+    else this.#settle(letter, () => letter.resolve(data));
   }
 
   /** @param {Letter} letter */
   async #post(letter) {
-    this.#isPosting = true;
+    this.#posted = letter;
     try {
-      const data = await this.#office.post(letter.message);
-      this.#settle(letter, () => letter.resolve(data));
+      this.#answer(letter, { data: await this.#office.post(letter.message) });
     } catch (error) {
       this.#fail(letter, /** @type {LiveError} */ (error));
     }
-    this.#isPosting = false;
+    this.#posted = undefined;
     this.flush();
   }
 
   /** @param {Letter} letter @param {LiveError} error */
   #fail(letter, error) {
     if (!this.#letters.has(letter)) return;
+    const { policy } = letter;
     const isPassing = PASSING.includes(error.code);
-    if (letter.policy === "drop" && isPassing) return this.#settle(letter, () => letter.resolve(undefined));
-    if (letter.policy !== "queue" || !isPassing || this.#isTooOld(letter)) {
-      return this.#settle(letter, () => letter.reject(error));
-    }
-    clearTimeout(letter.timer);
-    letter.ref = undefined;
+    if (isPassing && policy === "drop") return this.#settle(letter, () => letter.resolve(undefined));
+    if (!isPassing || policy === "reject" || isTooOld(letter)) return this.#settle(letter, () => letter.reject(error));
+    letter.isOut = false;
     letter.timer = setTimeout(() => {
       letter.timer = undefined;
       this.flush();
     }, error.retry ?? USUAL_RETRY);
-  }
-
-  /** Whether the server may have forgotten its key. @param {Letter} letter */
-  #isTooOld({ sentAt = Infinity }) {
-    return Date.now() - sentAt >= KEY_LIFETIME;
   }
 
   /** @param {Letter} letter @param {() => void} answer */
@@ -182,12 +138,13 @@ export class Outbox {
     clearTimeout(letter.timer);
     if (!this.#letters.delete(letter)) return;
     answer();
-    this.#count();
+    this.#office.counted(this.count);
   }
+}
 
-  #count() {
-    this.#office.counted(this.#letters.size);
-  }
+/** Whether the server may have forgotten its key. @param {Letter} letter */
+function isTooOld({ sentAt = Infinity }) {
+  return Date.now() - sentAt >= KEY_LIFETIME;
 }
 
 /** 128 random bits. `crypto.randomUUID` is for secure contexts only. */

@@ -10,41 +10,19 @@ const LONGEST_ERROR = 1_000;
 export function openEventStream({ url, headers, credentials, fetch }, to) {
   const controller = new AbortController();
   const { signal } = controller;
-  /** @type {number | undefined} */
-  let retry;
-  let isOpen = false;
   let namesChannels = false;
 
-  /** @param {import("./frames.js").Notice} welcome */
-  const open = (welcome) => {
-    isOpen = true;
-    namesChannels = Boolean(welcome.channels);
-    to.frame({ ...welcome, control: "welcome", retry });
-  };
   const parser = new EventStreamParser({
-    event(block) {
-      // A message's last block may be read after the page has closed the stream.
-      if (signal.aborted) return;
-      let frame;
-      try {
-        frame = fromBlock(block, namesChannels);
-      } catch {
-        return to.unknown(block);
-      }
-      if (isOpen) return to.frame(frame);
-      if (frame.control === "heartbeat") return open(frame);
-      // Heartbeats may be comments; then nothing is said at the beginning.
-      open({ control: "welcome" });
-      to.frame(frame);
-    },
-    retry(milliseconds) {
-      retry = milliseconds;
-    },
-    comment(text) {
-      if (signal.aborted) return;
-      if (!isOpen) open({ control: "welcome" });
-      else if (text.trim() === "heartbeat") to.frame({ control: "heartbeat" });
-    },
+    event: (block) =>
+      to.frame(() => {
+        const frame = fromBlock(block, namesChannels);
+        // The first says so.
+        namesChannels ||= frame.control !== undefined && "channels" in frame;
+        return frame;
+      }, block),
+    retry: to.retry,
+    // Heartbeats may be comments.
+    comment: (text) => text.trim() === "heartbeat" && to.frame(() => ({ control: "heartbeat" })),
   });
 
   const read = async () => {
@@ -60,7 +38,6 @@ export function openEventStream({ url, headers, credentials, fetch }, to) {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return to.lost({});
-      to.alive();
       parser.push(value);
     }
   };

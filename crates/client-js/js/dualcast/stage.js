@@ -11,12 +11,14 @@ import { LiveError } from "./error.js";
 /** The names that are the client's own. */
 const OWN = ["state", "gap", "recovered", "merged", "finished", "closed", "unsent", "unknown", "error", "*"];
 
+/** Before those names: no event of an application begins like this. */
+const PREFIX = "dualcast:";
+
 /** How far an iteration may fall behind, in messages. */
 export const MAX_ITEMS = 10_000;
 
 export class Stage {
-  #own;
-  #messages;
+  #handlers;
   #listened;
   /** @type {Set<{ push(item?: unknown): void }>} */
   #iterations = new Set();
@@ -26,39 +28,38 @@ export class Stage {
    * @param {(event: string) => void} listened hears each event that somebody listens to
    */
   constructor(failed, listened) {
-    this.#own = new Emitter(failed);
-    this.#messages = new Emitter(failed);
+    this.#handlers = new Emitter(failed);
     this.#listened = listened;
   }
 
   /** @param {string} name @param {Handler} handler */
   on(name, handler) {
-    return OWN.includes(name) ? this.#own.on(name, handler) : this.onMessage(name, handler);
+    return OWN.includes(name) ? this.#handlers.on(PREFIX + name, handler) : this.onMessage(name, handler);
   }
 
   /** @param {string} event @param {Handler} handler */
   onMessage(event, handler) {
-    const off = this.#messages.on(event, handler);
+    const off = this.#handlers.on(event, handler);
     this.#listened(event);
     return off;
   }
 
   names() {
-    return this.#messages.names();
+    return this.#handlers.names();
   }
 
   /** Tells what is the client's own. Answers whether anybody heard it. @param {string} name @param {unknown} value */
   tell(name, value) {
     if (name === "gap") this.#iterations.forEach((iteration) => iteration.push({ gap: value }));
-    return this.#own.emit(name, value);
+    return this.#handlers.emit(PREFIX + name, value);
   }
 
   /** Gives out a message. @param {Item} item */
   give(item) {
     const { data, ...meta } = item;
     this.#iterations.forEach((iteration) => iteration.push(item));
-    this.#own.emit("*", item);
-    this.#messages.emit(item.event, data, meta);
+    this.tell("*", item);
+    this.#handlers.emit(item.event, data, meta);
   }
 
   /**
@@ -86,7 +87,7 @@ export class Stage {
     try {
       for (;;) {
         while (items.length) yield items.shift();
-        if (isTooSlow) throw new LiveError("too-slow", `the iteration fell ${MAX_ITEMS} messages behind`);
+        if (isTooSlow) throw new LiveError("too-slow");
         if (isEnded) return;
         await new Promise((resolve) => (wake = () => resolve(undefined)));
       }

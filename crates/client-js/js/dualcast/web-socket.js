@@ -13,27 +13,11 @@ export function openWebSocket({ url, token, WebSocket }, to) {
   const protocols = ["dualcast.v1", ...(token ? [`dualcast.token.${token}`] : [])];
   const socket = new WebSocket(address, protocols);
   socket.binaryType = "arraybuffer";
-  let isClosed = false;
 
-  socket.onmessage = ({ data }) => {
-    if (isClosed) return;
-    to.alive();
-    let frame;
-    try {
-      frame = fromSocket(data);
-    } catch {
-      return to.unknown(data);
-    }
-    to.frame(frame);
-  };
-  socket.onclose = ({ code, reason }) => {
-    if (!isClosed) to.lost({ code, message: reason });
-  };
+  socket.onmessage = ({ data }) => to.frame(() => fromSocket(data), data);
+  socket.onclose = ({ code, reason }) => to.lost({ code, message: reason });
   return {
-    close() {
-      isClosed = true;
-      socket.close(NORMAL_CLOSURE);
-    },
+    close: () => socket.close(NORMAL_CLOSURE),
     send: (message) => socket.send(JSON.stringify(message)),
   };
 }
