@@ -56,6 +56,26 @@ inEachBrowser((test) => {
       assert.equal((await fixture.requests("/live")).length, 2);
     });
 
+    test(`tries nothing when it is online again but hidden, on ${transport}`, async (scene) => {
+      const { fixture, network, page } = scene;
+      const { live, published } = await connect(scene, { transport, maxDelay: 2_000 });
+      await page.tab.setOffline(true);
+      network.cut();
+      await live.told("state", { status: "away" });
+      await page.tab.hide();
+      await page.tab.setOffline(false);
+      // As offline: once when it was lost, and once when its time had come.
+      await live.told("state", { status: "away", count: 2 });
+      await fixture.idle();
+      await published("missed");
+      assert.equal((await fixture.requests("/live")).length, 1);
+
+      await page.tab.show();
+      assert.deepEqual(await live.told("recovered"), { kind: "recovered", count: 1, transport });
+      await isWhole(live, published);
+      assert.equal((await fixture.requests("/live")).length, 2);
+    });
+
     test(`exchanges a connection that another network may have taken away, on ${transport}`, async (scene) => {
       const { fixture, page } = scene;
       const { live, published } = await connect(scene, { transport });

@@ -338,7 +338,7 @@ export class Live extends Listening {
   #wake() {
     this.#link?.check();
     const { status } = this.#state;
-    if (status !== "waiting" && (status !== "away" || this.#isPutAway)) return;
+    if (isHidden() || (status !== "waiting" && (status !== "away" || this.#isPutAway))) return;
     const wait = this.#attemptedAt + SHORTEST_PAUSE - Date.now();
     this.#after("retry", Math.max(0, wait), () => this.#attempt());
   }
