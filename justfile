@@ -23,6 +23,10 @@ test *steps:
 contract *args:
     cargo test -p dualcast-tests {{ args }}
 
+# Check the browser client: types, size, tests, and the npm package
+client:
+    tests/run client
+
 # Search the interleavings of publish, read and evict for one that loses a message
 shuttle:
     tests/run concurrency

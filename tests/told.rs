@@ -21,6 +21,8 @@ pub enum Told {
         retry: u64,
         /// Milliseconds until it expires, if it does.
         expires: Option<u64>,
+        /// The names of its channels, where messages name theirs.
+        channels: Option<Vec<String>>,
     },
     /// A sign of life.
     Heartbeat {
@@ -258,12 +260,17 @@ impl Told {
     fn from_control(name: &str, id: Option<String>, notice: &str, retry: Option<u64>) -> Self {
         match (name, retry) {
             ("heartbeat" | "welcome", Some(retry)) => {
-                let HeartbeatNotice { interval, expires } = read(notice);
+                let OpeningNotice {
+                    interval,
+                    expires,
+                    channels,
+                } = read(notice);
                 Self::Opening {
                     id,
                     interval,
                     retry,
                     expires,
+                    channels,
                 }
             }
             ("heartbeat", None) => {
@@ -357,6 +364,14 @@ struct Sent {
 /// A `null` that stands there is data, too.
 fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
     Deserialize::deserialize(deserializer).map(Some)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OpeningNotice {
+    interval: u64,
+    expires: Option<u64>,
+    channels: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]

@@ -4,27 +4,151 @@
 import assert from "node:assert/strict";
 import { openLivePage } from "./live.mjs";
 import { inEachBrowser } from "./scene.mjs";
+import { startFixture } from "./server.mjs";
 
 const transports = ["ws", "sse"];
+const news = "/live?channels=news&heartbeat=200";
+/** Tests wait for the client, so it shall not wait long. */
+const eager = { minDelay: 100, maxDelay: 300 };
 
 inEachBrowser((test) => {
   for (const transport of transports) {
-    test(`comes back after a cut on ${transport}, and has all again`, async ({ fixture, network, page }) => {
-      const live = await page.connect("/live?channels=news&heartbeat=200", { transport });
-      await live.opened();
-      const ids = await fixture.publishAll("news", ["1", "2"]);
-      await live.messages(2);
+    const options = { transport, ...eager };
 
+    for (const [moment, before] of [
+      ["before the first message", []],
+      ["after one", ["1"]],
+      ["after several", ["1", "2", "3"]],
+    ]) {
+      test(`has all again after a cut ${moment} on ${transport}`, async ({ fixture, network, page }) => {
+        const live = await page.connect(news, options);
+        await live.opened();
+        const ids = await fixture.publishAll("news", before);
+        await live.messages(before.length);
+
+        network.refuse();
+        await live.told("state", { status: "waiting", reason: "lost" });
+        ids.push(...(await fixture.publishAll("news", ["missed", "missed too"])));
+        network.heal();
+        assert.deepEqual(await live.told("recovered"), { kind: "recovered", count: 2, transport });
+        ids.push(await fixture.publish("news", "live"));
+
+        const messages = await live.messages(ids.length);
+        assert.deepEqual(messages.map(({ id }) => id), ids);
+        assert.deepEqual(await live.story(), [...before, "missed", "missed too", { recovered: 2 }, "live"]);
+        assert.equal(await live.cursor(), ids.at(-1));
+      });
+    }
+
+    test(`has all again where nothing was missed on ${transport}`, async ({ fixture, network, page }) => {
+      const live = await page.connect(news, options);
+      await live.opened();
+      await fixture.publish("news", "before");
+      await live.messages(1);
+      network.cut();
+      await live.told("recovered");
+      await fixture.publish("news", "after");
+      assert.deepEqual(await live.story(3), ["before", { recovered: 0 }, "after"]);
+    });
+
+    test(`forgets half a message on ${transport}, and gets the whole of it after the cut`, async (scene) => {
+      const { fixture, network, page } = scene;
+      const live = await page.connect(news, options);
+      await live.opened();
+      await fixture.publish("news", "before");
+      await live.messages(1);
+
+      const large = `begin ${"x".repeat(500_000)} end`;
+      network.cutAfter(100_000);
+      await fixture.publish("news", large);
+      await live.told("recovered");
+      await fixture.publish("news", "after");
+      assert.deepEqual(brief(await live.story(4)), brief(["before", large, { recovered: 1 }, "after"]));
+    });
+
+    test(`counts all that it missed when it is cut again while it catches up on ${transport}`, async (scene) => {
+      const { fixture, network, page } = scene;
+      const live = await page.connect(news, options);
+      await live.opened();
       network.refuse();
       await live.told("state", { status: "waiting" });
-      ids.push(...(await fixture.publishAll("news", ["3", "4", "5"])));
+      const texts = Array.from({ length: 5 }, (_, index) => `${index} ${"x".repeat(100_000)}`);
+      await fixture.publishAll("news", texts);
+      network.stallNextAfter(250_000);
       network.heal();
-      const recovered = await live.told("recovered");
-      assert.deepEqual(recovered, { kind: "recovered", count: 3, transport });
-      ids.push(await fixture.publish("news", "6"));
-      const messages = await live.messages(6);
-      assert.deepEqual(messages.map(({ data, id }) => [data, id]), ["1", "2", "3", "4", "5", "6"].map((text, at) => [text, ids[at]]));
-      assert.equal(await live.cursor(), ids.at(-1));
+      await live.messages(2);
+      network.cut();
+      await live.told("recovered");
+      await fixture.publish("news", "after");
+      assert.deepEqual(brief(await live.story(7)), brief([...texts, { recovered: 5 }, "after"]));
     });
+
+    test(`is told of another life of the log after a restart, and hears it, on ${transport}`, async (scene) => {
+      const { page } = scene;
+      const live = await page.connect(news, options);
+      await live.opened();
+      const cursors = [await scene.fixture.publish("news", "before")];
+      await live.messages(1);
+      const { port } = scene.fixture;
+      // First in good order, then without a word.
+      for (const [round, signal] of ["SIGTERM", "SIGKILL"].entries()) {
+        await scene.fixture.stop(signal);
+        scene.fixture = await startFixture({ port });
+        cursors.push(await scene.fixture.publish("news", `after ${signal}`));
+        const gap = await live.told("gap", { count: round + 1 });
+        assert.deepEqual([gap.channel, gap.from, gap.reason], ["news", cursors[round], "epoch"]);
+        await live.messages(round + 2);
+      }
+      const reasons = (await live.heard()).filter(({ status }) => status === "waiting").map(({ reason }) => reason);
+      assert.deepEqual([reasons[0], reasons.at(-1)], ["shutdown", "lost"]);
+      // Neither was a recovery.
+      assert.deepEqual(await live.story(), ["before", { gap: "epoch" }, "after SIGTERM", { gap: "epoch" }, "after SIGKILL"]);
+      assert.equal(await live.cursor(), cursors.at(-1));
+    });
+
+    test(`is told what was trimmed from the log meanwhile on ${transport}`, async ({ fixture, network, page }) => {
+      const live = await page.connect("/live?channels=short.news&heartbeat=200", options); // keeps three records
+      await live.opened();
+      const [first] = await fixture.publishAll("short.news", ["1"]);
+      await live.messages(1);
+      network.refuse();
+      const ids = await fixture.publishAll("short.news", ["2", "3", "4", "5", "6"]);
+      network.heal();
+      const gap = await live.told("gap");
+      assert.deepEqual([gap.from, gap.to, gap.reason], [first, ids[1], "trimmed"]);
+      await live.messages(4);
+      // By then it would have been told that it has all again.
+      await fixture.publish("short.news", "7");
+      await live.messages(5);
+      assert.deepEqual(await live.story(), ["1", { gap: "trimmed" }, "4", "5", "6", "7"]);
+    });
+
+    test(`begins where a snapshot was read on ${transport}`, async ({ fixture, page }) => {
+      const [, position] = await fixture.publishAll("news", ["1", "2", "3"]);
+      const live = await page.connect(news, { ...options, position });
+      await live.told("recovered");
+      await fixture.publish("news", "4");
+      assert.deepEqual(await live.story(3), ["3", { recovered: 1 }, "4"]);
+    });
+
   }
+
+  test("hears nothing more once it is closed, and lets the server go", async ({ fixture, page }) => {
+    for (const [index, transport] of transports.entries()) {
+      const live = await page.connect(news, { transport });
+      await live.opened();
+      await live.close();
+      await fixture.idle();
+      await fixture.publish("news", "unheard");
+      const { status, reason } = await live.state();
+      assert.deepEqual([status, reason], ["closed", "left"]);
+      assert.deepEqual(await live.story(), []);
+      assert.equal((await fixture.requests("/live")).length, index + 1);
+    }
+  });
 }, openLivePage);
+
+/** Long texts by their beginning, end and length: what differs can then be read. */
+function brief(story) {
+  return story.map((told) => (told.length > 100 ? `${told.slice(0, 10)}…${told.slice(-10)} (${told.length})` : told));
+}

@@ -154,9 +154,9 @@ function prepare({ deadline, notices }) {
       for (const look of this.#waiting) look();
     }
 
-    /** What has each property of `wanted`, once there are at least `count`. */
+    /** What has each property of `wanted`, or one of several values for it, once there are at least `count`. */
     matching(wanted, count) {
-      const matches = (entry) => Object.entries(wanted).every(([name, value]) => entry[name] === value);
+      const matches = (entry) => Object.entries(wanted).every(([name, value]) => [value].flat().includes(entry[name]));
       return new Promise((resolve, reject) => {
         const look = () => {
           const found = this.heard.filter(matches);

@@ -30,6 +30,12 @@ class LivePage extends ClientPage {
     await this.evaluate(prepare, await bundle());
   }
 
+  /** Loads it anew, as a person would. Answers what each client had told up to then. */
+  async reload() {
+    await super.reload();
+    return this.evaluate(() => JSON.parse(sessionStorage.getItem("heard")));
+  }
+
   /** Connects the client. `events` are those that it is asked for by name: an EventSource is deaf to others. */
   async connect(url, options = {}, { events = [] } = {}) {
     const made = Object.entries(options).map(([name, value]) =>
@@ -76,6 +82,19 @@ class Live {
     return (await this.messages(count)).map(({ data }) => data);
   }
 
+  /**
+   * What a page has to get right, in its order: the data of each message, and between them `{ recovered: 3 }`, `{ gap: "trimmed" }`,
+   * `{ merged: 2 }` and `{ finished: "news" }`. Once there are so many of them.
+   */
+  async story(count = 0) {
+    const kinds = ["message", "recovered", "gap", "merged", "finished"];
+    const found = await this.#matching({ kind: kinds }, count);
+    return found.map(({ kind, data, count, reason, channel }) => {
+      if (kind === "message") return data;
+      return { [kind]: { recovered: count, gap: reason, merged: count, finished: channel }[kind] };
+    });
+  }
+
   /** The newest that it told of this kind, and with these properties, once it has told so many. */
   async told(kind, { count = 1, ...rest } = {}) {
     return (await this.#matching({ kind, ...rest }, count)).at(-1);
@@ -95,7 +114,7 @@ class Live {
   }
 
   /** Sends a message and answers what became of it: `{ reply }`, or `{ error: { code, message, retry, status } }`. */
-  async send(event, data, options) {
+  async send(event, data, options = {}) {
     const send = (live, ...args) =>
       live.send(...args).then(
         (reply) => ({ reply }),
@@ -105,7 +124,7 @@ class Live {
   }
 
   /** Joins a channel: a client of its own, of which only messages of that channel, `ready` and its fate are noted. */
-  async subscribe(name, options) {
+  async subscribe(name, options = {}) {
     await this.#page.evaluate((...args) => joinChannel(...args), this.#number, name, options);
     return new Live(this.#page, this.#number, name);
   }
@@ -135,6 +154,8 @@ async function prepare(url) {
   /** What the client tells of itself, beside messages. */
   const own = ["state", "gap", "recovered", "merged", "finished", "closed", "unsent", "unknown", "error"];
   globalThis.lives = [];
+  // Before the client's own listener, and in the same task as that.
+  addEventListener("pagehide", () => sessionStorage.setItem("heard", JSON.stringify(lives.map(({ heard }) => heard))));
 
   /** Undefined is left out on the way to the test. */
   const note = (client, at, kind, value) => {

@@ -17,6 +17,11 @@ class Proxy {
   #links = new Set();
   #dark = false;
   #refusing = false;
+  #isSwallowing = false;
+  /** How many bytes the next connection brings its client. */
+  #nextAudible = Infinity;
+  /** How many bytes may come behind the head of an upgrade. */
+  #upgradedAudible = Infinity;
 
   constructor(target) {
     this.#target = target;
@@ -45,6 +50,11 @@ class Proxy {
     for (const link of this.#links) link.cut();
   }
 
+  /** Resets those that went silent. */
+  cutSilent() {
+    for (const link of this.#links) if (link.isFrozen) link.cut();
+  }
+
   /** Cuts every open connection once it has brought its client so many more bytes, in the middle of whatever it is. */
   cutAfter(bytes) {
     for (const link of this.#links) link.cutAfter(bytes);
@@ -65,10 +75,31 @@ class Proxy {
     for (const link of this.#links) link.freeze();
   }
 
+  /** From here on what clients send gets lost, while they go on hearing. Holds for new connections too until `heal()`. */
+  swallow() {
+    this.#isSwallowing = true;
+    for (const link of this.#links) link.swallow();
+  }
+
+  /**
+   * Lets connections be upgraded, but brings no more than so many bytes behind the head: then both sides hear nothing any more, and
+   * are not told. Holds for connections that are upgraded from here on, until `heal()`.
+   */
+  stallUpgrades(bytes = 0) {
+    this.#upgradedAudible = bytes;
+  }
+
+  /** Goes silent on the connection that comes next, once it has brought its client so many bytes. */
+  stallNextAfter(bytes) {
+    this.#nextAudible = bytes;
+  }
+
   /** Forwards new connections again. Those that went silent stay so for good, until they are cut. */
   heal() {
     this.#dark = false;
     this.#refusing = false;
+    this.#isSwallowing = false;
+    this.#upgradedAudible = Infinity;
   }
 
   async close() {
@@ -82,10 +113,13 @@ class Proxy {
     client.on("error", () => {});
     if (this.#refusing) return reset(client);
     const server = net.connect({ port: this.#target, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
-    const link = new Link(client, server);
+    const link = new Link(client, server, () => this.#upgradedAudible);
     this.#links.add(link);
     client.once("close", () => this.#links.delete(link));
     if (this.#dark) link.freeze();
+    if (this.#isSwallowing) link.swallow();
+    link.stallAfter(this.#nextAudible);
+    this.#nextAudible = Infinity;
   }
 }
 
@@ -93,13 +127,18 @@ class Proxy {
 class Link {
   #client;
   #ends;
-  #frozen = false;
-  /** How many bytes the client may still get. */
+  isFrozen = false;
+  #isSwallowing = false;
+  /** How many bytes the client may still get before it is cut. */
   #allowance = Infinity;
+  /** How many before it hears nothing any more. */
+  #audible = Infinity;
+  #upgradedAudible;
 
-  constructor(client, server) {
+  constructor(client, server, upgradedAudible) {
     this.#client = client;
     this.#ends = [client, server];
+    this.#upgradedAudible = upgradedAudible;
     server.on("error", () => {});
     this.#forward(client, server);
     this.#forward(server, client);
@@ -113,8 +152,16 @@ class Link {
     this.#allowance = bytes;
   }
 
+  stallAfter(bytes) {
+    this.#audible = bytes;
+  }
+
+  swallow() {
+    this.#isSwallowing = true;
+  }
+
   freeze() {
-    this.#frozen = true;
+    this.isFrozen = true;
     // Unread, so that the sender's window fills as it would with nobody there.
     for (const end of this.#ends) end.pause();
   }
@@ -122,21 +169,33 @@ class Link {
   // By hand and not with `pipe`, which can't be stopped from passing on an end or from reading on after a drain.
   #forward(from, to) {
     from.on("data", (chunk) => {
-      if (this.#frozen) return;
+      if (this.isFrozen) return;
+      if (to !== this.#client && this.#isSwallowing) return;
       if (to === this.#client && !this.#allows(chunk)) return;
       if (to.write(chunk)) return;
       from.pause();
-      to.once("drain", () => this.#frozen || from.resume());
+      to.once("drain", () => this.isFrozen || from.resume());
     });
-    from.on("end", () => this.#frozen || to.end());
+    from.on("end", () => this.isFrozen || to.end());
     from.on("close", () => {
       const endedWell = from.readableEnded && from.writableFinished;
-      if (!endedWell && !this.#frozen) reset(to);
+      if (!endedWell && !this.isFrozen) reset(to);
     });
   }
 
   /** Whether the client may get all of it. Else it gets what it may, and then the cut. */
   #allows(chunk) {
+    // A server writes the head of its answer at once.
+    if (chunk.subarray(0, 13).toString("latin1") === "HTTP/1.1 101 ") {
+      const head = chunk.indexOf("\r\n\r\n") + 4;
+      this.stallAfter(Math.min(this.#audible, head + this.#upgradedAudible()));
+    }
+    this.#audible -= chunk.length;
+    if (this.#audible < 0) {
+      this.freeze();
+      this.#client.write(chunk.subarray(0, chunk.length + this.#audible));
+      return false;
+    }
     this.#allowance -= chunk.length;
     if (this.#allowance > 0) return true;
     this.freeze();

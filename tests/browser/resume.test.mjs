@@ -2,7 +2,6 @@
 // parameter, and misses nothing, or is told what it missed.
 
 import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
 import { inEachBrowser } from "./scene.mjs";
 
 inEachBrowser((test) => {
@@ -123,7 +122,7 @@ inEachBrowser((test) => {
     let ws = await page.webSocket({ channels: "flow" });
     await sse.opened();
     await ws.opened();
-    const publisher = keepPublishing(fixture, "flow");
+    const publisher = fixture.keepPublishing("flow");
     const byWebSocket = [];
 
     for (let round = 1; round <= 3; round++) {
@@ -226,21 +225,4 @@ async function cameBackWith(fixture) {
 async function heardOfNoGap(client) {
   const heard = await client.heard();
   assert.deepEqual(heard.filter(({ event }) => event === "gap"), []);
-}
-
-/** Publishes all the time, some two hundred messages a second, until it is told to stop. Then it answers their ids. */
-function keepPublishing(fixture, channel) {
-  let isStopped = false;
-  const publish = async () => {
-    const ids = [];
-    for (; !isStopped; await sleep(5)) ids.push(await fixture.publish(channel, "x"));
-    return ids;
-  };
-  const published = publish();
-  return {
-    stop() {
-      isStopped = true;
-      return published;
-    },
-  };
 }

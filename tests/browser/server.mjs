@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { until } from "./until.mjs";
@@ -90,6 +91,25 @@ class Fixture extends Server {
   /** Publishes so many texts, `1`, `2` and on, without a pause. */
   async publishBurst(channel, count) {
     return this.#post("/publish-burst", { channel }, String(count));
+  }
+
+  /** Publishes all the time, some two hundred texts a second, until it is told to stop. Then it answers their ids. */
+  keepPublishing(channel) {
+    let isStopped = false;
+    const publish = async () => {
+      const ids = [];
+      for (; !isStopped; await sleep(5)) ids.push(await this.publish(channel, String(ids.length + 1)));
+      return ids;
+    };
+    const published = publish();
+    // A test that fails stops the server first; that is told to whoever asks for the ids.
+    published.catch(() => {});
+    return {
+      stop() {
+        isStopped = true;
+        return published;
+      },
+    };
   }
 
   async finish(channel) {

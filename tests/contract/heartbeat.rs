@@ -10,6 +10,7 @@ use tokio::time;
 
 contract!(
     over nats: the_opening_says_where_it_follows_when_life_is_shown_and_when_to_come_back,
+    the_opening_of_several_channels_names_them_and_no_later_heartbeat_does,
     a_heartbeat_moves_the_cursor_of_a_quiet_channel_beside_a_busy_one,
     a_client_resumes_from_a_heartbeat_and_misses_nothing,
     no_heartbeat_passes_over_a_record_that_is_still_to_come,
@@ -36,17 +37,46 @@ async fn the_opening_says_where_it_follows_when_life_is_shown_and_when_to_come_b
             interval,
             retry,
             expires,
+            channels,
         } = client.opening().clone()
         else {
             unreachable!()
         };
         assert_eq!((id.unwrap(), interval, expires), (last.to_string(), 77_000, None));
+        assert_eq!(channels, None, "of one channel: nothing has to be told apart");
         assert!((1_000..=3_000).contains(&retry), "{retry}");
         retries.push(retry);
     }
     // A crowd does not come back at once: of forty in a row, none on one side would be a chance of one in a million million.
     let early = retries.iter().filter(|retry| **retry < 2_000).count();
     assert!((1..40).contains(&early), "{retries:?}");
+}
+
+async fn the_opening_of_several_channels_names_them_and_no_later_heartbeat_does(under: Under) {
+    let server = setup(under, Duration::from_millis(5)).start().await;
+    // One of them finished, and whichever way it begins.
+    server.publish("room.1", "kept").await;
+    let start = server.hub.position().to_string();
+    server.channel("room.1").finish().await.unwrap();
+    for dial in [
+        server.dial("room.1,news,room.1"),
+        server.dial("room.1,news").cursor(&start),
+        server.dial("news,room.1").cursor("garbage"),
+    ] {
+        let mut client = dial.open().await;
+        let Told::Opening { channels, .. } = client.opening() else {
+            unreachable!()
+        };
+        assert_eq!(
+            channels.as_deref(),
+            Some(&["news".to_owned(), "room.1".into()][..])
+        );
+        // One that named them again would not be read.
+        let mut beats = 0;
+        while beats < 2 {
+            beats += usize::from(matches!(client.next().await, Told::Heartbeat { .. }));
+        }
+    }
 }
 
 async fn a_heartbeat_moves_the_cursor_of_a_quiet_channel_beside_a_busy_one(under: Under) {

@@ -40,7 +40,11 @@ fn unsubscribe(channel: &str) -> Value {
 /// A client that follows nothing yet.
 async fn listener(server: &Server) -> Client {
     let mut client = server.dial("").connect().await;
-    assert!(matches!(client.next().await, Told::Opening { id: None, .. }));
+    let none = Some(Vec::new());
+    assert!(
+        matches!(client.next().await, Told::Opening { id: None, channels, .. } if channels == none),
+        "it follows none of its own"
+    );
     client
 }
 
@@ -80,6 +84,8 @@ fn said(told: &Told) -> (Option<&str>, &str) {
 async fn a_joined_channel_follows_from_its_answer_on_and_is_named(under: Under) {
     let server = Setup::new(under).joinable().start().await;
     let mut client = server.dial("own").open().await;
+    let own = Some(vec!["own".to_owned()]);
+    assert!(matches!(client.opening(), Told::Opening { channels, .. } if *channels == own));
     server.publish("room", "before").await;
     let from = join(&mut client, "room").await;
     assert_eq!(from, server.hub.position().to_string());

@@ -1,6 +1,6 @@
 // What a page pays for the client: all its modules in one, minified and gzipped, held to the limit that it promises.
 //
-//     node scripts/size.mjs                             the client, which fails above the limit
+//     node scripts/size.mjs                                the client, which fails above the limit
 //     node scripts/size.mjs js/dualcast/event-stream.js    these modules, each by itself, only told
 
 import { readFileSync } from "node:fs";
@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
-/** In bytes, 8 KiB: more than that no page should load to follow a stream. A limit that is in the way is a reason to take something out. */
+/** In bytes, 8 KiB: more no page should load to follow a stream. Where it is in the way, something else has to go. */
 const limit = 8_192;
 
 /** Loaded by `import()`, for the few who ask for it. */

@@ -126,7 +126,8 @@ const ofTheBrowsers = [
   },
   {
     name: "format-field-parsing: names that are nearly one",
-    stream: "data:\0\ndata:  2\rData:1\ndata\0:2\ndata:1\r\0data:4\nda-ta:3\rdata_5\ndata:3\rdata:\r\n data:32\ndata:4\n\n",
+    stream:
+      "data:\0\ndata:  2\rData:1\ndata\0:2\ndata:1\r\0data:4\nda-ta:3\rdata_5\ndata:3\rdata:\r\n data:32\ndata:4\n\n",
     told: [event("\0\n 2\n1\n3\n\n4")],
   },
   {
@@ -263,7 +264,8 @@ const ofOurs = [
   },
   {
     name: "times that are no ASCII digits, or too many",
-    stream: "retry: -1\nretry: 1.5\nretry: 1e3\nretry:  5\nretry: 5 \nretry: ٣\nretry: 0x10\nretry: 0\nretry: 99999999999\n",
+    stream:
+      "retry: -1\nretry: 1.5\nretry: 1e3\nretry:  5\nretry: 5 \nretry: ٣\nretry: 0x10\nretry: 0\nretry: 99999999999\n",
     told: [retry(0), retry(99_999_999_999)],
   },
   {
@@ -284,7 +286,7 @@ const ofOurs = [
   },
   {
     name: "what is no UTF-8 becomes U+FFFD, for each longest piece that could have become a letter",
-    // Alone: a byte that never stands in UTF-8, one that continues nothing, a letter that is cut by "x", and one by the line's end.
+    // A byte that never stands in UTF-8, one that continues nothing, a letter that "x" cuts, and one that the line's end does.
     stream: bytes("data: ", 0xff, "a", 0x80, "b", 0xe2, 0x82, "x", 0xf0, 0x9f, 0x98, "\n\ndata: c\n\n"),
     told: [event("\ufffda\ufffdb\ufffdx\ufffd"), event("c")],
   },

@@ -147,6 +147,12 @@ impl Subscription {
         self.is_multi
     }
 
+    /// Its channels, but for those that have ended and of which it has all: at its beginning, each of those that it was opened with, in
+    /// the order of their names.
+    pub fn channels(&self) -> impl Iterator<Item = &ChannelName> {
+        self.followed.iter().map(Followed::name)
+    }
+
     /// Whether this channel is one of its own.
     #[must_use]
     pub fn follows(&self, channel: &ChannelName) -> bool {

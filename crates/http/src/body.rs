@@ -275,7 +275,7 @@ mod tests {
     }
 
     impl Dialect for Letters {
-        fn write_opening(&self, _: &Opening, out: &mut Vec<u8>) {
+        fn write_opening(&self, _: &Opening<'_>, out: &mut Vec<u8>) {
             out.push(b'o');
         }
 

@@ -8,7 +8,7 @@ use dualcast_core::{ChannelName, CloseReason, Message, Position, Wire};
 /// A wire that can also open a stream, keep it alive and close it.
 pub trait Dialect: Wire {
     /// How a stream begins.
-    fn write_opening(&self, opening: &Opening, out: &mut Vec<u8>);
+    fn write_opening(&self, opening: &Opening<'_>, out: &mut Vec<u8>);
 
     /// A sign of life.
     fn write_heartbeat(&self, heartbeat: &Heartbeat, out: &mut Vec<u8>);
@@ -35,9 +35,11 @@ pub trait Dialect: Wire {
 
 /// What a client is told at the beginning.
 #[derive(Debug, Clone, Copy)]
-pub struct Opening {
+pub struct Opening<'a> {
     /// The first sign of life: its id is the position from which the stream follows.
     pub heartbeat: Heartbeat,
+    /// The names of its channels, where messages name theirs. None on a stream of one alone, or of none.
+    pub channels: Option<&'a [&'a ChannelName]>,
     /// After how long to come back when the connection is lost.
     pub retry: Duration,
     /// How many bytes that mean nothing go with it, where the wire has such.

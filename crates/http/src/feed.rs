@@ -156,8 +156,10 @@ impl Feed {
             return;
         }
         self.is_open = true;
+        let channels = self.named_channels();
         let opening = Opening {
             heartbeat: self.heartbeat(),
+            channels: channels.as_deref(),
             retry: self.usual_retry(),
             padding_bytes: self.padding_bytes,
         };
@@ -520,6 +522,17 @@ impl Feed {
             }
         }
         Poll::Pending
+    }
+
+    /// The route's own channels, where its client may be told of several.
+    fn named_channels(&self) -> Option<Vec<&ChannelName>> {
+        match &self.source {
+            Source::Subscription(subscription) if subscription.is_multi() || self.is_joinable => {
+                Some(subscription.channels().collect())
+            }
+            Source::Nothing => Some(Vec::new()),
+            _ => None,
+        }
     }
 
     /// Up to the least of the cursors nothing is left to tell, of no channel.

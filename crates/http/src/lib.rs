@@ -49,7 +49,7 @@ pub use health::health;
 pub use inbound::{Inbound, InboundHandler, MAX_INBOUND_BYTES, Reply};
 pub use line::Line;
 pub use maintenance::maintain;
-pub use notice::{ClosingNotice, FinishedNotice, HeartbeatNotice, UnsubscribedNotice, millis};
+pub use notice::{ClosingNotice, FinishedNotice, HeartbeatNotice, OpeningNotice, UnsubscribedNotice, millis};
 pub use observed::Observed;
 pub use options::{MAX_WAIT, MIN_RETRY, SessionOptions, or_never};
 pub use origin::{OriginError, OriginPolicy, OriginRefused};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dualcast_core::{ChannelName, Reconnect};
 use serde::Serialize;
 
-use crate::dialect::{Closing, Heartbeat};
+use crate::dialect::{Closing, Heartbeat, Opening};
 
 /// With each sign of life: the next one comes within so many milliseconds, and the session expires after so many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -20,6 +20,24 @@ impl From<&Heartbeat> for HeartbeatNotice {
         Self {
             interval: millis(heartbeat.interval),
             expires: heartbeat.expires.map(millis),
+        }
+    }
+}
+
+/// The first sign of life also names the channels, where messages name theirs. Once: a client keeps it as long as the stream lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct OpeningNotice<'a> {
+    #[serde(flatten)]
+    heartbeat: HeartbeatNotice,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channels: Option<&'a [&'a ChannelName]>,
+}
+
+impl<'a> From<&Opening<'a>> for OpeningNotice<'a> {
+    fn from(opening: &Opening<'a>) -> Self {
+        Self {
+            heartbeat: HeartbeatNotice::from(&opening.heartbeat),
+            channels: opening.channels,
         }
     }
 }

@@ -4,10 +4,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Buf, Bytes};
 use dualcast_core::{
-    BASE64_EVENT_SUFFIX, ChannelName, CloseReason, Entry, Form, Gap, Message, Payload, Wire,
+    BASE64_EVENT_SUFFIX, ChannelName, CloseReason, Entry, Form, Gap, Message, Payload, Position, Wire,
 };
 use dualcast_http::{
-    Closing, ClosingNotice, Dialect, FinishedNotice, Heartbeat, HeartbeatNotice, Opening, millis,
+    Closing, ClosingNotice, Dialect, FinishedNotice, Heartbeat, HeartbeatNotice, Opening, OpeningNotice,
+    millis,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -115,6 +116,17 @@ impl SseWire {
         }
     }
 
+    fn beat<T: Serialize>(&self, id: Option<Position>, notice: &T, out: &mut Vec<u8>) {
+        match id {
+            // Not an `id:` alone: Firefox, WebKit and others forget the id of a block without data.
+            Some(id) if self.own == Own::Events => {
+                field::id(out, id);
+                field::notice(out, "heartbeat", notice);
+            }
+            _ => field::comment(out, "heartbeat"),
+        }
+    }
+
     fn finish(&self, channel: &ChannelName, out: &mut Vec<u8>) {
         if self.own == Own::Plain {
             // The block goes on: this id is that of the `[DONE]` which follows.
@@ -184,21 +196,14 @@ impl Wire for SseWire {
 }
 
 impl Dialect for SseWire {
-    fn write_opening(&self, opening: &Opening, out: &mut Vec<u8>) {
+    fn write_opening(&self, opening: &Opening<'_>, out: &mut Vec<u8>) {
         field::padding(out, opening.padding_bytes);
         field::retry(out, millis(opening.retry));
-        self.write_heartbeat(&opening.heartbeat, out);
+        self.beat(opening.heartbeat.id, &OpeningNotice::from(opening), out);
     }
 
     fn write_heartbeat(&self, heartbeat: &Heartbeat, out: &mut Vec<u8>) {
-        match heartbeat.id {
-            // Not an `id:` alone: Firefox, WebKit and others forget the id of a block without data.
-            Some(id) if self.own == Own::Events => {
-                field::id(out, id);
-                field::notice(out, "heartbeat", &HeartbeatNotice::from(heartbeat));
-            }
-            _ => field::comment(out, "heartbeat"),
-        }
+        self.beat(heartbeat.id, &HeartbeatNotice::from(heartbeat), out);
     }
 
     fn write_closing(&self, closing: &Closing, out: &mut Vec<u8>) {

@@ -293,7 +293,7 @@ impl Wire for RawWire {
 }
 
 impl Dialect for RawWire {
-    fn write_opening(&self, _opening: &Opening, _out: &mut Vec<u8>) {}
+    fn write_opening(&self, _opening: &Opening<'_>, _out: &mut Vec<u8>) {}
 
     fn write_heartbeat(&self, _heartbeat: &Heartbeat, _out: &mut Vec<u8>) {}
 

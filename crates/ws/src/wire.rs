@@ -2,8 +2,8 @@
 
 use dualcast_core::{ChannelName, Entry, Form, Message, Payload, Position, Wire};
 use dualcast_http::{
-    Closing, ClosingNotice, Dialect, FinishedNotice, Heartbeat, HeartbeatNotice, Opening, UnsubscribedNotice,
-    millis,
+    Closing, ClosingNotice, Dialect, FinishedNotice, Heartbeat, HeartbeatNotice, Opening, OpeningNotice,
+    UnsubscribedNotice, millis,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -100,9 +100,9 @@ struct Control<'a, T> {
 }
 
 #[derive(Serialize)]
-struct WelcomeNotice {
+struct WelcomeNotice<'a> {
     #[serde(flatten)]
-    heartbeat: HeartbeatNotice,
+    opening: OpeningNotice<'a>,
     retry: u64,
 }
 
@@ -130,9 +130,9 @@ impl Wire for WsWire {
 }
 
 impl Dialect for WsWire {
-    fn write_opening(&self, opening: &Opening, out: &mut Vec<u8>) {
+    fn write_opening(&self, opening: &Opening<'_>, out: &mut Vec<u8>) {
         let welcome = WelcomeNotice {
-            heartbeat: HeartbeatNotice::from(&opening.heartbeat),
+            opening: OpeningNotice::from(opening),
             retry: millis(opening.retry),
         };
         control("welcome", opening.heartbeat.id, &welcome, out);

@@ -24,7 +24,7 @@ export class Choice {
   constructor(transports, key) {
     this.#transports = transports;
     this.#key = key;
-    this.#preferred = Math.max(0, transports.indexOf(/** @type {TransportName} */ (stored(key))));
+    this.#preferred = Math.max(0, transports.indexOf(stored(key)));
     this.#current = this.#preferred;
   }
 

@@ -36,8 +36,8 @@ export class Cursors {
   own;
   /** Of the channels that the page joined, also while the connection doesn't follow them yet. @type {Map<string, string | undefined>} */
   #joined = new Map();
-  /** The joined channels that the connection follows. @type {Set<string>} */
-  #followed = new Set();
+  /** With which cursor the connection was asked for the joined channels that it follows, and for the route's own. @type {Map<string | undefined, string | undefined>} */
+  #presented = new Map();
   /** Of channels that the page may yet join again. @type {Map<string, string>} */
   #left;
   /** Up to where the page was told that messages are missing. @type {Map<string, string>} */
@@ -66,7 +66,7 @@ export class Cursors {
   /** @param {string} channel */
   leave(channel) {
     this.#joined.delete(channel);
-    this.#followed.delete(channel);
+    this.#presented.delete(channel);
     this.#told.delete(channel);
   }
 
@@ -90,26 +90,24 @@ export class Cursors {
    *
    * @param {string | undefined} id
    * @param {string | undefined} presented the cursor that it was asked for
-   * @param {Iterable<string>} channels
+   * @param {string[]} channels
    */
   opened(id, presented, channels) {
-    this.#followed = new Set(channels);
-    if (isBefore(id, presented)) this.#goBack(id);
-    this.#begin(undefined, id);
-    for (const channel of this.#followed) this.#begin(channel, id);
+    this.#presented.clear();
+    for (const channel of [undefined, ...channels]) this.followed(channel, id, presented);
   }
 
   /**
-   * The connection follows a joined channel, from this id on.
+   * The connection follows a channel, from this id on.
    *
-   * @param {string} channel
+   * @param {string | undefined} channel a joined one, or the route's own
    * @param {string | undefined} id
    * @param {string | undefined} presented
    */
   followed(channel, id, presented) {
-    this.#followed.add(channel);
-    if (isBefore(id, presented)) this.#joined.set(channel, id);
-    this.#begin(channel, id);
+    this.#presented.set(channel, presented);
+    if (isBefore(id, presented)) this.#set(channel, id);
+    if (this.of(channel) === undefined && id !== undefined) this.#move(channel, id);
   }
 
   /**
@@ -128,43 +126,40 @@ export class Cursors {
   /** Up to here nothing is left to tell, of no channel that the connection follows. @param {string} [id] */
   heartbeat(id) {
     if (id === undefined) return;
-    for (const channel of [undefined, ...this.#followed]) this.#move(channel, id);
+    for (const channel of this.#presented.keys()) this.#move(channel, id);
   }
 
   /**
    * A gap. Answers it as the page has to be told: from where the page stands; or nothing, where it knows.
    *
    * @param {Gap} gap
-   * @param {string | undefined} presented the cursor with which the connection was opened
    * @returns {Gap | undefined}
    */
-  gap(gap, presented) {
+  gap(gap) {
     const { id, channel, from, to } = gap;
     const at = this.of(channel);
-    const isKnown = [at, this.#told.get(channel)].some((known) => (compare(to ?? undefined, known) ?? 1) <= 0);
-    if (isBefore(id, presented)) this.#goBack(id);
-    else if (id !== undefined) this.#move(channel, id);
-    if (isKnown && !isBefore(id, presented)) return undefined;
+    if (isBefore(id, this.#presented.get(this.#joined.has(channel) ? channel : undefined))) {
+      // The log lost its end, and counts on from here in the same life: what comes is new, whatever its number.
+      this.#set(channel, id);
+      this.#told.delete(channel);
+    } else {
+      if (id !== undefined) this.#move(channel, id);
+      const known = [at, this.#told.get(channel)];
+      if (to !== null && known.some((id) => (compare(to, id) ?? 1) <= 0)) return undefined;
+    }
     if (to !== null) this.#told.set(channel, to);
     return { ...gap, from: from !== null && isBefore(from, at) ? /** @type {string} */ (at) : from };
-  }
-
-  /** The log lost its end, and counts on from here in the same life: what comes is new, whatever its number. @param {string} [id] */
-  #goBack(id) {
-    this.#told.clear();
-    this.own = id;
-    for (const channel of this.#followed) this.#joined.set(channel, id);
-  }
-
-  /** @param {string | undefined} channel @param {string | undefined} id */
-  #begin(channel, id) {
-    if (this.of(channel) === undefined && id !== undefined) this.#move(channel, id);
   }
 
   /** Never back, but to another life. @param {string | undefined} channel @param {string} id */
   #move(channel, id) {
     if (isBefore(id, this.of(channel))) return;
     this.#newest = id;
+    this.#set(channel, id);
+  }
+
+  /** @param {string | undefined} channel @param {string | undefined} id */
+  #set(channel, id) {
     if (channel !== undefined && this.#joined.has(channel)) this.#joined.set(channel, id);
     else this.own = id;
   }

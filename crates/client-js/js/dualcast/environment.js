@@ -49,12 +49,13 @@ export function watch({ woken, moved, hid, put, brought }) {
  * kept.
  *
  * @param {string} key
- * @param {string} [value]
+ * @param {unknown} [value] what JSON can hold
+ * @returns {any}
  */
 export function stored(key, value) {
   try {
-    if (value === undefined) return globalThis.sessionStorage.getItem(key);
-    globalThis.sessionStorage.setItem(key, value);
+    if (value === undefined) return JSON.parse(globalThis.sessionStorage.getItem(key) ?? "null");
+    globalThis.sessionStorage.setItem(key, JSON.stringify(value));
   } catch {
     // There is none, it is full, or it is forbidden.
   }

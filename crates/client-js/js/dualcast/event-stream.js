@@ -54,7 +54,7 @@ export class EventStreamParser {
    * Takes the next bytes of the stream, and tells what they complete. Not to be called by a listener.
    *
    * @param {Uint8Array} bytes
-   * @throws what a listener threw, when all is told: as it is, or several as an `AggregateError`
+   * @throws what a listener threw first, when all is told
    */
   push(bytes) {
     let text = this.#decoder.decode(bytes, { stream: true });
@@ -67,15 +67,15 @@ export class EventStreamParser {
     lines[0] = this.#line + lines[0];
     this.#line = /** @type {string} */ (lines.pop());
 
-    const errors = [];
+    let failed;
     for (const line of lines) {
       try {
         this.#take(line);
       } catch (error) {
-        errors.push(error);
+        failed ??= { error };
       }
     }
-    if (errors.length > 0) throw errors.length === 1 ? errors[0] : new AggregateError(errors, "listeners threw");
+    if (failed) throw failed.error;
   }
 
   /** @param {string} line */

@@ -92,9 +92,10 @@ export class Joined {
   opened(link, channels) {
     this.#leaving.clear();
     this.#owed = new Set(link.canSend ? this.names.filter((name) => this.#house.cursors.of(name)) : []);
+    // It was asked for before others were joined, or left.
+    if (!link.canSend && link.channels.join() !== this.names.join()) return this.#house.changed();
     for (const [name, member] of this.#members) {
       if (link.canSend) this.#ask(link, name);
-      else if (!link.channels.includes(name)) continue;
       else if (channels?.includes(name)) member.follow();
       else this.end(name, new LiveError("no-subscribe"));
     }

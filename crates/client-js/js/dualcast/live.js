@@ -7,6 +7,7 @@ import { Asks } from "./asks.js";
 import { Backoff } from "./backoff.js";
 import { Choice } from "./choice.js";
 import { Cursors } from "./cursors.js";
+import { Hearing } from "./hearing.js";
 import { isHidden, isOffline, stored, watch } from "./environment.js";
 import { LiveError } from "./error.js";
 import { Joined } from "./joined.js";
@@ -14,16 +15,16 @@ import { Link } from "./link.js";
 import { Listening } from "./listening.js";
 import { policyOf, urlsOf, withDefaults } from "./options.js";
 import { Outbox } from "./outbox.js";
+import { post, Rights } from "./rights.js";
 import { Stage } from "./stage.js";
 
 /** @typedef {import("./choice.js").TransportName} TransportName */
-/** @typedef {import("./cursors.js").Gap} Gap */
-/** @typedef {import("./frames.js").Frame} Frame */
 /** @typedef {import("./frames.js").Notice} Notice */
 /** @typedef {import("./link.js").End} End */
 /** @typedef {import("./options.js").Address} Address */
 /** @typedef {import("./options.js").Options} Options */
 /** @typedef {import("./outbox.js").Policy} Policy */
+/** @typedef {import("./rights.js").Right} Right */
 
 /**
  * How it stands. The same object until that changes.
@@ -44,8 +45,6 @@ const SHORTEST_PAUSE = 1_000;
 const REFRESH_AT = 0.8;
 /** What a timer can hold, in milliseconds. */
 const LONGEST_TIMER = 2 ** 31 - 1;
-/** As much of an answer that is not Dualcast's as is worth telling, in characters. */
-const LONGEST_ERROR = 200;
 /** At these statuses the server won't have the client, whenever it comes. */
 const FINAL_STATUSES = [204, 401, 403, 410];
 
@@ -65,6 +64,8 @@ export class Live extends Listening {
   #cursors;
   #joined;
   #outbox;
+  #rights;
+  #hearing;
   /** Where the cursors are kept over a reload, if they are. */
   #key;
   /** @type {State} */
@@ -76,12 +77,8 @@ export class Live extends Listening {
   /** Counts attempts, so that one which was overtaken stops. */
   #turn = 0;
   #attemptedAt = -Infinity;
-  /** Whether the last token was no good, or soon won't be. */
-  #isStale = false;
   #refusals = 0;
   #isPutAway = false;
-  /** What came since an interruption, until all is there. @type {{ count: number, hasGap: boolean } | undefined} */
-  #recovery;
   /** @type {Map<string, ReturnType<typeof setTimeout>>} */
   #timers = new Map();
   /** @type {(() => void) | undefined} */
@@ -105,7 +102,7 @@ export class Live extends Listening {
     this.#choice = new Choice(all.transports, `dualcast transport ${new URL(this.#urls.ws).origin}`);
     this.#backoff = new Backoff(all.minDelay, all.maxDelay);
     this.#key = all.persist && `dualcast cursors ${all.persist} ${this.#urls.sse}`;
-    this.#cursors = new Cursors({ ...JSON.parse((this.#key && stored(this.#key)) || "{}"), ...(all.position && { own: all.position }) });
+    this.#cursors = new Cursors({ ...(this.#key && stored(this.#key)), ...(all.position && { own: all.position }) });
     this.#joined = new Joined({
       cursors: this.#cursors,
       asks: this.#asks,
@@ -113,11 +110,13 @@ export class Live extends Listening {
       link: () => this.#openLink(),
       changed: () => this.#after("reopen", 0, () => this.#reopen()),
     });
+    this.#rights = new Rights(all);
+    this.#hearing = new Hearing({ stage, cursors: this.#cursors, joined: this.#joined, asks: this.#asks, choice: this.#choice });
     this.#outbox = new Outbox(
       {
         asks: this.#asks,
         link: () => this.#openLink(),
-        post: (message) => this.#post(message),
+        post: (message) => post(this.#urls.send, message, all, this.#rights),
         counted: (count) => this.#stage.tell("unsent", count),
       },
       all.maxUnsent,
@@ -182,6 +181,7 @@ export class Live extends Listening {
 
   #start() {
     this.#refusals = 0;
+    this.#isPutAway = false;
     this.#backoff.reset();
     this.#unwatch ??= watch({
       woken: () => this.#wake(),
@@ -196,12 +196,15 @@ export class Live extends Listening {
   async #attempt() {
     const turn = ++this.#turn;
     const transport = this.#choice.current;
-    this.#cancel("retry");
     this.#attemptedAt = Date.now();
+    // What the page is asked for may never come.
+    this.#after("retry", this.#options.connectTimeout, () => this.#retry({ reason: "silent" }));
     this.#change({ ...this.#state, status: "connecting", transport, retryAt: undefined });
     try {
-      const link = await this.#open(transport, () => turn === this.#turn);
-      if (link) this.#link = link;
+      const right = await this.#rights.ask();
+      if (turn !== this.#turn) return;
+      this.#cancel("retry");
+      this.#link = this.#open(transport, right);
     } catch (error) {
       if (turn !== this.#turn) return;
       this.#fail(error);
@@ -210,40 +213,30 @@ export class Live extends Listening {
   }
 
   /**
-   * A new connection, once the page has said by what right; nothing where it is not wanted any more.
+   * A new connection. Whoever asks for it keeps it at once: before it says its first word, or that there is none.
    *
    * @param {TransportName} transport
-   * @param {() => boolean} isWanted
+   * @param {Right} right
    */
-  async #open(transport, isWanted) {
-    const { token, headers, query } = await this.#credentials();
-    if (!isWanted()) return undefined;
+  #open(transport, { token, headers, query }) {
     const isSocket = transport === "ws";
     // Each channel has a cursor of its own there; a stream has one for all.
     const presented = isSocket ? this.#cursors.own : this.#cursors.smallest();
     const channels = isSocket ? [] : this.#joined.names;
     const url = new URL(isSocket ? this.#urls.ws : this.#urls.sse);
     if (presented !== undefined) url.searchParams.set("last-event-id", presented);
-    if (channels.length) url.searchParams.set("channels", [url.searchParams.get("channels") ?? [], channels].flat(2).join());
+    const own = url.searchParams.get("channels");
+    if (channels.length) url.searchParams.set("channels", [...(own ? [own] : []), ...channels].join());
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const names = () => [...this.#stage.names(), ...this.#joined.events()];
-    return new Link(transport, { ...this.#options, url: url.href, token, headers, names }, { presented, channels }, this.#options, {
+    const request = { ...this.#options, url: url.href, token, headers, names };
+    return new Link(transport, request, { presented, channels }, this.#options, {
       opened: (link, welcome) => this.#opened(link, welcome),
-      frame: (link, frame) => link === this.#link && this.#hear(link, frame),
-      unknown: (_, frame) => this.#unknown(frame),
+      frame: (link, frame) => link === this.#link && this.#hearing.hear(link, frame),
+      unknown: (_, frame) => this.#hearing.unknown(frame),
       lost: (link, end) => this.#lost(link, end),
       waitingSince: (link) => (link === this.#link ? this.#asks.waitingSince() : undefined),
     });
-  }
-
-  async #credentials() {
-    const { token, headers, params } = this.#options;
-    const refresh = this.#isStale;
-    const [right, own, query] = await Promise.all([token?.({ refresh }), headers?.(), params?.()]);
-    this.#isStale = false;
-    const all = new Headers(own);
-    if (right && !all.has("authorization")) all.set("authorization", `Bearer ${right}`);
-    return { token: right, headers: all, query: query ?? {} };
   }
 
   /** @param {Link} link @param {Notice} welcome */
@@ -254,13 +247,14 @@ export class Live extends Listening {
     else this.#choice.opened();
     this.#refusals = 0;
     this.#cursors.opened(welcome.id, link.presented, link.channels);
-    if (!isProbe && link.presented !== undefined) this.#recovery = { count: 0, hasGap: false };
-    this.#change({ status: "open", transport: link.transport });
+    if (!isProbe && link.presented !== undefined) this.#hearing.interrupted();
     this.#joined.opened(link, welcome.channels);
     this.#outbox.flush();
     this.#refreshIn(welcome.expires);
     this.#after("stable", this.#options.stableAfter, () => this.#backoff.reset());
     this.#probeLater();
+    // At last, since the page may close it at this.
+    this.#change({ status: "open", transport: link.transport });
   }
 
   /** Why it ended says whether it comes back, by which transport, and when. @param {Link} link @param {End} end */
@@ -272,12 +266,12 @@ export class Live extends Listening {
     if (link !== this.#link) return;
     this.#drop();
     const isFinal = end.reconnect === false || FINAL_STATUSES.includes(end.status ?? 0);
-    if (end.status === 401 && this.#refusals++ === 0 && this.#hasCredentials()) {
-      this.#isStale = true;
+    if (end.status === 401 && this.#refusals++ === 0 && this.#rights.areAsked) {
+      this.#rights.areStale = true;
       this.#choice.again();
       return this.#attempt();
     }
-    if (end.reason === "expired") this.#isStale = true;
+    if (end.reason === "expired") this.#rights.areStale = true;
     if (isFinal) return this.#finish(end);
     const isSilent = end.reason === "silent" && !link.hasLasted;
     if (end.reconnect !== true && (!link.isOpen || isSilent)) {
@@ -290,13 +284,13 @@ export class Live extends Listening {
 
   /** Waits, and tries again. @param {End} end */
   #retry({ reason, code, status, message, retry }) {
+    this.#turn++;
     const isAway = isHidden() || isOffline();
     const pause = this.#backoff.next(retry);
     const wait = isOffline() ? Math.max(pause, this.#options.maxDelay) : pause;
-    const why = { reason, code: code ?? status, message };
-    this.#change({ status: isAway ? "away" : "waiting", retryAt: Date.now() + wait, ...why });
     // Whoever is hidden waits to be seen.
-    this.#after("retry", wait, () => (isHidden() ? this.#change({ status: "away", ...why }) : this.#attempt()));
+    this.#after("retry", wait, () => (isHidden() ? this.#change({ ...this.#state, status: "away" }) : this.#attempt()));
+    this.#change({ status: isAway ? "away" : "waiting", retryAt: Date.now() + wait, reason, code: code ?? status, message });
   }
 
   /** Takes its connections away from it, and what depended on them. */
@@ -306,7 +300,6 @@ export class Live extends Listening {
     this.#link?.close();
     this.#probe?.close();
     this.#link = this.#probe = undefined;
-    this.#recovery = undefined;
     this.#asks.lost();
     this.#outbox.lost();
   }
@@ -328,8 +321,8 @@ export class Live extends Listening {
     this.#outbox.close(error);
     this.#joined.endAll(error);
     this.#change({ status: "closed", reason, code: code ?? status, message });
-    this.#stage.tell("closed", this.#state);
     this.#stage.end();
+    this.#stage.tell("closed", this.#state);
   }
 
   // What the page goes through.
@@ -351,7 +344,7 @@ export class Live extends Listening {
   }
 
   #keep() {
-    if (this.#key) stored(this.#key, JSON.stringify(this.#cursors.saved()));
+    if (this.#key) stored(this.#key, this.#cursors.saved());
   }
 
   #putAway() {
@@ -379,7 +372,8 @@ export class Live extends Listening {
     if (isHidden() || isOffline()) return this.#probeLater();
     const turn = this.#turn;
     try {
-      this.#probe = await this.#open(this.#choice.best, () => turn === this.#turn);
+      const right = await this.#rights.ask();
+      if (turn === this.#turn) this.#probe = this.#open(this.#choice.best, right);
     } catch (error) {
       this.#fail(error);
       if (turn === this.#turn) this.#probeLater();
@@ -395,115 +389,22 @@ export class Live extends Listening {
     this.#choice.returned();
   }
 
-  // What comes.
-
-  /** @param {Link} link @param {Frame} frame */
-  #hear(link, frame) {
-    const { control } = frame;
-    if (control === undefined) return this.#message(/** @type {import("./frames.js").Message} */ (frame));
-    const notice = /** @type {any} */ (frame);
-    switch (control) {
-      case "heartbeat":
-        return this.#heartbeat(link, notice);
-      case "gap":
-        return this.#gap(link, notice);
-      case "merged":
-      case "finished":
-        return this.#tell(control, notice);
-      case "unsubscribed":
-        return this.#joined.end(notice.channel, new LiveError("revoked"));
-      case "reply":
-      case "error":
-        if (this.#asks.answer(notice)) return;
-    }
-    this.#unknown(frame);
-  }
-
-  /** @param {import("./frames.js").Message} message */
-  #message({ event, data, id, channel }) {
-    const stage = this.#stageOf(channel);
-    if (!stage) return;
-    if (id !== undefined) {
-      if (!this.#cursors.take(id, channel)) return;
-      if (this.#recovery) this.#recovery.count++;
-    }
-    stage.give({ event, data, id, channel, volatile: id === undefined });
-  }
-
-  /** @param {Link} link @param {Notice} notice */
-  #heartbeat(link, { id }) {
-    this.#cursors.heartbeat(id);
-    if (link.hasLasted) this.#choice.lasted();
-    // One stands behind the last message that was missed.
-    if (!this.#recovery || !this.#joined.isWhole) return;
-    const { count, hasGap } = this.#recovery;
-    this.#recovery = undefined;
-    if (!hasGap) this.#stage.tell("recovered", { count, transport: link.transport });
-  }
-
-  /** @param {Link} link @param {Notice} notice */
-  #gap(link, notice) {
-    const { control, ...fields } = notice;
-    const gap = this.#cursors.gap(/** @type {Gap} */ (/** @type {unknown} */ (fields)), link.presented);
-    if (!gap) return;
-    if (this.#recovery) this.#recovery.hasGap = true;
-    this.#tell("gap", gap);
-  }
-
-  /** Tells the page, and who follows the channel. @param {string} name @param {any} notice */
-  #tell(name, { control, ...notice }) {
-    if (name !== "gap" && notice.id !== undefined) this.#cursors.take(notice.id, notice.channel);
-    const stage = this.#stageOf(notice.channel);
-    stage?.tell(name, notice);
-    if (stage !== this.#stage) this.#stage.tell(name, notice);
-    if (name === "finished") this.#joined.end(notice.channel);
-  }
-
-  /** Who hears of a channel, if anybody does any more. @param {string | undefined} channel */
-  #stageOf(channel) {
-    const joined = channel === undefined ? undefined : this.#joined.stageOf(channel);
-    return joined === undefined ? this.#stage : joined;
-  }
-
-  /** @param {unknown} frame */
-  #unknown(frame) {
-    if (!this.#stage.tell("unknown", frame)) console.warn("dualcast: unknown:", frame);
-  }
-
-  // What goes out, beside the messages.
-
-  /** @param {object} message */
-  async #post(message) {
-    const { fetch, credentials, replyTimeout } = this.#options;
-    for (let attempt = 1; ; attempt++) {
-      const { headers } = await this.#credentials().catch((error) => {
-        throw new LiveError("away", String(error));
-      });
-      headers.set("content-type", "application/json");
-      const signal = AbortSignal.timeout(replyTimeout);
-      const init = { method: "POST", headers, credentials, signal, body: JSON.stringify(message) };
-      const answer = await fetch(this.#urls.send, init).then(read, (error) => {
-        throw new LiveError("unconfirmed", String(error));
-      });
-      if (answer.status !== 401 || attempt > 1 || !this.#hasCredentials()) return dataOf(answer);
-      this.#isStale = true;
-    }
-  }
+  // A new token before the old one runs out.
 
   /** A new token before the session runs out. @param {number | undefined} expires in milliseconds */
   #refreshIn(expires) {
     this.#cancel("refresh");
-    if (expires === undefined || !this.#hasCredentials()) return;
+    if (expires === undefined || !this.#rights.areAsked) return;
     this.#after("refresh", Math.max(SHORTEST_PAUSE, expires * REFRESH_AT), () => this.#refresh());
   }
 
   async #refresh() {
     const link = this.#link;
-    this.#isStale = true;
+    this.#rights.areStale = true;
     if (!link?.canSend || !this.#options.token) return this.#reopen();
     let token;
     try {
-      ({ token } = await this.#credentials());
+      ({ token } = await this.#rights.ask());
     } catch (error) {
       return this.#fail(error);
     }
@@ -513,11 +414,6 @@ export class Live extends Listening {
       if (code === "no-token") this.#reopen();
       else if (!code) this.#refreshIn(data?.expires);
     });
-  }
-
-  #hasCredentials() {
-    const { token, headers, params } = this.#options;
-    return Boolean(token ?? headers ?? params);
   }
 
   // Small things.
@@ -547,23 +443,4 @@ export class Live extends Listening {
   #cancel(...names) {
     for (const name of names) clearTimeout(this.#timers.get(name));
   }
-}
-
-
-/** @param {Response} response */
-async function read(response) {
-  const { status } = response;
-  const text = await response.text();
-  try {
-    return { status, text, ...JSON.parse(text) };
-  } catch {
-    return { status, text };
-  }
-}
-
-/** The data of a reply. @param {{ status: number, text: string, control?: string, code?: string, message?: string, retry?: number, data?: any }} answer */
-function dataOf({ status, text, control, code, message, retry, data }) {
-  if (control === "reply") return data;
-  if (control === "error") throw new LiveError(code ?? "internal", message, { retry, status });
-  throw new LiveError(`http-${status}`, text.slice(0, LONGEST_ERROR), { status });
 }

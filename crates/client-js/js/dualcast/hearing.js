@@ -1,0 +1,105 @@
+// What the connection that serves says, and who hears it: a cursor moves first, then the page is told.
+
+import { LiveError } from "./error.js";
+
+/** @typedef {import("./frames.js").Frame} Frame */
+/** @typedef {import("./link.js").Link} Link */
+
+/**
+ * @typedef {object} House
+ * @property {import("./stage.js").Stage} stage
+ * @property {import("./cursors.js").Cursors} cursors
+ * @property {import("./joined.js").Joined} joined
+ * @property {import("./asks.js").Asks} asks
+ * @property {import("./choice.js").Choice} choice
+ */
+
+export class Hearing {
+  #house;
+  /** What came since an interruption, until all is there. @type {{ count: number, hasGap: boolean } | undefined} */
+  #recovery;
+
+  /** @param {House} house */
+  constructor(house) {
+    this.#house = house;
+  }
+
+  /** A connection begins where another ended. What came since is counted on where that had not brought all. */
+  interrupted() {
+    this.#recovery = { count: this.#recovery?.count ?? 0, hasGap: false };
+  }
+
+  /** @param {Link} link @param {Frame} frame */
+  hear(link, frame) {
+    const { control } = frame;
+    if (control === undefined) return this.#message(/** @type {import("./frames.js").Message} */ (frame));
+    const notice = /** @type {any} */ (frame);
+    switch (control) {
+      case "heartbeat":
+        return this.#heartbeat(link, notice);
+      case "gap":
+        return this.#gap(notice);
+      case "merged":
+      case "finished":
+        return this.#tell(control, notice);
+      case "unsubscribed":
+        return this.#house.joined.end(notice.channel, new LiveError("revoked"));
+      case "reply":
+      case "error":
+        if (this.#house.asks.answer(notice)) return;
+    }
+    this.unknown(frame);
+  }
+
+  /** @param {unknown} frame */
+  unknown(frame) {
+    if (!this.#house.stage.tell("unknown", frame)) console.warn("dualcast: unknown:", frame);
+  }
+
+  /** @param {import("./frames.js").Message} message */
+  #message({ event, data, id, channel }) {
+    const stage = this.#stageOf(channel);
+    if (!stage) return;
+    if (id !== undefined) {
+      if (!this.#house.cursors.take(id, channel)) return;
+      if (this.#recovery) this.#recovery.count++;
+    }
+    stage.give({ event, data, id, channel, volatile: id === undefined });
+  }
+
+  /** @param {Link} link @param {{ id?: string }} heartbeat */
+  #heartbeat(link, { id }) {
+    const { stage, cursors, joined, choice } = this.#house;
+    cursors.heartbeat(id);
+    if (link.hasLasted) choice.lasted();
+    // One stands behind the last message that was missed.
+    if (!this.#recovery || !joined.isWhole) return;
+    const { count, hasGap } = this.#recovery;
+    this.#recovery = undefined;
+    if (!hasGap) stage.tell("recovered", { count, transport: link.transport });
+  }
+
+  /** @param {any} notice */
+  #gap({ control, ...fields }) {
+    const gap = this.#house.cursors.gap(fields);
+    if (!gap) return;
+    if (this.#recovery) this.#recovery.hasGap = true;
+    this.#tell("gap", gap);
+  }
+
+  /** Tells the page, and who follows the channel. @param {string} name @param {any} notice */
+  #tell(name, { control, ...notice }) {
+    const { stage, cursors, joined } = this.#house;
+    if (name !== "gap" && notice.id !== undefined) cursors.take(notice.id, notice.channel);
+    const own = this.#stageOf(notice.channel);
+    own?.tell(name, notice);
+    if (own !== stage) stage.tell(name, notice);
+    if (name === "finished") joined.end(notice.channel);
+  }
+
+  /** Who hears of a channel, if anybody does any more. @param {string | undefined} channel */
+  #stageOf(channel) {
+    const joined = channel === undefined ? undefined : this.#house.joined.stageOf(channel);
+    return joined === undefined ? this.#house.stage : joined;
+  }
+}

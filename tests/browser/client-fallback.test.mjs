@@ -1,0 +1,187 @@
+// What lets no WebSocket through, or lets it open and then nothing: Dualcast's own client goes on by event stream and POST,
+// keeps to that for the session, and comes back to the WebSocket when it can.
+
+import assert from "node:assert/strict";
+import { nginx, start } from "../proxies/running.mjs";
+import { openLivePage } from "./live.mjs";
+import { inEachBrowser } from "./scene.mjs";
+import { startFixture } from "./server.mjs";
+import { until } from "./until.mjs";
+
+const news = "/live?channels=news&heartbeat=500";
+const eager = { minDelay: 100, maxDelay: 300, connectTimeout: 1_000 };
+
+/** As in docs/proxies.md, but for what a WebSocket needs. */
+const upgradesNothing = nginx("", (text) => text.replaceAll(/^ *proxy_(http_version|set_header (Upgrade|Connection)) .*\n/gm, ""));
+
+inEachBrowser((test) => {
+  test("goes on by event stream and POST behind an nginx that upgrades nothing", async ({ browser, fixture }) => {
+    await behind(upgradesNothing, browser, fixture, async (page) => {
+      const live = await page.connect(news);
+      await live.opened();
+      await fixture.publish("news", "heard");
+      await live.messages(1);
+      assert.equal((await live.send("message", "sent")).error, undefined);
+      assert.deepEqual(await live.story(2), ["heard", "sent"]);
+      assert.deepEqual(await ways(live), ["connecting ws", "connecting sse", "open sse"]);
+
+      // For the session it keeps to that: another client of the page, and the page that is loaded anew.
+      const second = await page.connect(news);
+      await second.opened();
+      assert.deepEqual(await ways(second), ["connecting sse", "open sse"]);
+      await page.reload();
+      const third = await page.connect(news);
+      await third.opened();
+      assert.deepEqual(await ways(third), ["connecting sse", "open sse"]);
+      const gets = (await fixture.requests("/live")).filter(({ method }) => method === "GET");
+      assert.equal(gets.length, 1 + 3, "one was refused");
+    });
+  });
+
+  test("opens a WebSocket behind an nginx that is told to", async ({ browser, fixture }) => {
+    await behind(nginx(""), browser, fixture, async (page) => {
+      const live = await page.connect({ ws: "/ws?channels=news", sse: "/sse?channels=news" });
+      await live.opened();
+      await fixture.publish("news", "heard");
+      assert.equal((await live.send("message", "sent")).error, undefined);
+      assert.deepEqual(await live.story(2), ["heard", "sent"]);
+      assert.deepEqual(await ways(live), ["connecting ws", "open ws"]);
+    });
+  });
+
+  test("comes back through an nginx that answers 502 for a server that is gone", async (scene) => {
+    await behind(upgradesNothing, scene.browser, scene.fixture, async (page) => {
+      const live = await page.connect(news, eager);
+      await live.opened();
+      await scene.fixture.publish("news", "before");
+      await live.messages(1);
+      const { port } = scene.fixture;
+      await scene.fixture.stop("SIGKILL");
+      await live.told("state", { status: "waiting", reason: "refused", code: 502 });
+      scene.fixture = await startFixture({ port });
+      await live.told("gap", { reason: "epoch" });
+      await scene.fixture.publish("news", "after");
+      assert.deepEqual(await live.story(3), ["before", { gap: "epoch" }, "after"]);
+    });
+  });
+
+  test("goes on by event stream and POST where a WebSocket opens and says nothing", async (scene) => {
+    const { fixture, network, page } = scene;
+    network.stallUpgrades();
+    const live = await page.connect(news, eager);
+    await live.opened();
+    await fixture.publish("news", "heard");
+    await live.messages(1);
+    assert.equal((await live.send("message", "sent")).error, undefined);
+    assert.deepEqual(await live.story(2), ["heard", "sent"]);
+    assert.deepEqual(await ways(live), ["connecting ws", "connecting sse", "open sse"]);
+    assert.equal((await live.state()).reason, undefined, "it stands as if nothing had been");
+
+    const second = await page.connect(news, eager);
+    await second.opened();
+    assert.deepEqual(await ways(second), ["connecting sse", "open sse"]);
+    await page.reload();
+    const third = await page.connect(news, eager);
+    await third.opened();
+    assert.deepEqual(await ways(third), ["connecting sse", "open sse"]);
+
+    // It may be another network, which lets more through.
+    network.heal();
+    await third.evaluate(() => dispatchEvent(new Event("online")));
+    await third.opened({ transport: "ws" });
+    await third.told("recovered", { transport: "ws" });
+    await fixture.publish("news", "by WebSocket");
+    assert.deepEqual(await third.story(2), [{ recovered: 0 }, "by WebSocket"]);
+    network.cut();
+  });
+
+  test("goes on by event stream where a WebSocket falls silent at its beginning, and misses nothing", async (scene) => {
+    const { fixture, network, page } = scene;
+    network.stallUpgrades(1_000);
+    const live = await page.connect(news, eager);
+    await live.opened({ transport: "ws" });
+    const half = "x".repeat(2_000);
+    await fixture.publish("news", half);
+    await live.told("recovered", { transport: "sse" });
+    await fixture.publish("news", "after");
+    assert.deepEqual(await live.story(3), [half, { recovered: 1 }, "after"]);
+    network.cut();
+  });
+
+  test("comes back to the WebSocket when it is let through again, without a break", async (scene) => {
+    const { fixture, network } = scene;
+    const live = await proven(scene);
+    network.stallUpgrades();
+    network.cut();
+    await live.told("recovered", { transport: "sse" });
+    const publisher = fixture.keepPublishing("news");
+    await live.messages(10);
+    network.heal();
+    await live.opened({ transport: "ws", count: 2 });
+    const { length } = await live.messages(0);
+    await live.messages(length + 10);
+    const ids = await publisher.stop();
+    const messages = await live.messages(ids.length);
+    assert.deepEqual(messages.map(({ id }) => id), ids);
+    const [recovered, ...rest] = (await live.story()).filter((told) => typeof told !== "string");
+    assert.deepEqual([recovered, rest], [{ recovered: 0 }, []]);
+    assert.deepEqual((await ways(live)).slice(-2), ["open sse", "open ws"]);
+    network.cutSilent();
+    await until(async () => (await fixture.state()).sessions === 1, () => "the event stream is closed");
+  });
+
+  test("tries the WebSocket beside the event stream, which goes on where that is in vain", async (scene) => {
+    const { fixture, network } = scene;
+    const live = await proven(scene);
+    network.stallUpgrades();
+    network.cut();
+    await live.told("recovered", { transport: "sse" });
+    const publisher = fixture.keepPublishing("news");
+    const attempts = async () => (await fixture.requests("/live")).length;
+    const before = await attempts();
+    await until(async () => (await attempts()) > before, () => "it tries the WebSocket again");
+    const { length } = await live.messages(0);
+    // A second, in which the attempt fails.
+    await live.messages(length + 200);
+    assert.deepEqual((await ways(live)).at(-1), "open sse");
+
+    network.heal();
+    await live.evaluate(() => dispatchEvent(new Event("online")));
+    await live.opened({ transport: "ws", count: 2 });
+    const ids = await publisher.stop();
+    await live.told("recovered", { transport: "ws" });
+    const messages = await live.messages(ids.length);
+    assert.deepEqual(messages.map(({ id }) => id), ids);
+    assert.deepEqual((await live.story()).filter(({ gap }) => gap), []);
+    network.cut();
+  });
+}, openLivePage);
+
+/** A client on a WebSocket that has lasted, so that it knows that it can be had in this network. */
+async function proven({ fixture, page }) {
+  const live = await page.connect(news, { ...eager, stableAfter: 100 });
+  await live.opened({ transport: "ws" });
+  const head = await fixture.publish("sport", "elsewhere");
+  await live.evaluate(async (live, head) => {
+    while (live.cursor !== head) await new Promise((resolve) => setTimeout(resolve, 10));
+  }, head);
+  return live;
+}
+
+/** The steps of its way, such as `connecting ws`. */
+async function ways(live) {
+  const states = (await live.heard()).filter(({ kind }) => kind === "state");
+  const steps = states.filter(({ transport }) => transport).map(({ status, transport }) => `${status} ${transport}`);
+  return steps;
+}
+
+/** Runs this with a page of the fixture behind a proxy. */
+async function behind(proxy, browser, fixture, body) {
+  const running = await start(proxy, fixture.port);
+  try {
+    const page = await openLivePage(browser, running.url);
+    await body(page).finally(() => page.close());
+  } finally {
+    await running.stop();
+  }
+}

@@ -1,0 +1,100 @@
+// The proxies in front of an application, as processes: each with a directory of its own, on a port that is free.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { accessSync, constants } from "node:fs";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { until } from "../browser/until.mjs";
+
+const document = await readFile(new URL("../../docs/proxies.md", import.meta.url), "utf8");
+
+/** nginx with the configuration of docs/proxies.md, or what becomes of it, and with more or none around it. */
+export function nginx(more, change = (text) => text) {
+  return {
+    // One process, that stays in the foreground and changes to no other user.
+    command: (directory) => ["nginx", "-p", directory, "-e", "error.log", "-c", "nginx.conf"],
+    file: "nginx.conf",
+    text: (port, target) => `
+      daemon off; master_process off; pid nginx.pid; events {}
+      http {
+        access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
+        uwsgi_temp_path uwsgi; scgi_temp_path scgi; ${more}
+        server { listen 127.0.0.1:${port}; ${change(shown("nginx", port, target))} }
+      }`,
+  };
+}
+
+/** HAProxy with the configuration of docs/proxies.md, or what becomes of it. */
+export function haproxy(change) {
+  return {
+    command: () => ["haproxy", "-db", "-f", "haproxy.cfg"],
+    file: "haproxy.cfg",
+    text: (port, target) => change(shown("haproxy", port, target)).replace(":80\n", `127.0.0.1:${port}\n`),
+  };
+}
+
+/** What docs/proxies.md shows in this language, for this application. */
+export function shown(language, port, target) {
+  const [, text] = document.match(new RegExp(`\`\`\`${language}\\n([^]*?)\`\`\``));
+  return text.replaceAll("127.0.0.1:3000", `127.0.0.1:${target}`);
+}
+
+/** Starts one of them on a free port, in front of the one that listens on `target`. */
+export async function start({ command, file, text }, target) {
+  const directory = await mkdtemp(join(tmpdir(), "dualcast-proxy-"));
+  const port = await freePort();
+  await writeFile(join(directory, file), text(port, target));
+  const [name, ...args] = command(directory);
+  const env = { ...process.env, HOME: directory, XDG_DATA_HOME: directory, XDG_CONFIG_HOME: directory };
+  const child = spawn(executable(name), args, { cwd: directory, env, stdio: ["ignore", "pipe", "pipe"] });
+  let said = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (said += text));
+  const kill = () => child.kill("SIGKILL");
+  process.once("exit", kill);
+  const closed = once(child, "close").finally(() => process.removeListener("exit", kill));
+  const stop = async () => {
+    kill();
+    await closed;
+    await rm(directory, { recursive: true });
+  };
+  try {
+    await until(() => accepts(port), () => `${name} listens; it said: ${said}`);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { url: `http://127.0.0.1:${port}`, stop };
+}
+
+/** A port that was free a moment ago. None of these can be asked which one it has taken. */
+async function freePort() {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+function accepts(port) {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, "127.0.0.1", () => resolve(true) || socket.destroy());
+    socket.on("error", () => resolve(false));
+  });
+}
+
+function executable(name) {
+  for (const directory of [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin"]) {
+    const path = join(directory, name);
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {
+      // Not in this directory.
+    }
+  }
+  throw new Error(`no ${name} in PATH; \`tests/run proxies\` installs it`);
+}
