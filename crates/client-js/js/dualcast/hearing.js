@@ -31,7 +31,9 @@ export class Hearing {
 
   /** @param {Link} link @param {Frame} frame */
   hear(link, frame) {
-    const { control } = frame;
+    const { control, channel } = frame;
+    // Of a channel that was left nothing is heard any more, and nothing learnt.
+    if (this.#house.joined.isLeaving(channel)) return;
     if (control === undefined) return this.#message(/** @type {import("./frames.js").Message} */ (frame));
     const notice = /** @type {any} */ (frame);
     switch (control) {
@@ -58,13 +60,11 @@ export class Hearing {
 
   /** @param {import("./frames.js").Message} message */
   #message({ event, data, id, channel }) {
-    const stage = this.#stageOf(channel);
-    if (!stage) return;
     if (id !== undefined) {
       if (!this.#house.cursors.take(id, channel)) return;
       if (this.#recovery) this.#recovery.count++;
     }
-    stage.give({ event, data, id, channel, volatile: id === undefined });
+    this.#stageOf(channel).give({ event, data, id, channel, volatile: id === undefined });
   }
 
   /** @param {Link} link @param {{ id?: string }} heartbeat */
@@ -92,14 +92,13 @@ export class Hearing {
     const { stage, cursors, joined } = this.#house;
     if (name !== "gap" && notice.id !== undefined) cursors.take(notice.id, notice.channel);
     const own = this.#stageOf(notice.channel);
-    own?.tell(name, notice);
+    own.tell(name, notice);
     if (own !== stage) stage.tell(name, notice);
     if (name === "finished") joined.end(notice.channel);
   }
 
-  /** Who hears of a channel, if anybody does any more. @param {string | undefined} channel */
+  /** Who hears of a channel. @param {string | undefined} channel */
   #stageOf(channel) {
-    const joined = channel === undefined ? undefined : this.#house.joined.stageOf(channel);
-    return joined === undefined ? this.#house.stage : joined;
+    return this.#house.joined.stageOf(channel) ?? this.#house.stage;
   }
 }

@@ -53,9 +53,14 @@ export class Joined {
     return this.#owed.size === 0;
   }
 
-  /** Who hears of this channel; `null` where nobody does any more, and `undefined` where the page did not join it. @param {string} name */
-  stageOf(name) {
-    return this.#leaving.has(name) ? null : this.#members.get(name)?.stage;
+  /** Who hears of this channel, where the page joined it. @param {string} [name] */
+  stageOf(name = "") {
+    return this.#members.get(name)?.stage;
+  }
+
+  /** Whether the page left it, and the server does not know yet. @param {string} [name] */
+  isLeaving(name = "") {
+    return this.#leaving.has(name);
   }
 
   /** The events that somebody listens to in some channel. */
@@ -90,9 +95,9 @@ export class Joined {
 
   /** A connection was opened. @param {Link} link @param {string[] | undefined} channels those of an event stream, where it is of several */
   opened(link, channels) {
-    this.#leaving.clear();
+    this.#leaving = new Map(link.channels.filter((name) => !this.#members.has(name)).map((name) => [name, 1]));
     this.#owed = new Set(link.canSend ? this.names.filter((name) => this.#house.cursors.of(name)) : []);
-    // It was asked for before others were joined, or left.
+    // It was asked for before others were joined, or left: what it tells of these is not heard until the next.
     if (!link.canSend && link.channels.join() !== this.names.join()) return this.#house.changed();
     for (const [name, member] of this.#members) {
       if (link.canSend) this.#ask(link, name);
@@ -125,9 +130,9 @@ export class Joined {
     member.refuse(new LiveError("closed"));
     member.stage.end();
     const open = link();
-    if (open && !open.canSend) return changed();
     if (!open) return;
     this.#leaving.set(name, (this.#leaving.get(name) ?? 0) + 1);
+    if (!open.canSend) return changed();
     asks.ask(open, { control: "unsubscribe", channel: name }, () => {
       const left = /** @type {number} */ (this.#leaving.get(name)) - 1;
       if (left) this.#leaving.set(name, left);

@@ -1,0 +1,218 @@
+// The channels that a page joins: on a WebSocket on the live connection, on an event stream in its query.
+//
+// What could lose, double or misplace a message, or leave `ready` open for ever:
+//
+// - a channel is joined, or left, while a connection is being opened whose request does not say so yet
+// - a channel is left, and its messages, gaps and endings are still under way: they must reach nobody, and move no other's cursor
+// - it is left and joined again before either is answered
+// - a joined channel stands behind the route's own: what is told of it, with smaller ids, must not pull the route's cursor back
+// - the client goes from WebSocket to an event stream with channels at different places: the smallest is presented, and what the
+//   page has seen is not given out again; a channel that stands in another life of the log is older than all
+// - a heartbeat comes while a channel was asked for and is not followed yet: it must not move that channel's cursor
+// - the answer to a joining comes when the connection has changed already
+
+import assert from "node:assert/strict";
+import { beforeEach, describe, test } from "node:test";
+import { Server, client, fate, notesOf, pass, settle, stopTime } from "./fakes.js";
+
+beforeEach(() => stopTime());
+
+/** A client on a WebSocket, which follows a channel "b" beside the route's own. */
+async function withChannel({ own = "a-100", id = "a-50", ...options } = {}) {
+  const server = new Server();
+  const page = client(server, options);
+  const socket = await server.welcome({ id: own });
+  const channel = page.live.subscribe("b", { position: id });
+  socket.reply({ id });
+  await settle();
+  return { server, page, socket, channel, b: notesOf(channel) };
+}
+
+describe("a joined channel on a WebSocket", () => {
+  test("is asked for, and its messages come to it alone", async () => {
+    const { page, socket, channel, b } = await withChannel();
+    assert.deepEqual(socket.heard, [{ control: "subscribe", channel: "b", id: "a-50", ref: 1 }]);
+    await channel.ready;
+    socket.note("a-51", "to b", { channel: "b" }).note("a-101", "to all");
+    assert.deepEqual([b.messages, page.messages], [["to b"], ["to all"]]);
+    assert.deepEqual([channel.cursor, page.live.cursor], ["a-51", "a-101"]);
+  });
+
+  test("whose gap lies before the route's cursor leaves that where it is", async () => {
+    const { server, page, socket, channel, b } = await withChannel({ position: "a-100" });
+    socket.say({ control: "gap", channel: "b", id: "a-60", from: "a-50", to: "a-60", reason: "trimmed" });
+    assert.equal(b.all("gap").length, 1);
+    assert.deepEqual([channel.cursor, page.live.cursor], ["a-60", "a-100"]);
+    socket.note("a-100");
+    assert.deepEqual(page.messages, [], "it was seen");
+    socket.drop();
+    await pass(2_000);
+    assert.equal((await server.socket()).cursor, "a-100");
+  });
+});
+
+describe("a channel that is left on a WebSocket", () => {
+  test("is heard no more, and what is still said of it moves nobody else's cursor", async () => {
+    const { page, socket, channel, b } = await withChannel({ own: "a-40", position: "a-40" });
+    channel.unsubscribe();
+    const left = socket.heard.at(-1);
+    assert.deepEqual(left, { control: "unsubscribe", channel: "b", ref: 2 });
+    socket.note("a-52", "late", { channel: "b" });
+    socket.say({ control: "gap", channel: "b", id: "a-60", from: "a-52", to: "a-60", reason: "slow" });
+    socket.say({ control: "merged", channel: "b", id: "a-61", count: 3 }, { control: "finished", channel: "b", id: "a-62" });
+    assert.deepEqual([b.messages, b.told, page.messages, page.told], [[], [], [], []]);
+    assert.equal(page.live.cursor, "a-40");
+    socket.note("a-41");
+    assert.deepEqual(page.messages, ["a-41"]);
+  });
+
+  test("and joined again before either is answered hears what comes behind the second joining", async () => {
+    const { page, socket, channel, b } = await withChannel();
+    channel.unsubscribe();
+    const again = page.live.subscribe("b", { position: "a-55" });
+    const heard = notesOf(again);
+    const [left, joined] = socket.heard.slice(-2);
+    socket.note("a-51", "of the first", { channel: "b" });
+    socket.reply(undefined, left);
+    socket.reply({ id: "a-55" }, joined);
+    socket.note("a-56", "of the second", { channel: "b" });
+    await again.ready;
+    assert.deepEqual([b.messages, heard.messages], [[], ["of the second"]]);
+    assert.equal(again.cursor, "a-56");
+  });
+
+  test("is not joined by an answer to what was asked before it was left", async () => {
+    const { page, socket } = await withChannel();
+    const first = page.live.subscribe("c");
+    const asked = socket.heard.at(-1);
+    first.unsubscribe();
+    const second = page.live.subscribe("c");
+    const [firstFate, secondFate] = [fate(first.ready), fate(second.ready)];
+    socket.reply({ id: "a-70" }, asked);
+    await settle();
+    assert.deepEqual([firstFate, secondFate], [{ error: "closed" }, {}]);
+  });
+
+  test("ends its iterations", async () => {
+    const { channel } = await withChannel();
+    const next = fate(channel[Symbol.asyncIterator]().next());
+    channel.unsubscribe();
+    await settle();
+    assert.deepEqual(next, { value: { value: undefined, done: true } });
+  });
+});
+
+/** A client on an event stream, which follows a channel "b" beside the route's own, "room". */
+async function streamWithChannel({ own = "a-100", id = "a-50" } = {}) {
+  const server = new Server();
+  const page = client(server, { transport: "sse", position: own });
+  const channel = page.live.subscribe("b", { position: id });
+  const stream = await server.stream();
+  stream.welcome({ id: stream.cursor, channels: ["room", "b"] });
+  await settle();
+  return { server, page, stream, channel, b: notesOf(channel) };
+}
+
+describe("a joined channel on an event stream", () => {
+  test("is in the query, at the smallest cursor, and nothing that was seen is given out", async () => {
+    const { stream, page, channel, b } = await streamWithChannel();
+    assert.deepEqual([stream.cursor, stream.channels], ["a-50", "b"]);
+    await channel.ready;
+    stream.event("room/note", "old", "a-80").event("b/note", "one", "a-81").event("room/note", "new", "a-101");
+    await settle();
+    assert.deepEqual([page.messages, b.messages], [["new"], ["one"]]);
+  });
+
+  test("beside channels that the URL names is added to them", async () => {
+    const server = new Server();
+    const { live } = client(server, { transport: "sse", params: () => ({ ticket: "7" }) });
+    live.subscribe("b");
+    live.subscribe("c");
+    const stream = await server.stream();
+    assert.deepEqual([stream.channels, new URL(stream.url).searchParams.get("ticket")], ["b,c", "7"]);
+  });
+
+  test("that is joined while the stream is open is followed by the next, which opens at once", async () => {
+    const { server, stream, page } = await streamWithChannel();
+    const c = page.live.subscribe("c");
+    await pass(20);
+    assert.ok(stream.isGone);
+    const next = await server.stream();
+    assert.equal(next.channels, "b,c");
+    next.welcome({ id: "a-50", channels: ["room", "b", "c"] });
+    await c.ready;
+  });
+
+  test("that is joined while the stream is being opened is followed, too", async () => {
+    const server = new Server();
+    const { live } = client(server, { transport: "sse" });
+    const first = await server.stream();
+    const ready = fate(live.subscribe("b").ready);
+    first.welcome({ id: "a-1" });
+    await pass(1_000);
+    const next = await server.stream();
+    assert.equal(next.channels, "b");
+    next.welcome({ id: "a-1", channels: ["room", "b"] });
+    await settle();
+    assert.deepEqual(ready, { value: null });
+  });
+
+  test("that is left is heard no more, though the stream still tells of it", async () => {
+    const { server, stream, page, channel, b } = await streamWithChannel({ own: "a-40" });
+    channel.unsubscribe();
+    stream.event("b/note", "late", "a-60").notice("gap", { channel: "b", from: "a-60", to: "a-70", reason: "slow" }, "a-70");
+    await settle();
+    assert.deepEqual([b.messages, page.messages, page.told], [[], [], []]);
+    assert.equal(page.live.cursor, "a-40");
+    await pass(20);
+    assert.equal((await server.stream()).channels, null);
+  });
+
+  test("that is left while the stream is being opened is heard no more, either", async () => {
+    const server = new Server();
+    const { live, messages } = client(server, { transport: "sse", position: "a-40" });
+    const channel = live.subscribe("b");
+    const stream = await server.stream();
+    channel.unsubscribe();
+    stream.welcome({ id: "a-40", channels: ["room", "b"] }).event("b/note", "late", "a-60");
+    await settle();
+    assert.deepEqual(messages, []);
+    assert.equal(live.cursor, "a-40");
+    await pass(20);
+    assert.equal((await server.stream()).channels, null);
+  });
+
+  test("that is left and joined again hears the stream that follows", async () => {
+    const { server, page, channel } = await streamWithChannel();
+    channel.unsubscribe();
+    const again = page.live.subscribe("b", { position: "a-50" });
+    const heard = notesOf(again);
+    await pass(20);
+    const next = await server.stream();
+    assert.equal(next.channels, "b");
+    next.welcome({ id: "a-50", channels: ["room", "b"] }).event("b/note", "one", "a-51");
+    await settle();
+    assert.deepEqual(heard.messages, ["one"]);
+  });
+
+  test("that the route does not follow is refused", async () => {
+    const server = new Server();
+    const { live } = client(server, { transport: "sse" });
+    const b = live.subscribe("b");
+    const ready = fate(b.ready);
+    (await server.stream()).welcome({ id: "a-1" });
+    await settle();
+    assert.deepEqual(ready, { error: "no-subscribe" });
+  });
+
+  test("is not refused by a server that just then takes nobody", async () => {
+    const server = new Server();
+    const { live } = client(server, { transport: "sse" });
+    const ready = fate(live.subscribe("b").ready);
+    (await server.stream()).accept().closing("busy", true);
+    await pass(2_000);
+    (await server.stream()).welcome({ id: "a-1", channels: ["room", "b"] });
+    await settle();
+    assert.deepEqual(ready, { value: null });
+  });
+});
