@@ -20,6 +20,8 @@ pub struct Client {
     stream: Stream,
     opening: Option<Told>,
     last_id: Option<String>,
+    /// Whether it came back, and waits for the heartbeat that says that it has all it missed.
+    is_catching_up: bool,
     /// Read already, but passed over.
     waiting: VecDeque<Told>,
     /// The last that it heard, to show when a test fails.
@@ -38,9 +40,16 @@ impl Client {
             stream,
             opening: None,
             last_id: None,
+            is_catching_up: false,
             waiting: VecDeque::new(),
             heard: VecDeque::new(),
         }
+    }
+
+    /// Passes over the next heartbeat, which says that it has all that it missed, and holds it to that: no test of anything else has to
+    /// know of it.
+    pub fn catching_up(&mut self) {
+        self.is_catching_up = true;
     }
 
     /// Reads the opening, which has to come first and to name the position from which the stream follows.
@@ -80,6 +89,16 @@ impl Client {
         if let Some(told) = self.waiting.pop_front() {
             return told;
         }
+        let told = self.hear().await;
+        let is_awaited = self.is_catching_up && matches!(&told, Told::Heartbeat { id: Some(_), .. });
+        if !is_awaited {
+            return told;
+        }
+        self.is_catching_up = false;
+        self.hear().await
+    }
+
+    async fn hear(&mut self) -> Told {
         let next = async {
             match &mut self.stream {
                 Stream::Sse(stream) => stream.next().await,

@@ -35,6 +35,7 @@ pub struct Dial {
     query: Vec<String>,
     headers: Vec<(String, Vec<u8>)>,
     is_multi: bool,
+    is_told_all: bool,
     is_slow: bool,
     bite: usize,
 }
@@ -55,6 +56,7 @@ impl Dial {
             query: Vec::new(),
             headers: Vec::new(),
             is_multi: false,
+            is_told_all: false,
             is_slow: false,
             bite: usize::MAX,
         }
@@ -100,6 +102,12 @@ impl Dial {
             Transport::Sse => self.header("last-event-id", cursor),
             Transport::WebSocket => self.query(format!("last-event-id={cursor}")),
         }
+    }
+
+    /// Not passing over the heartbeat that tells a client which came back that it has all it missed.
+    pub fn told_all(mut self) -> Self {
+        self.is_told_all = true;
+        self
     }
 
     /// As one more stream of a connection.
@@ -148,6 +156,25 @@ impl Dial {
     ///
     /// The server's answer.
     pub async fn attempt(self) -> Result<Client, Answer> {
+        let is_catching_up = self.has_cursor() && !self.is_told_all;
+        let mut client = self.attempt_by_its_way().await?;
+        if is_catching_up {
+            client.catching_up();
+        }
+        Ok(client)
+    }
+
+    fn has_cursor(&self) -> bool {
+        let mut headers = self.headers.iter();
+        let mut query = self.query.iter();
+        let in_query = |parameter: &String| {
+            let cursor = parameter.strip_prefix("last-event-id=");
+            cursor.is_some_and(|cursor| !cursor.is_empty())
+        };
+        headers.any(|(name, value)| name == "last-event-id" && !value.is_empty()) || query.any(in_query)
+    }
+
+    async fn attempt_by_its_way(self) -> Result<Client, Answer> {
         if self.version == HttpVersion::Http2 {
             return self.attempt_http2().await;
         }

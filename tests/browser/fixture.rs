@@ -145,6 +145,7 @@ impl Fixture {
             .route("/state", get(state))
             .route("/requests", get(requests))
             .route("/page", get(page))
+            .merge(dualcast::client_js())
             .with_state(self);
         Ok(router)
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod abuse;
+mod caught_up;
 mod closing;
 mod connections;
 mod cors;

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Whom of us a crate may name. The examples are not listed: they know what a user knows.
-const EDGES: [(&str, &[&str]); 11] = [
+const EDGES: [(&str, &[&str]); 12] = [
     ("dualcast-core", &[]),
     ("dualcast-http", &["dualcast-core"]),
     (
@@ -16,9 +16,12 @@ const EDGES: [(&str, &[&str]); 11] = [
     ),
     ("dualcast-ws", &["dualcast-core", "dualcast-http"]),
     ("dualcast-nats", &["dualcast-core", "dualcast-nats-server"]),
+    // Files, and axum: it serves a page's modules and knows nothing of what they connect to.
+    ("dualcast-client-js", &[]),
     (
         "dualcast",
         &[
+            "dualcast-client-js",
             "dualcast-core",
             "dualcast-http",
             "dualcast-sse",

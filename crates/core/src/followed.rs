@@ -76,6 +76,14 @@ impl Followed {
         self.is_over || is_at_most_the_end && is_whole
     }
 
+    /// Whether nothing logged is left to read, and nothing to be told of what was not, by a subscription whose cursor is here.
+    pub(crate) fn is_at_end(&self, life: &Life, cursor: u64) -> bool {
+        let state = self.cell.lock();
+        let is_read = state.log.end() == self.next && !state.log.is_reused_after(self.next);
+        let is_whole = self.is_in_memory(&state, life) && self.next_tear(life, cursor).is_none();
+        self.is_over || is_read && is_whole
+    }
+
     /// Whether it has read the channel's end.
     pub(crate) fn has_ended(&self, life: &Life) -> bool {
         let state = self.cell.lock();

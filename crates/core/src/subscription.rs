@@ -9,6 +9,7 @@
 //! Invariants: the cursor never goes back, within one life of the log. Nothing at or below the cursor is unread, but what a gap named. The waker is
 //! registered before the last look, so no record is slept through. No lock is held while a record is encoded.
 
+mod caught_up;
 mod gather;
 mod pages;
 

@@ -23,6 +23,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "client-js")]
+pub use dualcast_client_js::client_js;
 pub use dualcast_core::{
     Arrival, Channel, ChannelName, Check, Clock, CloseReason, ConfigError, Epoch, FanOut, Gap, GapReason,
     Health, History, Hooks, Hub, HubBuilder, Identity, Ingest, IntoChannelName, Item, LagRule, LimitReached,

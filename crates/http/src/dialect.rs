@@ -13,6 +13,11 @@ pub trait Dialect: Wire {
     /// A sign of life.
     fn write_heartbeat(&self, heartbeat: &Heartbeat, out: &mut Vec<u8>);
 
+    /// Whether a heartbeat says where its client stands. Else it is a sign of life, and no more.
+    fn has_positions(&self) -> bool {
+        true
+    }
+
     /// How a stream ends.
     fn write_closing(&self, closing: &Closing, out: &mut Vec<u8>);
 

@@ -48,6 +48,8 @@ pub struct Drive<P> {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
+    /// The opening is staged.
+    Opening,
     Running,
     /// The closing is staged.
     Closing(CloseReason),
@@ -63,10 +65,21 @@ impl<P: Peer> Drive<P> {
         Self {
             feed,
             peer,
-            phase: Phase::Running,
+            phase: Phase::Opening,
             stall,
             close_by: None,
         }
+    }
+
+    /// What a client missed that came back leaves together with its opening: one system call for all of it.
+    fn poll_opening(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        self.phase = Phase::Running;
+        if self.feed.is_catching_up()
+            && let Poll::Ready(Err(reason)) = self.feed.poll_stage(cx, &mut self.peer.line().staged)
+        {
+            return self.begin_closing(reason, cx);
+        }
+        self.poll_running(cx)
     }
 
     fn poll_running(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
@@ -153,6 +166,7 @@ impl<P: Peer> Future for Drive<P> {
         let span = self.feed.observed().span();
         let _inside = span.enter();
         match self.phase {
+            Phase::Opening => self.poll_opening(cx),
             Phase::Running => self.poll_running(cx),
             Phase::Closing(reason) | Phase::Parting(reason) => self.poll_closing(cx).map(|()| reason),
         }

@@ -4,20 +4,24 @@
 //! asked to, and it is asked only once the last ones have left: so a client that doesn't read costs what is staged, and
 //! its cursor.
 
+mod catching_up;
+mod turns;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use dualcast_core::{
     ChannelName, CloseReason, Position, Reconnect, Session, Subscribe, Subscription, count_refused,
 };
-use tokio::time::{self, Instant, Sleep};
+use tokio::time::{self, Sleep};
 
-use crate::dialect::{Closing, Dialect, Heartbeat, Opening};
+use crate::dialect::{Closing, Dialect, Opening};
 use crate::error::Error;
 use crate::expiry::Expiry;
+use crate::heartbeats::Heartbeats;
 use crate::joined::Joined;
 use crate::observed::Observed;
 use crate::options::{MAX_WAIT, MIN_RETRY, SessionOptions, or_never};
@@ -43,8 +47,7 @@ pub struct Feed {
     /// Whether it has told a gap that it has to end at.
     is_torn: bool,
     ended: Option<CloseReason>,
-    heartbeat_at: Instant,
-    timer: Pin<Box<Sleep>>,
+    heartbeats: Heartbeats,
     /// Since the server shuts down: until when the session may finish.
     grace: Option<Pin<Box<Sleep>>>,
 }
@@ -70,8 +73,7 @@ impl Feed {
         options.restart_window = options.restart_window.min(MAX_WAIT);
         options.shutdown_grace = options.shutdown_grace.min(MAX_WAIT);
         let observed = Observed::new(session.as_ref());
-        let heartbeat_at = Instant::now() + options.heartbeat;
-        let timer = Box::pin(time::sleep_until(heartbeat_at));
+        let heartbeats = Heartbeats::new(options.heartbeat);
         Self {
             dialect,
             session,
@@ -87,8 +89,7 @@ impl Feed {
             untold: VecDeque::new(),
             is_torn: false,
             ended: None,
-            heartbeat_at,
-            timer,
+            heartbeats,
             grace: None,
         }
     }
@@ -103,10 +104,15 @@ impl Feed {
         self
     }
 
-    /// Says in logs what it follows.
+    /// Says in logs what it follows; and to a client that came back, when it has all that it missed.
     #[must_use]
     pub(crate) fn described(mut self, channels: usize, is_resumed: bool) -> Self {
         self.observed.describe(channels, is_resumed);
+        if let (true, Source::Subscription(subscription)) = (is_resumed, &self.source)
+            && self.dialect.has_positions()
+        {
+            self.heartbeats.owe(subscription.end());
+        }
         self
     }
 
@@ -186,9 +192,18 @@ impl Feed {
         };
         match staged {
             Poll::Ready(Err(reason)) => Poll::Ready(Err(self.close(reason, out))),
-            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Ready(Ok(())) => {
+                self.stage_what_is_owed(out);
+                Poll::Ready(Ok(()))
+            }
             Poll::Pending => self.poll_heartbeat(cx, out).map(Ok),
         }
+    }
+
+    /// Whether its client came back and still waits to be told that it has all that it missed.
+    #[must_use]
+    pub fn is_catching_up(&self) -> bool {
+        self.heartbeats.owed_at().is_some()
     }
 
     /// Ready when the session has to end although its client takes nothing: it was told to, it expired, or it is overdue
@@ -255,14 +270,22 @@ impl Feed {
         Ok(())
     }
 
-    /// The client may follow it, from here on. Answers the position from which it does.
+    /// The client may follow it, from here on, or from where it was before. Answers the position from which it does.
     ///
     /// # Errors
     ///
     /// Where the right to it was taken back since [`Feed::begin_join`], or at a limit of the hub.
-    pub fn join(&mut self, channel: &ChannelName, subscribe: Subscribe) -> Result<Position, Error> {
+    pub fn join(
+        &mut self,
+        channel: &ChannelName,
+        subscribe: Subscribe,
+        is_resumed: bool,
+    ) -> Result<Position, Error> {
         let subscription = self.joined.join(channel, subscribe)?;
         self.untold.extend(ended(subscription));
+        if is_resumed {
+            self.heartbeats.owe(subscription.end());
+        }
         Ok(subscription.cursor())
     }
 
@@ -385,145 +408,6 @@ impl Feed {
         }
     }
 
-    /// What the first has that has something.
-    fn poll_sources(
-        &mut self,
-        cx: &mut Context<'_>,
-        out: &mut VecDeque<Bytes>,
-    ) -> Poll<Result<(), CloseReason>> {
-        if self.joined.is_empty() {
-            return self.poll_source(cx, out);
-        }
-        for number in self.joined.turns() {
-            let polled = match number {
-                0 => self.poll_source(cx, out),
-                _ => self.poll_joined(number, cx, out),
-            };
-            if polled.is_ready() {
-                self.joined.took_turn(number);
-                return polled;
-            }
-        }
-        Poll::Pending
-    }
-
-    fn poll_joined(
-        &mut self,
-        number: usize,
-        cx: &mut Context<'_>,
-        out: &mut VecDeque<Bytes>,
-    ) -> Poll<Result<(), CloseReason>> {
-        let (dialect, limit) = (self.dialect.naming_channels(), self.options.max_batch_bytes);
-        let Some(subscription) = self.joined.get(number) else {
-            return Poll::Pending;
-        };
-        match subscription.poll_batch(cx, dialect, limit, out) {
-            Poll::Ready(Ok(batch)) => {
-                self.observed.staged(&batch);
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(Err(CloseReason::Finished)) => {
-                self.joined.remove(number);
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(Err(reason)) => Poll::Ready(Err(reason)),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-
-    fn poll_source(
-        &mut self,
-        cx: &mut Context<'_>,
-        out: &mut VecDeque<Bytes>,
-    ) -> Poll<Result<(), CloseReason>> {
-        match &mut self.source {
-            Source::Subscription(subscription) => {
-                let limit = self.options.max_batch_bytes;
-                match ready!(subscription.poll_batch(cx, self.dialect, limit, out)) {
-                    Ok(batch) => {
-                        self.observed.staged(&batch);
-                        // It says nothing of the channels that were joined.
-                        if batch.has_id && self.joined.is_empty() {
-                            self.heartbeat_at = Instant::now() + self.options.heartbeat;
-                        }
-                        self.is_torn = batch.has_gap && self.dialect.ends_at_gap();
-                        Poll::Ready(Ok(()))
-                    }
-                    Err(CloseReason::Finished) if self.is_joinable => {
-                        self.source = Source::Nothing;
-                        Poll::Pending
-                    }
-                    Err(reason) => Poll::Ready(Err(reason)),
-                }
-            }
-            Source::Nothing => Poll::Pending,
-            Source::Pieces(pieces) => {
-                if let Some(goodbye) = self.goodbye.take() {
-                    out.push_back(goodbye);
-                    self.end(CloseReason::Finished);
-                    return Poll::Ready(Err(CloseReason::Finished));
-                }
-                match pieces.poll_recv(cx) {
-                    Poll::Ready(Some(piece)) => self.stage_pieces(piece, out),
-                    Poll::Ready(None) | Poll::Pending => Poll::Pending,
-                }
-            }
-            Source::Stream(stream) => match stream.as_mut().poll_next(cx) {
-                Poll::Ready(Some(Err(reason))) => Poll::Ready(Err(reason)),
-                Poll::Ready(Some(Ok(message))) => {
-                    self.heartbeat_at = Instant::now() + self.options.heartbeat;
-                    let bytes = self.stage(out, |dialect, out| dialect.write_message(&message, out));
-                    self.observed.sent(1, bytes);
-                    Poll::Ready(Ok(()))
-                }
-                Poll::Ready(None) => Poll::Ready(Err(CloseReason::Finished)),
-                Poll::Pending => Poll::Pending,
-            },
-            Source::Refused(reason) => Poll::Ready(Err(*reason)),
-        }
-    }
-
-    /// One piece, and what else is there in the room of a batch.
-    fn stage_pieces(&mut self, first: Piece, out: &mut VecDeque<Bytes>) -> Poll<Result<(), CloseReason>> {
-        let (mut next, mut room) = (Some(first), self.options.max_batch_bytes);
-        while let Some(piece) = next {
-            match piece {
-                Piece::Message(bytes) => {
-                    room = room.saturating_sub(bytes.len());
-                    self.observed.sent(1, bytes.len());
-                    out.push_back(bytes);
-                }
-                // Once the messages have left: those have the write deadline, and what closes has less time.
-                Piece::Goodbye(bytes) => {
-                    self.goodbye = Some(bytes);
-                    break;
-                }
-            }
-            next = match &mut self.source {
-                Source::Pieces(pieces) if room > 0 => pieces.try_recv().ok(),
-                _ => None,
-            };
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Asked only when no source had anything: so each cursor is where the head was when that one was asked.
-    fn poll_heartbeat(&mut self, cx: &mut Context<'_>, out: &mut VecDeque<Bytes>) -> Poll<()> {
-        while self.timer.as_mut().poll(cx).is_ready() {
-            let is_due = self.heartbeat_at <= Instant::now();
-            if is_due {
-                self.heartbeat_at = Instant::now() + self.options.heartbeat;
-            }
-            self.timer.as_mut().reset(self.heartbeat_at);
-            if is_due {
-                let heartbeat = self.heartbeat();
-                self.stage(out, |dialect, out| dialect.write_heartbeat(&heartbeat, out));
-                return Poll::Ready(());
-            }
-        }
-        Poll::Pending
-    }
-
     /// The route's own channels, where its client may be told of several.
     fn named_channels(&self) -> Option<Vec<&ChannelName>> {
         match &self.source {
@@ -532,19 +416,6 @@ impl Feed {
             }
             Source::Nothing => Some(Vec::new()),
             _ => None,
-        }
-    }
-
-    /// Up to the least of the cursors nothing is left to tell, of no channel.
-    fn heartbeat(&self) -> Heartbeat {
-        let own = match &self.source {
-            Source::Subscription(subscription) => Some(subscription.cursor()),
-            _ => None,
-        };
-        Heartbeat {
-            id: self.joined.least_cursor(own),
-            interval: self.options.heartbeat,
-            expires: self.expiry.remaining(),
         }
     }
 

@@ -29,10 +29,12 @@ impl Joined {
         self.place(channel).map(|place| &self.subscriptions[place])
     }
 
-    /// The least place at which one of these stands, or the route's own.
-    pub(crate) fn least_cursor(&self, own: Option<Position>) -> Option<Position> {
-        let joined = self.subscriptions.iter().map(Subscription::cursor);
-        least(own.into_iter().chain(joined))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Subscription> {
+        self.subscriptions.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Subscription> {
+        self.subscriptions.iter_mut()
     }
 
     /// A client asks for a channel, and somebody thinks it over.
@@ -106,7 +108,7 @@ impl Joined {
 }
 
 /// The least of several positions. None where they are of different lives of the log: then none of them is good for all.
-fn least(mut positions: impl Iterator<Item = Position>) -> Option<Position> {
+pub(crate) fn least(mut positions: impl Iterator<Item = Position>) -> Option<Position> {
     let first = positions.next()?;
     positions.try_fold(first, |least, position| match position.partial_cmp(&least)? {
         Ordering::Less => Some(position),

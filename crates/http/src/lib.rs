@@ -17,6 +17,7 @@ mod feed;
 mod handout;
 mod head;
 mod health;
+mod heartbeats;
 mod inbound;
 mod joined;
 mod line;

@@ -206,6 +206,10 @@ impl Dialect for SseWire {
         self.beat(heartbeat.id, &HeartbeatNotice::from(heartbeat), out);
     }
 
+    fn has_positions(&self) -> bool {
+        self.own == Own::Events
+    }
+
     fn write_closing(&self, closing: &Closing, out: &mut Vec<u8>) {
         // In front of what ends the block: an `EventSource` goes by it, and some read a block of `retry:` alone as an event.
         if let Some(retry) = closing.retry {

@@ -48,7 +48,12 @@ pub(crate) struct Inbox {
 /// What a message came to.
 enum Outcome {
     Reply(Reply),
-    Subscribe(ChannelName, Subscribe),
+    Subscribe {
+        channel: ChannelName,
+        subscribe: Subscribe,
+        /// Whether the client said up to where it has seen the channel.
+        is_resumed: bool,
+    },
     Unsubscribe(ChannelName),
     Renew(SystemTime),
 }
@@ -130,11 +135,16 @@ impl Inbox {
                     Outcome::Reply(Error::internal().into())
                 }
                 Ok(subscribe) => {
+                    let is_resumed = cursor.is_some();
                     let subscribe = match cursor {
                         Some(cursor) => subscribe.cursor(&cursor),
                         None => subscribe,
                     };
-                    Outcome::Subscribe(channel, subscribe)
+                    Outcome::Subscribe {
+                        channel,
+                        subscribe,
+                        is_resumed,
+                    }
                 }
                 Err(error) => Outcome::Reply(error.into()),
             }
@@ -185,8 +195,12 @@ impl Receiver for Inbox {
     fn take_answer(&mut self, feed: &mut Feed) -> Option<Bytes> {
         let reply = match self.done.take()? {
             Outcome::Reply(reply) => reply,
-            Outcome::Subscribe(channel, subscribe) => feed
-                .join(&channel, subscribe)
+            Outcome::Subscribe {
+                channel,
+                subscribe,
+                is_resumed,
+            } => feed
+                .join(&channel, subscribe, is_resumed)
                 .map(|id| json!({ "id": id }))
                 .map(reply)
                 .into(),

@@ -4,6 +4,8 @@
 //! frames that were encoded once for all followers, beside tungstenite's own.
 
 mod acceptance;
+#[cfg(test)]
+mod catching_up;
 mod control;
 mod extract;
 mod frame;

@@ -39,8 +39,9 @@ impl Subscription {
         }
     }
 
-    /// Whether it waits for a page.
-    pub(super) fn is_asking(&self) -> bool {
+    /// Whether it waits for what the fan-out has of the past: then it has nothing to tell, and something is missing all the same.
+    #[must_use]
+    pub fn is_asking(&self) -> bool {
         let mut past = self.followed.iter().filter_map(|followed| followed.past());
         past.any(Past::is_awaited)
     }
