@@ -81,3 +81,12 @@ fn the_readme_shows_the_smallest_application_as_it_is() {
     assert_eq!(shown, [application]);
     assert!(shown[0].lines().count() <= 40, "it is the smallest");
 }
+
+#[test]
+fn the_protocol_is_small_enough_for_a_client_of_150_lines() {
+    let client = fs::read_to_string(root().join("examples/python-client/client.py")).unwrap();
+    assert!(client.lines().count() <= 150, "{} lines", client.lines().count());
+    for (number, line) in client.lines().enumerate() {
+        assert!(line.chars().count() <= 100, "line {} is no line", number + 1);
+    }
+}

@@ -1,19 +1,27 @@
-// A component of React over a live connection, in a page of happy-dom, against a stream over HTTP.
+// The hooks of docs/client.md in a component of React, in a page of happy-dom, against a stream over HTTP.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Window } from "happy-dom";
-import { createElement, StrictMode } from "react";
-import { connect } from "../js/dualcast.js";
-import { useLiveState, useMessages } from "./use-live.js";
+import { createElement, StrictMode, useCallback, useState } from "react";
+import { useLive, useLiveState, useMessage } from "./hooks.js";
 
 /** How long anything that is waited for may take, in milliseconds. */
 const deadline = 20_000;
 
-test("a component of React shows the state and the messages, over a cut, and leaves nothing behind", async (t) => {
+test("the guide shows the hooks that are tested", async () => {
+  const guide = await readFile(new URL("../../../docs/client.md", import.meta.url), "utf8");
+  const hooks = await readFile(new URL("hooks.js", import.meta.url), "utf8");
+  const shown = guide.split("```jsx\n").slice(1).map((rest) => rest.split("```")[0]);
+  assert.equal(shown.length, 1);
+  assert.ok(hooks.endsWith(`\n\n${shown[0]}`), "below its head, hooks.js is what the guide shows");
+});
+
+test("a component of React shows the state and the messages, over a cut, and closes when it goes", async (t) => {
   const complaints = t.mock.method(console, "error", () => {});
   const window = new Window();
   for (const [name, value] of Object.entries({ window, document: window.document, navigator: window.navigator })) {
@@ -24,20 +32,19 @@ test("a component of React shows the state and the messages, over a cut, and lea
   const { createRoot } = await import("react-dom/client");
   const server = await stream(t);
 
-  const live = connect(server.url, { transport: "sse" });
-  t.after(() => live.close());
   const root = createRoot(document.body);
-  root.render(createElement(StrictMode, null, createElement(Room, { live })));
+  root.render(createElement(StrictMode, null, createElement(Room, { url: server.url })));
+  t.after(() => root.unmount());
   const shows = (text) => until(() => document.body.textContent === text, () => document.body.textContent);
 
   await shows("open: ");
   server.write('id: e-1\nevent: note\ntype: json\ndata: {"text":"hello"}\n\n');
   await shows("open: hello");
 
-  server.refuses(true);
+  server.refuse(true);
   server.cut();
   await shows("waiting: hello");
-  server.refuses(false);
+  server.refuse(false);
   await shows("open: hello");
   assert.equal(server.cursor(), "e-1");
   server.write('id: e-2\nevent: note\ntype: json\ndata: {"text":"again"}\n\n');
@@ -45,36 +52,35 @@ test("a component of React shows the state and the messages, over a cut, and lea
 
   root.unmount();
   await shows("");
-  server.write('id: e-3\nevent: note\ntype: json\ndata: {"text":"unseen"}\n\n');
-  await until(() => live.cursor === "e-3", () => live.cursor);
-
-  const other = createElement(Room, { live });
-  createRoot(document.body).render(other);
-  await shows("open: ");
-  live.close();
-  await shows("closed: ");
+  await until(() => server.open() === 0, () => `${server.open()} open streams`);
   assert.deepEqual(complaints.mock.calls.map(({ arguments: [complaint] }) => complaint), []);
 });
 
-function Room({ live }) {
-  const { status } = useLiveState(live);
-  const notes = useMessages(live, "note");
-  return `${status}: ${notes.map(({ text }) => text).join(", ")}`;
+function Room({ url }) {
+  const live = useLive(url);
+  const state = useLiveState(live);
+  const [notes, setNotes] = useState([]);
+  const add = useCallback(({ text }) => setNotes((before) => [...before, text]), []);
+  useMessage(live, "note", add);
+  return `${state?.status}: ${notes.join(", ")}`;
 }
 
-/** A server of one stream, which tells each that comes where it stands. */
+/** A server of event streams, which tells each client that comes where it stands. */
 async function stream(t) {
-  let response;
+  const open = new Set();
   let cursor;
   let isAway = false;
-  const server = createServer((request, its) => {
-    if (isAway) return its.writeHead(503).end();
-    response = its;
-    const { searchParams } = new URL(request.url, "http://localhost");
-    cursor = searchParams.get("last-event-id") ?? undefined;
-    its.writeHead(200, { "content-type": "text/event-stream" });
-    its.write(`retry: 10\nid: ${cursor ?? "e-0"}\nevent: dualcast:heartbeat\ntype: json\ndata: {"interval":15000}\n\n`);
+  const server = createServer((request, response) => {
+    if (isAway) return response.writeHead(503).end();
+    open.add(response);
+    response.on("close", () => open.delete(response));
+    cursor = new URL(request.url, "http://localhost").searchParams.get("last-event-id") ?? undefined;
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    const heartbeat = `event: dualcast:heartbeat\ntype: json\ndata: {"interval":15000}`;
+    response.write(`retry: 10\nid: ${cursor ?? "e-0"}\n${heartbeat}\n\n`);
   });
+  // Where Node has a WebSocket, it is tried first.
+  server.on("upgrade", (_request, socket) => socket.end("HTTP/1.1 426 Upgrade Required\r\nconnection: close\r\n\r\n"));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   t.after(() => {
@@ -83,10 +89,11 @@ async function stream(t) {
   });
   return {
     url: `http://127.0.0.1:${server.address().port}/`,
-    write: (text) => response.write(text),
-    cut: () => response.destroy(),
-    refuses: (is) => (isAway = is),
+    write: (text) => open.forEach((response) => response.write(text)),
+    cut: () => open.forEach((response) => response.destroy()),
+    refuse: (is) => (isAway = is),
     cursor: () => cursor,
+    open: () => open.size,
   };
 }
 

@@ -7,6 +7,7 @@ export class Asks {
   /** By their references, the oldest first. @type {Map<number, { answered: (answer: Answer) => void, askedAt: number }>} */
   #open = new Map();
   #ref = 0;
+  #answeredAt = 0;
 
   /**
    * @param {import("./link.js").Link} link
@@ -22,13 +23,15 @@ export class Asks {
   answer({ ref, ...answer }) {
     const open = this.#open.get(ref);
     this.#open.delete(ref);
+    this.#answeredAt = Date.now();
     open?.answered(answer);
     return open !== undefined;
   }
 
-  /** Since when the longest waits. */
+  /** Since when the oldest waits, or its turn has come: the server answers one after another. */
   waitingSince() {
-    return this.#open.values().next().value?.askedAt;
+    const oldest = this.#open.values().next().value;
+    return oldest && Math.max(oldest.askedAt, this.#answeredAt);
   }
 
   /** The connection is gone, and all that was asked on it. */

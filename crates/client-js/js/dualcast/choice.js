@@ -42,12 +42,8 @@ export class Choice {
 
   /** The current one was refused, or fell silent at its beginning. Answers whether another one is to be tried before a pause. */
   refused() {
-    if (this.#current + 1 < this.#transports.length) {
-      this.#current++;
-      return true;
-    }
-    this.again();
-    return false;
+    this.#current = (this.#current + 1) % this.#transports.length;
+    return this.#current !== this.#preferred;
   }
 
   /** The next attempt begins a round, with the one that worked last. */

@@ -5,13 +5,7 @@
 
 /** @typedef {{ id?: string, channel: string, from: string | null, to: string | null, reason: string }} Gap */
 /** @typedef {{ own?: string, joined?: Record<string, string> }} Saved */
-
-/**
- * @typedef {object} Followed
- * @property {(string | undefined)[]} together what is followed with one cursor of the server's
- * @property {string} [presented] the cursor with which it was asked for
- * @property {string} [held] where the page stood then: it may be further on
- */
+/** @typedef {{ presented?: string, held?: string }} Followed with which cursor the server was asked for it, and where the page stood then */
 
 /**
  * The order of two ids: negative, zero or positive; undefined where they belong to two lives of the log, which have none.
@@ -43,7 +37,7 @@ export class Cursors {
   own;
   /** Of the channels that the page joined, also while the connection doesn't follow them yet. @type {Map<string, string | undefined>} */
   #joined = new Map();
-  /** What the connection follows; `undefined` stands for the route's own. @type {Map<string | undefined, Followed>} */
+  /** The joined channels that the connection follows, and `undefined` for the route's own. @type {Map<string | undefined, Followed>} */
   #followed = new Map();
   /** Of channels that the page may yet join again. @type {Map<string, string>} */
   #left;
@@ -101,18 +95,20 @@ export class Cursors {
    */
   opened(id, presented, channels) {
     this.#followed.clear();
-    this.#follow([undefined, ...channels], id, presented);
+    for (const channel of [undefined, ...channels]) this.followed(channel, id, presented);
   }
 
   /**
-   * The connection follows a joined channel, from this id on.
+   * The connection follows a channel, from this id on.
    *
-   * @param {string} channel
+   * @param {string | undefined} channel a joined one, or the route's own
    * @param {string | undefined} id
    * @param {string | undefined} presented
    */
   followed(channel, id, presented) {
-    this.#follow([channel], id, presented);
+    if (isBefore(id, presented)) this.#set(channel, id);
+    if (this.of(channel) === undefined && id !== undefined) this.#move(channel, id);
+    this.#followed.set(channel, { presented, held: this.of(channel) });
   }
 
   /**
@@ -143,48 +139,30 @@ export class Cursors {
   gap(gap) {
     const { id, channel, from, to } = gap;
     const at = this.of(channel);
-    const { together, presented, held } = this.#followed.get(this.#joined.has(channel) ? channel : undefined) ?? {};
-    const isBack = isBefore(id, presented);
-    const isKnown = !isBack && [held, this.#told.get(channel)].some((known) => (compare(to ?? undefined, known) ?? 1) <= 0);
-    if (isBack) this.#goBack(together, id);
-    else if (id !== undefined) this.#move(channel, id);
-    if (isKnown) return undefined;
+    const { presented, held } = this.#followed.get(this.#joined.has(channel) ? channel : undefined) ?? {};
+    if (isBefore(id, presented)) {
+      // The log lost its end, and counts on from here in the same life: what comes is new, whatever its number.
+      this.#set(channel, id);
+      this.#told.delete(channel);
+    } else {
+      if (id !== undefined) this.#move(channel, id);
+      // Not by where it stands now: the gaps of several channels that share a cursor may move it to where all of them end.
+      const known = [held, this.#told.get(channel)];
+      if (to !== null && known.some((id) => (compare(to, id) ?? 1) <= 0)) return undefined;
+    }
     if (to !== null) this.#told.set(channel, to);
     return { ...gap, from: from !== null && isBefore(from, at) ? /** @type {string} */ (at) : from };
-  }
-
-  /** @param {(string | undefined)[]} together @param {string | undefined} id @param {string | undefined} presented */
-  #follow(together, id, presented) {
-    for (const channel of together) {
-      this.#followed.set(channel, { together, presented, held: this.of(channel) });
-      if (this.of(channel) === undefined) this.#set(channel, id);
-    }
-    if (isBefore(id, presented)) this.#goBack(together, id);
-  }
-
-  /**
-   * The log lost its end, and counts on from here in the same life: what comes is new, whatever its number.
-   *
-   * @param {(string | undefined)[]} together
-   * @param {string | undefined} id
-   */
-  #goBack(together = [], id) {
-    this.#told.clear();
-    for (const channel of together) {
-      this.#set(channel, id);
-      this.#followed.set(channel, { together, presented: id });
-    }
   }
 
   /** Never back, but to another life. @param {string | undefined} channel @param {string} id */
   #move(channel, id) {
     if (isBefore(id, this.of(channel))) return;
+    this.#newest = id;
     this.#set(channel, id);
   }
 
   /** @param {string | undefined} channel @param {string | undefined} id */
   #set(channel, id) {
-    this.#newest = id ?? this.#newest;
     if (channel !== undefined && this.#joined.has(channel)) this.#joined.set(channel, id);
     else this.own = id;
   }

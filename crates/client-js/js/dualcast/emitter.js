@@ -34,22 +34,24 @@ export class Emitter {
   }
 
   /**
-   * Calls the handlers that are there now, and answers whether there were any.
+   * Calls the handlers that are there now, but for those that are taken away meanwhile, and answers whether there were any.
    *
    * @param {string} name
    * @param {...unknown} values
    */
   emit(name, ...values) {
-    const handlers = [...(this.#handlers.get(name) ?? [])];
-    for (const { handler } of handlers) {
+    const handlers = this.#handlers.get(name) ?? new Set();
+    // Whoever fails while it hears of a failure must not hear of that: it would go on for ever.
+    const failed = name === "dualcast:error" ? console.error : this.#failed;
+    for (const entry of [...handlers]) {
       try {
-        const answer = handler(...values);
+        const answer = handlers.has(entry) && entry.handler(...values);
         // An async handler fails later.
-        if (answer instanceof Promise) answer.catch(this.#failed);
+        if (answer instanceof Promise) answer.catch(failed);
       } catch (error) {
-        this.#failed(error);
+        failed(error);
       }
     }
-    return handlers.length > 0;
+    return handlers.size > 0;
   }
 }

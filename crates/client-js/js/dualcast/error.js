@@ -10,6 +10,12 @@
 //     too-slow       an iteration fell `MAX_ITEMS` behind
 //     http-500       an answer that is not Dualcast's, with that status
 
+/** What is waited before another try where the server does not say, in milliseconds. */
+export const USUAL_RETRY = 1_000;
+
+/** Codes after which the very same is worth another try. */
+export const PASSING = ["too-fast", "busy", "unavailable", "unconfirmed", "away", "http-502", "http-503", "http-504"];
+
 export class LiveError extends Error {
   /**
    * @param {string} code

@@ -4,24 +4,18 @@ import { LiveError } from "./error.js";
 
 /** @typedef {import("./frames.js").Frame} Frame */
 /** @typedef {import("./link.js").Link} Link */
-
-/**
- * @typedef {object} House
- * @property {import("./stage.js").Stage} stage
- * @property {import("./cursors.js").Cursors} cursors
- * @property {import("./joined.js").Joined} joined
- * @property {import("./asks.js").Asks} asks
- * @property {import("./choice.js").Choice} choice
- */
+/** @typedef {import("./joined.js").House} House */
 
 export class Hearing {
   #house;
+  #joined;
   /** What came since an interruption, until all is there. @type {{ count: number, hasGap: boolean } | undefined} */
   #recovery;
 
-  /** @param {House} house */
-  constructor(house) {
+  /** @param {House} house @param {import("./joined.js").Joined} joined */
+  constructor(house, joined) {
     this.#house = house;
+    this.#joined = joined;
   }
 
   /** A connection begins where another ended. What came since is counted on where that had not brought all. */
@@ -33,7 +27,7 @@ export class Hearing {
   hear(link, frame) {
     const { control, channel } = frame;
     // Of a channel that was left nothing is heard any more, and nothing learnt.
-    if (this.#house.joined.isLeaving(channel)) return;
+    if (this.#joined.isLeaving(channel)) return;
     if (control === undefined) return this.#message(/** @type {import("./frames.js").Message} */ (frame));
     const notice = /** @type {any} */ (frame);
     switch (control) {
@@ -45,7 +39,7 @@ export class Hearing {
       case "finished":
         return this.#tell(control, notice);
       case "unsubscribed":
-        return this.#house.joined.end(notice.channel, new LiveError("revoked"));
+        return this.#joined.end(notice.channel, new LiveError("revoked"));
       case "reply":
       case "error":
         if (this.#house.asks.answer(notice)) return;
@@ -55,7 +49,7 @@ export class Hearing {
 
   /** @param {unknown} frame */
   unknown(frame) {
-    if (!this.#house.stage.tell("unknown", frame)) console.warn("dualcast: unknown:", frame);
+    if (!this.#house.stage.tell("unknown", frame)) console.warn("dualcast:", frame);
   }
 
   /** @param {import("./frames.js").Message} message */
@@ -69,11 +63,11 @@ export class Hearing {
 
   /** @param {Link} link @param {{ id?: string }} heartbeat */
   #heartbeat(link, { id }) {
-    const { stage, cursors, joined, choice } = this.#house;
+    const { stage, cursors, choice } = this.#house;
     cursors.heartbeat(id);
     if (link.hasLasted) choice.lasted();
-    // One stands behind the last message that was missed.
-    if (!this.#recovery || !joined.isWhole) return;
+    // One with an id stands behind the last message that was missed.
+    if (!this.#recovery || !id || !this.#joined.isWhole) return;
     const { count, hasGap } = this.#recovery;
     this.#recovery = undefined;
     if (!hasGap) stage.tell("recovered", { count, transport: link.transport });
@@ -89,16 +83,16 @@ export class Hearing {
 
   /** Tells the page, and who follows the channel. @param {string} name @param {any} notice */
   #tell(name, { control, ...notice }) {
-    const { stage, cursors, joined } = this.#house;
+    const { stage, cursors } = this.#house;
     if (name !== "gap" && notice.id !== undefined) cursors.take(notice.id, notice.channel);
     const own = this.#stageOf(notice.channel);
     own.tell(name, notice);
     if (own !== stage) stage.tell(name, notice);
-    if (name === "finished") joined.end(notice.channel);
+    if (name === "finished") this.#joined.end(notice.channel);
   }
 
   /** Who hears of a channel. @param {string | undefined} channel */
   #stageOf(channel) {
-    return this.#house.joined.stageOf(channel) ?? this.#house.stage;
+    return this.#joined.stageOf(channel) ?? this.#house.stage;
   }
 }

@@ -2,7 +2,7 @@
 // opened anew with all of them in its query.
 
 import { Channel } from "./channel.js";
-import { LiveError } from "./error.js";
+import { LiveError, PASSING, USUAL_RETRY } from "./error.js";
 
 /** @typedef {import("./link.js").Link} Link */
 /** @typedef {import("./stage.js").Stage} Stage */
@@ -17,18 +17,18 @@ import { LiveError } from "./error.js";
  */
 
 /**
+ * What the parts of the client share.
+ *
  * @typedef {object} House
+ * @property {Stage} stage who hears of the route's own channels, and of all else
+ * @property {() => Stage} newStage for one more channel
  * @property {import("./cursors.js").Cursors} cursors
  * @property {import("./asks.js").Asks} asks
- * @property {() => Stage} newStage
+ * @property {import("./choice.js").Choice} choice
  * @property {() => Link | undefined} link the connection, while it is open
  * @property {() => void} changed the event stream, if it is one, has to be opened anew
+ * @property {(message: object) => Promise<any>} post
  */
-
-/** Before a channel is asked for once more that the server could not give just then, in milliseconds. */
-const USUAL_RETRY = 5_000;
-/** After these the same channel is worth another try. */
-const PASSING = ["busy", "unavailable", "too-fast", "internal"];
 
 export class Joined {
   #house;

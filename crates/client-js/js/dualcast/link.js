@@ -58,14 +58,21 @@ import { openWebSocket } from "./web-socket.js";
  * @property {(link: Link) => number | undefined} waitingSince since when an answer is waited for on this connection
  */
 
-/** @type {Record<TransportName, OpenWire>} */
-const WIRES = { ws: openWebSocket, sse: openEventStream, eventsource: openLater };
+/** What opens a wire. The browser's own EventSource is for few: it is loaded when it is wanted. @type {Record<TransportName, () => Promise<OpenWire>>} */
+const OPENERS = {
+  ws: async () => openWebSocket,
+  sse: async () => openEventStream,
+  eventsource: async () => (await import("./event-source.js")).openEventSource,
+};
 
 /** The statuses that have names. @type {Record<number, string>} */
 const REASONS = { 204: "finished", 401: "unauthorized" };
 
 /** How often a server is taken to speak that does not say so, in milliseconds. */
 const USUAL_INTERVAL = 20_000;
+
+/** What opens a connection by this transport. @param {TransportName} transport */
+export const openerOf = (transport) => OPENERS[transport]();
 
 export class Link {
   transport;
@@ -89,19 +96,20 @@ export class Link {
 
   /**
    * @param {TransportName} transport
+   * @param {OpenWire} open what carries it
    * @param {Request} request
    * @param {{ presented: string | undefined, channels: string[] }} place
    * @param {{ connectTimeout: number, stableAfter: number, replyTimeout: number, silence?: number }} limits in milliseconds
    * @param {Listener} to
    */
-  constructor(transport, request, { presented, channels }, limits, to) {
+  constructor(transport, open, request, { presented, channels }, limits, to) {
     this.transport = transport;
     this.presented = presented;
     this.channels = channels;
     this.#limits = limits;
     this.#to = to;
     try {
-      this.#wire = WIRES[transport](request, {
+      this.#wire = open(request, {
         frame: (read, raw) => this.#isEnded || this.#read(read, raw),
         retry: (milliseconds) => (this.#retry = milliseconds),
         lost: (end) => this.#end({ reason: end.status ? (REASONS[end.status] ?? "refused") : "lost", ...end }),
@@ -184,22 +192,4 @@ export class Link {
     this.close();
     this.#to.lost(this, { ...end, retry: end.retry ?? this.#retry });
   }
-}
-
-/** The browser's own EventSource is for few: it is loaded when it is wanted. @type {OpenWire} */
-function openLater(request, to) {
-  /** @type {Wire | undefined} */
-  let wire;
-  let isClosed = false;
-  import("./event-source.js").then(
-    ({ openEventSource }) => isClosed || (wire = openEventSource(request, to)),
-    (error) => to.lost({ message: String(error) }),
-  );
-  return {
-    close() {
-      isClosed = true;
-      wire?.close();
-    },
-    listen: (event) => wire?.listen?.(event),
-  };
 }

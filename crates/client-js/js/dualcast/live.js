@@ -11,7 +11,7 @@ import { Hearing } from "./hearing.js";
 import { isHidden, isOffline, stored, watch } from "./environment.js";
 import { LiveError } from "./error.js";
 import { Joined } from "./joined.js";
-import { Link } from "./link.js";
+import { Link, openerOf } from "./link.js";
 import { Listening } from "./listening.js";
 import { policyOf, urlsOf, withDefaults } from "./options.js";
 import { Outbox } from "./outbox.js";
@@ -24,7 +24,7 @@ import { Stage } from "./stage.js";
 /** @typedef {import("./options.js").Address} Address */
 /** @typedef {import("./options.js").Options} Options */
 /** @typedef {import("./outbox.js").Policy} Policy */
-/** @typedef {import("./rights.js").Right} Right */
+/** @typedef {[import("./link.js").OpenWire, import("./rights.js").Right]} Ready */
 
 /**
  * How it stands. The same object until that changes.
@@ -101,26 +101,23 @@ export class Live extends Listening {
     this.#urls = urlsOf(address);
     this.#choice = new Choice(all.transports, `dualcast transport ${new URL(this.#urls.ws).origin}`);
     this.#backoff = new Backoff(all.minDelay, all.maxDelay);
+    this.#rights = new Rights(all);
     this.#key = all.persist && `dualcast cursors ${all.persist} ${this.#urls.sse}`;
     this.#cursors = new Cursors({ ...(this.#key && stored(this.#key)), ...(all.position && { own: all.position }) });
-    this.#joined = new Joined({
-      cursors: this.#cursors,
+    const house = {
+      stage,
       asks: this.#asks,
+      cursors: this.#cursors,
+      choice: this.#choice,
       newStage: () => new Stage(failed, listened),
-      link: () => this.#openLink(),
+      link: () => (this.#link?.isOpen ? this.#link : undefined),
       changed: () => this.#after("reopen", 0, () => this.#reopen()),
-    });
-    this.#rights = new Rights(all);
-    this.#hearing = new Hearing({ stage, cursors: this.#cursors, joined: this.#joined, asks: this.#asks, choice: this.#choice });
-    this.#outbox = new Outbox(
-      {
-        asks: this.#asks,
-        link: () => this.#openLink(),
-        post: (message) => post(this.#urls.send, message, all, this.#rights),
-        counted: (count) => this.#stage.tell("unsent", count),
-      },
-      all.maxUnsent,
-    );
+      /** @param {object} message */
+      post: (message) => post(this.#urls.send, message, all, this.#rights),
+    };
+    this.#joined = new Joined(house);
+    this.#outbox = new Outbox(house, all.maxUnsent);
+    this.#hearing = new Hearing(house, this.#joined);
     all.signal?.addEventListener("abort", () => this.close());
     if (all.signal?.aborted) this.close();
     else this.#start();
@@ -147,7 +144,7 @@ export class Live extends Listening {
    * @template {keyof Events & string} Name
    * @param {Name} event
    * @param {Events[Name]} [data] what JSON can hold
-   * @param {{ key?: string, whileAway?: Policy }} [options] `key`: the same for a message that is sent again, so that it acts once
+   * @param {{ key?: string | undefined, whileAway?: Policy | undefined }} [options] `key`: the same for a message that is sent again, so that it acts once
    * @returns {Promise<any>} rejects with a `LiveError`
    */
   send(event, data, { key, whileAway = policyOf(this.#options.whileAway, event) } = {}) {
@@ -159,7 +156,7 @@ export class Live extends Listening {
    * Follows another channel on this connection, where the route lets it.
    *
    * @param {string} name
-   * @param {{ position?: string }} [options]
+   * @param {{ position?: string | undefined }} [options]
    * @returns {import("./channel.js").Channel<Events>}
    */
   subscribe(name, { position } = {}) {
@@ -180,6 +177,7 @@ export class Live extends Listening {
   // Connecting.
 
   #start() {
+    this.#stage.isOver = false;
     this.#refusals = 0;
     this.#isPutAway = false;
     this.#backoff.reset();
@@ -201,10 +199,10 @@ export class Live extends Listening {
     this.#after("retry", this.#options.connectTimeout, () => this.#retry({ reason: "silent" }));
     this.#change({ ...this.#state, status: "connecting", transport, retryAt: undefined });
     try {
-      const right = await this.#rights.ask();
+      const ready = await this.#prepare(transport);
       if (turn !== this.#turn) return;
       this.#cancel("retry");
-      this.#link = this.#open(transport, right);
+      this.#link = this.#open(transport, ready);
     } catch (error) {
       if (turn !== this.#turn) return;
       this.#fail(error);
@@ -212,13 +210,18 @@ export class Live extends Listening {
     }
   }
 
+  /** What a connection needs that takes its time. @param {TransportName} transport */
+  #prepare(transport) {
+    return Promise.all([openerOf(transport), this.#rights.ask()]);
+  }
+
   /**
    * A new connection. Whoever asks for it keeps it at once: before it says its first word, or that there is none.
    *
    * @param {TransportName} transport
-   * @param {Right} right
+   * @param {Ready} ready
    */
-  #open(transport, { token, headers, query }) {
+  #open(transport, [open, { token, headers, query }]) {
     const isSocket = transport === "ws";
     // Each channel has a cursor of its own there; a stream has one for all.
     const presented = isSocket ? this.#cursors.own : this.#cursors.smallest();
@@ -230,7 +233,7 @@ export class Live extends Listening {
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const names = () => [...this.#stage.names(), ...this.#joined.events()];
     const request = { ...this.#options, url: url.href, token, headers, names };
-    return new Link(transport, request, { presented, channels }, this.#options, {
+    return new Link(transport, open, request, { presented, channels }, this.#options, {
       opened: (link, welcome) => this.#opened(link, welcome),
       frame: (link, frame) => link === this.#link && this.#hearing.hear(link, frame),
       unknown: (_, frame) => this.#hearing.unknown(frame),
@@ -332,15 +335,14 @@ export class Live extends Listening {
     this.#link?.check();
     const { status } = this.#state;
     if (isHidden() || (status !== "waiting" && (status !== "away" || this.#isPutAway))) return;
-    const wait = this.#attemptedAt + SHORTEST_PAUSE - Date.now();
-    this.#after("retry", Math.max(0, wait), () => this.#attempt());
+    this.#after("retry", this.#attemptedAt + SHORTEST_PAUSE - Date.now(), () => this.#attempt());
   }
 
   /** What the old network carried is gone, and what it did not let through may pass now. */
   #move() {
     this.#choice.networkChanged();
     if (this.#state.status !== "open") return this.#wake();
-    this.#after("reopen", Math.max(0, this.#attemptedAt + SHORTEST_PAUSE - Date.now()), () => this.#reopen());
+    this.#after("reopen", this.#attemptedAt + SHORTEST_PAUSE - Date.now(), () => this.#reopen());
   }
 
   #keep() {
@@ -372,8 +374,8 @@ export class Live extends Listening {
     if (isHidden() || isOffline()) return this.#probeLater();
     const turn = this.#turn;
     try {
-      const right = await this.#rights.ask();
-      if (turn === this.#turn) this.#probe = this.#open(this.#choice.best, right);
+      const ready = await this.#prepare(this.#choice.best);
+      if (turn === this.#turn) this.#probe = this.#open(this.#choice.best, ready);
     } catch (error) {
       this.#fail(error);
       if (turn === this.#turn) this.#probeLater();
@@ -386,6 +388,7 @@ export class Live extends Listening {
     this.#link = link;
     this.#probe = undefined;
     this.#asks.lost();
+    this.#outbox.lost();
     this.#choice.returned();
   }
 
@@ -417,10 +420,6 @@ export class Live extends Listening {
   }
 
   // Small things.
-
-  #openLink() {
-    return this.#link?.isOpen ? this.#link : undefined;
-  }
 
   /** What the page's own code threw. @param {unknown} error */
   #fail(error) {

@@ -12,7 +12,7 @@
 /**
  * @typedef {object} Options
  * @property {"auto" | TransportName | TransportName[]} [transport] which to use, the best first; `auto` is `["ws", "sse"]`
- * @property {string} [position] where the page's snapshot was read: what was published since follows
+ * @property {string | undefined} [position] where the page's snapshot was read: what was published since follows
  * @property {boolean | string} [persist] keeps the cursors in `sessionStorage` over a reload; a string tells two clients of one URL apart
  * @property {(why: { refresh: boolean }) => Eventually<string | null | undefined>} [token] asked at each attempt; `refresh` where the
  *   last one was refused, or runs out
@@ -29,7 +29,7 @@
  * @property {number} [minDelay] the most that is waited before the first attempt to come back, in milliseconds, where the server says nothing: 1,000
  * @property {number} [maxDelay] the most before any, in milliseconds: 30,000
  * @property {number} [stableAfter] how long a connection has to last before delays begin anew, in milliseconds: 5,000
- * @property {AbortSignal} [signal] closes it
+ * @property {AbortSignal | undefined} [signal] closes it
  * @property {typeof fetch} [fetch] another implementation
  * @property {typeof WebSocket} [WebSocket] another implementation, such as that of `ws` in Node 20
  * @property {typeof EventSource} [EventSource] another implementation
@@ -47,7 +47,7 @@ export function withDefaults(options) {
     minDelay: 1_000,
     maxDelay: 30_000,
     stableAfter: 5_000,
-    fetch: globalThis.fetch?.bind(globalThis),
+    fetch: globalThis.fetch,
     WebSocket: globalThis.WebSocket,
     EventSource: globalThis.EventSource,
     ...rest,

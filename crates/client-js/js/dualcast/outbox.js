@@ -1,9 +1,10 @@
 // What the page sends, until it is answered: over a WebSocket, or by POST beside an event stream, one after another. The replies and the
 // errors are the same.
 
-import { LiveError } from "./error.js";
+import { LiveError, PASSING, USUAL_RETRY } from "./error.js";
 
 /** @typedef {"reject" | "drop" | "queue"} Policy */
+/** @typedef {import("./joined.js").House} House */
 /** @typedef {{ event: string, data?: unknown, key?: string }} Message */
 
 /**
@@ -17,32 +18,20 @@ import { LiveError } from "./error.js";
  * @property {ReturnType<typeof setTimeout>} [timer] it waits for another try
  */
 
-/**
- * @typedef {object} Office
- * @property {import("./asks.js").Asks} asks
- * @property {() => import("./link.js").Link | undefined} link the connection, while it is open
- * @property {(message: Message) => Promise<any>} post
- * @property {(count: number) => void} counted
- */
-
 /** For how long the server knows an idempotency key, in milliseconds. What is older might act twice. */
 const KEY_LIFETIME = 120_000;
-/** Before a message is sent once more that the server could not take just then, in milliseconds. */
-const USUAL_RETRY = 1_000;
-/** After these the same message is worth another try. */
-const PASSING = ["too-fast", "busy", "unavailable", "unconfirmed"];
 
 export class Outbox {
-  #office;
+  #house;
   #maxUnsent;
   /** All that is not answered, in order. @type {Set<Letter>} */
   #letters = new Set();
   /** The one that is posted. @type {Letter | undefined} */
   #posted;
 
-  /** @param {Office} office @param {number} maxUnsent */
-  constructor(office, maxUnsent) {
-    this.#office = office;
+  /** @param {House} house @param {number} maxUnsent */
+  constructor(house, maxUnsent) {
+    this.#house = house;
     this.#maxUnsent = maxUnsent;
   }
 
@@ -56,7 +45,7 @@ export class Outbox {
    * @returns {Promise<any>} the data of the reply
    */
   async send(message, policy) {
-    const isAway = !this.#office.link() && policy !== "queue";
+    const isAway = !this.#house.link() && policy !== "queue";
     if (isAway || this.count >= this.#maxUnsent) {
       if (policy === "drop") return undefined;
       throw new LiveError(isAway ? "away" : "queue-full");
@@ -66,7 +55,7 @@ export class Outbox {
     const copy = JSON.parse(JSON.stringify(message));
     return new Promise((resolve, reject) => {
       this.#letters.add({ message: copy, policy, resolve, reject });
-      this.#office.counted(this.count);
+      this.#house.stage.tell("unsent", this.count);
       this.flush();
     });
   }
@@ -74,7 +63,7 @@ export class Outbox {
   /** Sends what waits, as far as it may. */
   flush() {
     for (const letter of this.#letters) {
-      const link = this.#office.link();
+      const link = this.#house.link();
       // One POST at a time, or they would overtake each other; and what waits for another try holds up those behind it.
       if (!link || this.#posted || letter.timer) return;
       if (letter.isOut) continue;
@@ -84,15 +73,18 @@ export class Outbox {
       }
       letter.isOut = true;
       letter.sentAt ??= Date.now();
-      if (link.canSend) this.#office.asks.ask(link, letter.message, (answer) => this.#answer(letter, answer));
+      if (link.canSend) this.#house.asks.ask(link, letter.message, (answer) => this.#answer(letter, answer));
       else this.#post(letter);
     }
   }
 
-  /** The connection is gone: what had left by it is not answered any more. */
+  /** The connection is gone: what had left by it is not answered any more, and what had not may not want to wait for another one. */
   lost() {
+    const isAway = !this.#house.link();
     for (const letter of this.#letters) {
-      if (letter.isOut && letter !== this.#posted) this.#fail(letter, new LiveError("unconfirmed"));
+      if (letter === this.#posted) continue;
+      if (letter.isOut) this.#fail(letter, new LiveError("unconfirmed"));
+      else if (isAway && letter.policy !== "queue") this.#fail(letter, new LiveError("away"));
     }
   }
 
@@ -111,7 +103,7 @@ export class Outbox {
   async #post(letter) {
     this.#posted = letter;
     try {
-      this.#answer(letter, { data: await this.#office.post(letter.message) });
+      this.#answer(letter, { data: await this.#house.post(letter.message) });
     } catch (error) {
       this.#fail(letter, /** @type {LiveError} */ (error));
     }
@@ -138,7 +130,7 @@ export class Outbox {
     clearTimeout(letter.timer);
     if (!this.#letters.delete(letter)) return;
     answer();
-    this.#office.counted(this.count);
+    this.#house.stage.tell("unsent", this.count);
   }
 }
 

@@ -30,7 +30,7 @@ export class Rights {
     const [right, own, query] = await Promise.all([token?.({ refresh }), headers?.(), params?.()]);
     this.areStale = false;
     const all = new Headers(own);
-    if (right && !all.has("authorization")) all.set("authorization", `Bearer ${right}`);
+    if (right) all.set("authorization", `Bearer ${right}`);
     return { token: right, headers: all, query: query ?? {} };
   }
 }
@@ -46,11 +46,12 @@ export class Rights {
 export async function post(url, message, { fetch, credentials, replyTimeout }, rights) {
   const body = JSON.stringify(message);
   for (let attempt = 1; ; attempt++) {
-    const { headers } = await rights.ask().catch((error) => {
+    const signal = AbortSignal.timeout(replyTimeout);
+    const late = new Promise((_, reject) => (signal.onabort = reject));
+    const { headers } = await Promise.race([rights.ask(), late]).catch((error) => {
       throw new LiveError("away", String(error));
     });
     headers.set("content-type", "application/json");
-    const signal = AbortSignal.timeout(replyTimeout);
     const answer = await fetch(url, { method: "POST", headers, credentials, signal, body })
       .then(read)
       .catch((error) => {

@@ -20,6 +20,8 @@ export const MAX_ITEMS = 10_000;
 export class Stage {
   #handlers;
   #listened;
+  /** Whether nothing will follow. */
+  isOver = false;
   /** @type {Set<{ push(item?: unknown): void }>} */
   #iterations = new Set();
 
@@ -70,14 +72,14 @@ export class Stage {
   async *iterate() {
     /** @type {unknown[]} */
     const items = [];
-    let isEnded = false;
+    let isEnded = this.isOver;
     let isTooSlow = false;
     let wake = () => {};
     const iteration = {
       /** @param {unknown} [item] nothing, at the end */
       push: (item) => {
-        isTooSlow = items.length >= MAX_ITEMS;
-        isEnded = item === undefined || isTooSlow;
+        isEnded = item === undefined || items.length >= MAX_ITEMS;
+        isTooSlow = isEnded && item !== undefined;
         if (isEnded) this.#iterations.delete(iteration);
         else items.push(item);
         wake();
@@ -98,6 +100,7 @@ export class Stage {
 
   /** Nothing will follow. */
   end() {
+    this.isOver = true;
     this.#iterations.forEach((iteration) => iteration.push());
   }
 }

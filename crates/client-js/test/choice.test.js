@@ -1,0 +1,99 @@
+// Which transport is tried, and when the best one is tried again.
+//
+// What could leave a page without a stream where there is a way:
+//
+// - a transport that worked once is remembered, and works no longer: the others must have their turn in each round
+// - the best is probed for ever at the same pace, or, once it was refused, never again
+
+import assert from "node:assert/strict";
+import { beforeEach, describe, test } from "node:test";
+import { Choice } from "../js/dualcast/choice.js";
+import { Page, stopTime } from "./fakes.js";
+
+beforeEach(() => stopTime());
+
+/** What is tried in a round in which nothing works. */
+function round(choice) {
+  const tried = [choice.current];
+  while (choice.refused()) tried.push(choice.current);
+  return tried;
+}
+
+describe("a round", () => {
+  test("tries each transport, and then pauses", () => {
+    const choice = new Choice(["ws", "sse", "eventsource"], "key");
+    assert.deepEqual(round(choice), ["ws", "sse", "eventsource"]);
+    assert.deepEqual(round(choice), ["ws", "sse", "eventsource"]);
+    assert.deepEqual(round(new Choice(["ws"], "key")), ["ws"]);
+  });
+
+  test("begins with the one that worked last, and still tries the others", () => {
+    const choice = new Choice(["ws", "sse", "eventsource"], "key");
+    choice.refused();
+    choice.opened();
+    choice.again();
+    assert.deepEqual(round(choice), ["sse", "eventsource", "ws"]);
+  });
+
+  test("begins with the best again on another network", () => {
+    const choice = new Choice(["ws", "sse"], "key");
+    choice.refused();
+    choice.opened();
+    choice.networkChanged();
+    choice.again();
+    assert.deepEqual(round(choice), ["ws", "sse"]);
+  });
+});
+
+describe("the choice", () => {
+  test("is kept for the session, where a page has one", () => {
+    const choice = new Choice(["ws", "sse"], "key");
+    choice.refused();
+    choice.opened();
+    assert.equal(new Choice(["ws", "sse"], "key").current, "ws", "in Node nothing is kept");
+
+    new Page();
+    choice.opened();
+    assert.equal(new Choice(["ws", "sse"], "key").current, "sse");
+    assert.equal(new Choice(["ws", "eventsource"], "key").current, "ws", "what this client does not use counts for nothing");
+    assert.equal(new Choice(["ws", "sse"], "other").current, "ws");
+  });
+
+  test("is made anew where the storage is forbidden", () => {
+    new Page();
+    globalThis.sessionStorage.getItem = globalThis.sessionStorage.setItem = () => {
+      throw new DOMException("no", "SecurityError");
+    };
+    const choice = new Choice(["ws", "sse"], "key");
+    choice.opened();
+    assert.equal(choice.current, "ws");
+  });
+});
+
+describe("the best transport", () => {
+  test("is tried ever later, with a jitter, and at least every ten minutes", () => {
+    const choice = new Choice(["ws", "sse"], "key");
+    choice.refused();
+    const waits = Array.from({ length: 8 }, () => Math.ceil(choice.nextProbe() / 1_000));
+    assert.deepEqual(waits, [30, 60, 120, 240, 480, 600, 600, 600]);
+    Math.random.mock.mockImplementation(() => 0);
+    assert.equal(choice.nextProbe(), 300_000);
+  });
+
+  test("that returned is tried soon again only once it has lasted", () => {
+    const choice = new Choice(["ws", "sse"], "key");
+    const probe = () => Math.ceil(choice.nextProbe() / 1_000);
+    choice.refused();
+    choice.opened();
+    choice.lasted();
+    assert.deepEqual([probe(), probe()], [30, 60]);
+    choice.returned();
+    assert.equal(choice.isBest, true);
+    choice.refused();
+    assert.equal(probe(), 120, "it failed at its beginning");
+    choice.returned();
+    choice.lasted();
+    choice.refused();
+    assert.equal(probe(), 30);
+  });
+});
