@@ -17,7 +17,6 @@
 // how its `ready` ended as `{ kind: "ready" }` or `{ kind: "refused", code }`.
 
 import { ClientPage, open } from "./clients.mjs";
-import { bundle } from "./bundle.mjs";
 
 /** A page of the fixture at `url`, ready to connect. */
 export async function openLivePage(browser, url) {
@@ -27,7 +26,7 @@ export async function openLivePage(browser, url) {
 class LivePage extends ClientPage {
   async prepare() {
     await super.prepare();
-    await this.evaluate(prepare, await bundle());
+    await this.evaluate(prepare);
   }
 
   /** Loads it anew, as a person would. Answers what each client had told up to then. */
@@ -149,8 +148,8 @@ class Live {
 }
 
 /** In the page: what the functions above call. */
-async function prepare(url) {
-  const { connect } = await import(url);
+async function prepare() {
+  const { connect } = await import("/dualcast.js");
   /** What the client tells of itself, beside messages. */
   const own = ["state", "gap", "recovered", "merged", "finished", "closed", "unsent", "unknown", "error"];
   globalThis.lives = [];

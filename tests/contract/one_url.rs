@@ -105,7 +105,7 @@ async fn an_origin_that_may_not_connect_is_refused_on_either_transport(under: Un
     let server = start(under).await;
     let dial = server.dial("room").path("/live");
     let refused = dial.header("origin", "https://evil.example").attempt().await;
-    let answer = refused.err().expect("it is refused");
+    let answer = refused.expect_err("it is refused");
     assert_eq!(answer.status(), 403);
     assert!(
         matches!(Told::from_answer(&answer.json()), Told::Error { code, .. } if code == "foreign-origin")
