@@ -434,7 +434,7 @@ function isRaw(frame) {
 /** A page: what browsers have and Node has not. */
 export class Page {
   storage = new Map();
-  #document = Object.assign(new EventTarget(), { visibilityState: "visible" });
+  #document = { visibilityState: "visible" };
   #navigator = { onLine: true, connection: Object.assign(new EventTarget(), { type: "wifi" }) };
   #window = new EventTarget();
 
@@ -487,7 +487,8 @@ export class Page {
 
   #see(visibilityState) {
     this.#document.visibilityState = visibilityState;
-    this.#document.dispatchEvent(new Event("visibilitychange"));
+    // It bubbles.
+    this.#window.dispatchEvent(new Event("visibilitychange"));
   }
 
   #define(name, value) {

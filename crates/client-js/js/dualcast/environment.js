@@ -1,14 +1,5 @@
 // What the page is going through: hidden or seen, online or not, put away and brought back. In Node nothing of it happens.
 
-/**
- * @typedef {object} Watcher
- * @property {() => void} woken the page can be seen, or the network is back: what waits may go on
- * @property {() => void} moved the network is another one, or back
- * @property {() => void} hid the page can't be seen, and may never be again
- * @property {() => void} put the page is put away: it may be brought back, or not
- * @property {() => void} brought the page is back
- */
-
 export function isHidden() {
   return globalThis.document?.visibilityState === "hidden";
 }
@@ -19,28 +10,24 @@ export function isOffline() {
 }
 
 /**
- * @param {Watcher} watcher
+ * Listens to what becomes of the page, and of the network. A document's events come to its window, too; Node has neither.
+ *
+ * @param {Record<string, () => void>} listeners by the events
+ * @param {() => void} moved hears that the network is another one
  * @returns {() => void} ends it
  */
-export function watch({ woken, moved, hid, put, brought }) {
+export function watch(listeners, moved) {
   const controller = new AbortController();
-  /** @param {EventTarget | undefined} target @param {string} type @param {() => void} listener */
-  const listen = (target, type, listener) => {
-    target?.addEventListener?.(type, listener, { signal: controller.signal });
-  };
-  const window = /** @type {EventTarget} */ (globalThis);
+  const { signal } = controller;
+  for (const [event, listener] of Object.entries(listeners)) globalThis.addEventListener?.(event, listener, { signal });
   const { connection } = /** @type {{ connection?: EventTarget & { type?: string } }} */ (globalThis.navigator ?? {});
   let type = connection?.type;
-  listen(globalThis.document, "visibilitychange", () => (isHidden() ? hid() : woken()));
-  listen(connection, "change", () => {
+  const changed = () => {
     // It also tells each new guess of how fast the network is.
     if (type !== connection?.type) moved();
     type = connection?.type;
-  });
-  listen(globalThis.document && window, "pagehide", put);
-  listen(globalThis.document && window, "pageshow", brought);
-  // Workers hear it, too.
-  listen(window, "online", moved);
+  };
+  connection?.addEventListener("change", changed, { signal });
   return () => controller.abort();
 }
 

@@ -95,10 +95,10 @@ export class Joined {
 
   /** A connection was opened. @param {Link} link @param {string[] | undefined} channels those of an event stream, where it is of several */
   opened(link, channels) {
-    this.#leaving = new Map(link.channels.filter((name) => !this.#members.has(name)).map((name) => [name, 1]));
+    this.#leaving = new Map(link.asked.channels.filter((name) => !this.#members.has(name)).map((name) => [name, 1]));
     this.#owed = new Set(link.canSend ? this.names.filter((name) => this.#house.cursors.of(name)) : []);
     // It was asked for before others were joined, or left: what it tells of these is not heard until the next.
-    if (!link.canSend && link.channels.join() !== this.names.join()) return this.#house.changed();
+    if (!link.canSend && link.asked.channels.join() !== this.names.join()) return this.#house.changed();
     for (const [name, member] of this.#members) {
       if (link.canSend) this.#ask(link, name);
       else if (channels?.includes(name)) member.follow();

@@ -17,6 +17,12 @@ import { openWebSocket } from "./web-socket.js";
  * @property {typeof WebSocket} WebSocket
  * @property {typeof EventSource} EventSource
  * @property {() => string[]} names the events that somebody listens to
+ * @property {string | undefined} presented the cursor that the server is shown
+ * @property {string[]} channels the joined channels that it is asked for
+ * @property {number} connectTimeout in milliseconds, as all of these
+ * @property {number} stableAfter
+ * @property {number} replyTimeout
+ * @property {number} [silence]
  */
 
 /**
@@ -42,8 +48,8 @@ import { openWebSocket } from "./web-socket.js";
  *
  * @typedef {object} End
  * @property {string} reason the server's; or `lost`, `silent`, `refused` with a status
- * @property {number} [code] of a `closing`, or of the close frame
- * @property {number} [status] of an HTTP answer that is no stream
+ * @property {number} [code] of a `closing`, of the close frame, or of an HTTP answer that is no stream
+ * @property {number} [status] of that answer
  * @property {string} [message] for people
  * @property {number} [retry] come back after so many milliseconds
  * @property {boolean} [reconnect] whether the server wants it back, where it says so
@@ -76,13 +82,10 @@ export const openerOf = (transport) => OPENERS[transport]();
 
 export class Link {
   transport;
-  /** The cursor that the server was shown. */
-  presented;
-  /** The joined channels that it was asked for in the request. */
-  channels;
+  /** For what the server was asked, and with which cursor. */
+  asked;
   isOpen = false;
   #to;
-  #limits;
   /** @type {Wire | undefined} */
   #wire;
   #openedAt = Infinity;
@@ -98,21 +101,17 @@ export class Link {
    * @param {TransportName} transport
    * @param {OpenWire} open what carries it
    * @param {Request} request
-   * @param {{ presented: string | undefined, channels: string[] }} place
-   * @param {{ connectTimeout: number, stableAfter: number, replyTimeout: number, silence?: number }} limits in milliseconds
    * @param {Listener} to
    */
-  constructor(transport, open, request, { presented, channels }, limits, to) {
+  constructor(transport, open, request, to) {
     this.transport = transport;
-    this.presented = presented;
-    this.channels = channels;
-    this.#limits = limits;
+    this.asked = request;
     this.#to = to;
     try {
       this.#wire = open(request, {
         frame: (read, raw) => this.#isEnded || this.#read(read, raw),
         retry: (milliseconds) => (this.#retry = milliseconds),
-        lost: (end) => this.#end({ reason: end.status ? (REASONS[end.status] ?? "refused") : "lost", ...end }),
+        lost: (end) => this.#end({ reason: end.status ? (REASONS[end.status] ?? "refused") : "lost", code: end.status, ...end }),
       });
     } catch (error) {
       // Such as a token that no subprotocol can carry.
@@ -123,7 +122,7 @@ export class Link {
 
   /** Whether it went on after its beginning. */
   get hasLasted() {
-    return this.#heardAt - this.#openedAt >= this.#limits.stableAfter;
+    return this.#heardAt - this.#openedAt >= this.asked.stableAfter;
   }
 
   /** Whether messages go out by it. */
@@ -152,7 +151,7 @@ export class Link {
   /** Ends it where it is silent for too long already: no timer runs while a machine sleeps. */
   check() {
     clearTimeout(this.#timer);
-    const { connectTimeout, silence = 2 * this.#interval, replyTimeout } = this.#limits;
+    const { connectTimeout, silence = 2 * this.#interval, replyTimeout } = this.asked;
     const limit = this.isOpen ? silence : connectTimeout;
     const until = Math.min(this.#heardAt + limit, (this.#to.waitingSince(this) ?? Infinity) + replyTimeout);
     const left = until - Date.now();

@@ -181,13 +181,16 @@ export class Live extends Listening {
     this.#refusals = 0;
     this.#isPutAway = false;
     this.#backoff.reset();
-    this.#unwatch ??= watch({
-      woken: () => this.#wake(),
-      moved: () => this.#move(),
-      hid: () => this.#keep(),
-      put: () => this.#putAway(),
-      brought: () => this.#bringBack(),
-    });
+    const moved = () => this.#move();
+    this.#unwatch ??= watch(
+      {
+        visibilitychange: () => (isHidden() ? this.#keep() : this.#wake()),
+        pagehide: () => this.#putAway(),
+        pageshow: () => this.#bringBack(),
+        online: moved,
+      },
+      moved,
+    );
     this.#attempt();
   }
 
@@ -232,8 +235,8 @@ export class Live extends Listening {
     if (channels.length) url.searchParams.set("channels", [...(own ? [own] : []), ...channels].join());
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const names = () => [...this.#stage.names(), ...this.#joined.events()];
-    const request = { ...this.#options, url: url.href, token, headers, names };
-    return new Link(transport, open, request, { presented, channels }, this.#options, {
+    const request = { ...this.#options, url: url.href, token, headers, names, presented, channels };
+    return new Link(transport, open, request, {
       opened: (link, welcome) => this.#opened(link, welcome),
       frame: (link, frame) => link === this.#link && this.#hearing.hear(link, frame),
       unknown: (_, frame) => this.#hearing.unknown(frame),
@@ -249,8 +252,9 @@ export class Live extends Listening {
     if (isProbe) this.#handOver(link);
     else this.#choice.opened();
     this.#refusals = 0;
-    this.#cursors.opened(welcome.id, link.presented, link.channels);
-    if (!isProbe && link.presented !== undefined) this.#hearing.interrupted();
+    const { presented, channels } = link.asked;
+    this.#cursors.opened(welcome.id, presented, channels);
+    if (!isProbe && presented !== undefined) this.#hearing.interrupted();
     this.#joined.opened(link, welcome.channels);
     this.#outbox.flush();
     this.#refreshIn(welcome.expires);
@@ -286,20 +290,20 @@ export class Live extends Listening {
   }
 
   /** Waits, and tries again. @param {End} end */
-  #retry({ reason, code, status, message, retry }) {
+  #retry({ reason, code, message, retry }) {
     this.#turn++;
     const isAway = isHidden() || isOffline();
     const pause = this.#backoff.next(retry);
     const wait = isOffline() ? Math.max(pause, this.#options.maxDelay) : pause;
     // Whoever is hidden waits to be seen.
     this.#after("retry", wait, () => (isHidden() ? this.#change({ ...this.#state, status: "away" }) : this.#attempt()));
-    this.#change({ status: isAway ? "away" : "waiting", retryAt: Date.now() + wait, reason, code: code ?? status, message });
+    this.#change({ status: isAway ? "away" : "waiting", retryAt: Date.now() + wait, reason, code, message });
   }
 
   /** Takes its connections away from it, and what depended on them. */
   #drop() {
     this.#turn++;
-    this.#cancel("retry", "refresh", "stable", "probe", "reopen");
+    this.#cancel(...this.#timers.keys());
     this.#link?.close();
     this.#probe?.close();
     this.#link = this.#probe = undefined;
@@ -314,7 +318,7 @@ export class Live extends Listening {
   }
 
   /** @param {End} end */
-  #finish({ reason, code, status, message }) {
+  #finish({ reason, code, message }) {
     if (this.#state.status === "closed") return;
     this.#drop();
     this.#keep();
@@ -323,7 +327,7 @@ export class Live extends Listening {
     const error = new LiveError("closed", message ?? reason);
     this.#outbox.close(error);
     this.#joined.endAll(error);
-    this.#change({ status: "closed", reason, code: code ?? status, message });
+    this.#change({ status: "closed", reason, code, message });
     this.#stage.end();
     this.#stage.tell("closed", this.#state);
   }
@@ -359,8 +363,7 @@ export class Live extends Listening {
   #bringBack() {
     if (!this.#isPutAway) return;
     this.#isPutAway = false;
-    this.#choice.again();
-    this.#attempt();
+    this.#reopen();
   }
 
   // A better transport, tried beside one that serves.

@@ -27,20 +27,19 @@ export function openEventStream({ url, headers, credentials, fetch }, to) {
 
   const read = async () => {
     const response = await fetch(url, { headers, credentials, signal, cache: "no-store" });
-    const { ok, status, body } = response;
-    const isStream = response.headers.get("content-type")?.startsWith("text/event-stream");
-    if (!ok || status === 204 || !isStream || !body) {
-      const text = status === 204 ? "" : (await response.text()).slice(0, LONGEST_ERROR);
-      const seconds = Number(response.headers.get("retry-after"));
-      return to.lost({ status, message: text, retry: seconds > 0 ? seconds * 1_000 : undefined });
+    const { ok, status, headers: head } = response;
+    if (!ok || !head.get("content-type")?.startsWith("text/event-stream")) {
+      // A date is no number, and what is no number asks for nothing.
+      const retry = Number(head.get("retry-after")) * 1_000 || undefined;
+      return to.lost({ status, retry, message: (await response.text()).slice(0, LONGEST_ERROR) });
     }
-    const reader = body.getReader();
+    const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return to.lost({});
       parser.push(value);
     }
   };
-  read().catch((error) => signal.aborted || to.lost({ message: String(error) }));
+  read().catch((error) => to.lost({ message: String(error) }));
   return { close: () => controller.abort() };
 }
