@@ -102,6 +102,8 @@ export class Outbox {
   /** @param {Letter} letter */
   async #post(letter) {
     this.#posted = letter;
+    // A browser repeats a POST by itself where a connection that it had kept was cut under it, and asks nobody.
+    letter.message.key ??= newKey();
     try {
       this.#answer(letter, { data: await this.#house.post(letter.message) });
     } catch (error) {
