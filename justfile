@@ -3,7 +3,7 @@
 _default:
     @just --list --unsorted
 
-# Run the two transports side by side, in a page
+# Run the two transports and the client side by side, in a page
 side-by-side:
     cargo run -p side-by-side
 

@@ -244,4 +244,112 @@ describe("the ledger", () => {
     pass(1_000, 9_000);
     says("waiting", "reads nothing for 10 s; its cursor stays where it is");
   });
+
+  describe("with a client that minds its connection itself", () => {
+    const openMinded = (at, { over } = {}) => ledger.open(at, { id: ledger.cursor ?? "id-0", over });
+
+    const recover = (at, count) => ledger.recover(at, { id: ledger.cursor, count });
+
+    it("tells what was recovered, by which way, and adds it up", () => {
+      openMinded(0);
+      hear(1, 1);
+      assert.equal(ledger.recoveredCount, null);
+      ledger.lose(1_000);
+      openMinded(2_200, { over: "Server-Sent Events" });
+      for (let n = 2; n <= 4; n++) hear(2_201, n, { publishedAt: 1_500 });
+      recover(2_201, 3);
+      says("good", "reconnected after 1.2 s over Server-Sent Events, 3 messages replayed, none lost");
+      ledger.lose(3_000);
+      openMinded(4_000);
+      recover(4_001, 0);
+      says("good", "reconnected after 1.0 s, nothing to replay");
+      assert.deepEqual([ledger.recoveredCount, ledger.reconnects, ledger.wrong], [3, 2, 0]);
+    });
+
+    it("says loudly when the client says that more or less came than did", () => {
+      openMinded(0);
+      hear(1, 1);
+      ledger.lose(1_000);
+      openMinded(2_000);
+      hear(2_001, 2, { publishedAt: 1_500 });
+      recover(2_002, 2);
+      says("wrong", "THE CLIENT SAYS 2 messages, and 1 came");
+      hear(2_003, 3);
+      says("wrong", "THE CLIENT SAYS 2 messages, and 1 came");
+    });
+
+    it("counts what is recovered over several cuts as the client does, until it says that all is there", () => {
+      openMinded(0);
+      hear(1, 1);
+      ledger.lose(1_000);
+      openMinded(2_000);
+      hear(2_001, 2, { publishedAt: 1_500 });
+      ledger.lose(2_002);
+      openMinded(3_000);
+      hear(3_001, 3, { publishedAt: 1_500 });
+      recover(3_002, 2);
+      assert.equal(ledger.verdict.tone, "good");
+    });
+
+    it("holds nobody to a count behind a gap", () => {
+      openMinded(0);
+      hear(1, 1);
+      ledger.lose(1_000);
+      openMinded(2_000);
+      gap(2_001, "id-9");
+      hear(2_002, 10, { publishedAt: 1_500 });
+      ledger.lose(3_000);
+      openMinded(4_000);
+      hear(4_001, 11, { publishedAt: 3_500 });
+      recover(4_002, 1);
+      assert.equal(ledger.verdict.tone, "good");
+    });
+
+    it("counts anew with each client, and with one that had no cursor not before it was cut", () => {
+      ledger.leave(0, { words: "switched to auto at the same cursor", waiting: "on the way to auto" });
+      openMinded(100);
+      hear(101, 1);
+      hear(102, 2);
+      ledger.lose(1_000);
+      openMinded(2_000);
+      hear(2_001, 3, { publishedAt: 1_500 });
+      recover(2_002, 1);
+      assert.equal(ledger.verdict.tone, "good");
+    });
+
+    it("holds a client to nothing that came to the one before it", () => {
+      openMinded(0);
+      hear(1, 1);
+      ledger.lose(1_000);
+      openMinded(2_000);
+      hear(2_001, 2, { publishedAt: 1_500 });
+      ledger.leave(2_002, { words: "switched to auto at the same cursor", waiting: "on the way to auto" });
+      openMinded(3_000);
+      recover(3_001, 0);
+      says("good", "switched to auto at the same cursor, nothing to replay");
+    });
+
+    it("does not call a change of connections an interruption", () => {
+      openMinded(0);
+      hear(1, 1);
+      ledger.move(1_000, { id: "id-1", words: "over WebSocket now, without an interruption" });
+      hear(1_001, 2);
+      says("good", "over WebSocket now, without an interruption, nothing to replay, none lost");
+      assert.deepEqual([ledger.reconnects, ledger.isOpen], [0, true]);
+    });
+
+    it("leaves silences to the client, and tells what it made of one", () => {
+      openMinded(0);
+      hear(1, 1);
+      pass(0, 10_000);
+      says("good", "open, and counting every message from here on");
+      ledger.hold(10_000, 10_000, 10);
+      ledger.lose(14_000, { isSilent: true });
+      says("waiting", "the connection is silent, and given up");
+      openMinded(14_500);
+      hear(14_501, 2, { publishedAt: 11_000 });
+      recover(14_502, 1);
+      says("good", "gave up a silent connection, back after 0.50 s, 1 message replayed, none lost");
+    });
+  });
 });

@@ -5,9 +5,48 @@
 //     await page.a.shows("verdict", /reconnected/);
 
 import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { launchers } from "./browsers.mjs";
+import { buildExample, buildTimeout, startExample } from "./server.mjs";
 import { until } from "./until.mjs";
 
-/** The page in a tab of its own, once both panes are open. */
+/** How long one test may take, in milliseconds. Its own waits end sooner, and say what they waited for. */
+export const testTimeout = 60_000;
+
+/**
+ * Runs tests in each browser. `define` gets a function like `it`, whose tests get a page, and a scene with the server and the browser. Whatever a test does, no pane may have lost or doubled a message. A pane pauses for `hold` seconds: commonly not for
+ * as long as a person likes to watch.
+ */
+export function inSideBySide(title, define) {
+  for (const [name, launch] of Object.entries(launchers)) {
+    describe(`${title}, in ${name}`, () => {
+      let browser;
+      before(async () => buildExample("side-by-side"), { timeout: buildTimeout });
+      before(async () => (browser = await launch()), { timeout: testTimeout });
+      after(async () => browser?.close(), { timeout: testTimeout });
+
+      define((title, body, { hold = 2, timeout = testTimeout } = {}) =>
+        it(title, { timeout }, async () => play(browser, body, hold)),
+      );
+    });
+  }
+}
+
+async function play(browser, body, hold) {
+  const scene = { browser, server: await startExample("side-by-side") };
+  let page;
+  try {
+    page = await openSideBySide(browser, `${scene.server.url}/?hold=${hold}`);
+    await body(page, scene);
+    for (const pane of page.panes) await pane.isWhole();
+    assert.deepEqual(await scene.server.stop("SIGINT"), { code: 0, signal: null });
+  } finally {
+    await page?.close();
+    await scene.server.stop();
+  }
+}
+
+/** The page in a tab of its own, once all panes are open. */
 export async function openSideBySide(browser, url, look) {
   const page = new SideBySide(await browser.newPage(url, look));
   for (const pane of page.panes) await pane.shows("verdict", /^open, and counting/);
@@ -19,10 +58,11 @@ class SideBySide {
     this.page = page;
     this.a = new Pane(page, "a");
     this.b = new Pane(page, "b");
-    this.panes = [this.a, this.b];
+    this.c = new Pane(page, "c");
+    this.panes = [this.a, this.b, this.c];
   }
 
-  /** Presses a button that belongs to neither pane. */
+  /** Presses a button that belongs to no pane. */
   async press(id) {
     await this.page.evaluate((id) => document.getElementById(id).click(), id);
   }
@@ -48,7 +88,7 @@ class Pane {
     this.#letter = letter;
   }
 
-  /** What stands there now: a fact, or one of `title`, `state`, `verdict`, `way`, `answer`. */
+  /** What stands there now: a fact, or one of `title`, `state`, `tells`, `verdict`, `way`, `answer`. */
   async text(name) {
     const text = (element, name) => element.querySelector(`[data-fact="${name}"], [data-show="${name}"]`).textContent;
     return this.#ask(text, name);
@@ -59,10 +99,10 @@ class Pane {
   }
 
   /** Waits until it shows this, and answers the match. */
-  async shows(name, pattern) {
+  async shows(name, pattern, patience) {
     let shown;
     const matches = async () => pattern.test((shown = await this.text(name)));
-    await until(matches, () => `the ${name} of pane ${this.#letter} is like ${pattern}; it is: ${shown}`);
+    await until(matches, () => `the ${name} of pane ${this.#letter} is like ${pattern}; it is: ${shown}`, patience);
     return shown.match(pattern);
   }
 

@@ -8,6 +8,7 @@ contract!(
     every_awkward_text_arrives_in_the_smallest_bites,
     a_mebibyte_arrives,
     json_arrives_as_it_was_written,
+    text_that_claims_to_be_json_and_is_not_arrives_as_text,
     bytes_arrive,
     awkward_event_names_arrive,
 );
@@ -244,10 +245,7 @@ async fn awkward_event_names_arrive(under: Under) {
     }
 }
 
-contract!(
-    text_is_told_from_the_json_that_it_looks_like,
-    text_that_claims_to_be_json_and_is_not_arrives_as_text,
-);
+contract!(text_is_told_from_the_json_that_it_looks_like);
 contract!(http1 sse: an_event_stream_reads_the_same_wherever_it_is_cut);
 
 /// Not only where this machine's sockets happen to cut it: the stream itself, fed to the reader in any pieces.

@@ -19,6 +19,13 @@ function round(choice) {
   return tried;
 }
 
+/** After how many seconds the best is tried, as it then is. */
+function probe(choice) {
+  const wait = choice.nextProbe();
+  choice.probed();
+  return Math.ceil(wait / 1_000);
+}
+
 describe("a round", () => {
   test("tries each transport, and then pauses", () => {
     const choice = new Choice(["ws", "sse", "eventsource"], "key");
@@ -74,7 +81,7 @@ describe("the best transport", () => {
   test("is tried ever later, with a jitter, and at least every ten minutes", () => {
     const choice = new Choice(["ws", "sse"], "key");
     choice.refused();
-    const waits = Array.from({ length: 8 }, () => Math.ceil(choice.nextProbe() / 1_000));
+    const waits = Array.from({ length: 8 }, () => probe(choice));
     assert.deepEqual(waits, [30, 60, 120, 240, 480, 600, 600, 600]);
     Math.random.mock.mockImplementation(() => 0);
     assert.equal(choice.nextProbe(), 300_000);
@@ -82,18 +89,17 @@ describe("the best transport", () => {
 
   test("that returned is tried soon again only once it has lasted", () => {
     const choice = new Choice(["ws", "sse"], "key");
-    const probe = () => Math.ceil(choice.nextProbe() / 1_000);
     choice.refused();
     choice.opened();
     choice.lasted();
-    assert.deepEqual([probe(), probe()], [30, 60]);
+    assert.deepEqual([probe(choice), probe(choice)], [30, 60]);
     choice.returned();
     assert.equal(choice.isBest, true);
     choice.refused();
-    assert.equal(probe(), 120, "it failed at its beginning");
+    assert.equal(probe(choice), 120, "it failed at its beginning");
     choice.returned();
     choice.lasted();
     choice.refused();
-    assert.equal(probe(), 30);
+    assert.equal(probe(choice), 30);
   });
 });

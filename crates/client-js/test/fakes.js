@@ -14,6 +14,12 @@ import "../js/dualcast/event-source.js";
 const START = 1_700_000_000_000;
 /** The steps in which it goes, in milliseconds: promises run between them. */
 const STEP = 20;
+/** Of a long time the steps are longer. */
+const MOST_STEPS = 500;
+/** What a timer can hold, in milliseconds. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+/** How long a test waits for an attempt by the stopped clock, in milliseconds. */
+const LONGEST_WAIT = 120_000;
 /** As many turns of Node's event loop as the longest chain of streams and promises here takes. */
 const TURNS = 6;
 
@@ -31,11 +37,14 @@ export async function settle() {
 /** Stops the clock: from now on timers and dates follow `pass`. Chance is what a test says: by default the most there is. */
 export function stopTime(chance = () => 0.999_999) {
   mock.timers.enable({ apis: ["setTimeout", "Date"], now: START });
+  // As real ones do, of a time that no timer can hold they make none at all.
+  const { setTimeout } = globalThis;
+  globalThis.setTimeout = (run, ms) => setTimeout(run, ms >= 1 && ms <= LONGEST_TIMER ? ms : 1);
   const random = mock.method(Math, "random", chance);
   // Node's own goes by the real clock.
   const timeout = mock.method(AbortSignal, "timeout", (ms) => {
     const controller = new AbortController();
-    setTimeout(() => controller.abort(new DOMException("timed out", "TimeoutError")), ms);
+    globalThis.setTimeout(() => controller.abort(new DOMException("timed out", "TimeoutError")), ms);
     return controller.signal;
   });
   cleanups.push(() => {
@@ -48,11 +57,14 @@ export function stopTime(chance = () => 0.999_999) {
 /** Lets so many milliseconds pass. */
 export async function pass(ms) {
   await settle();
-  for (let left = ms; left > 0; left -= STEP) {
-    mock.timers.tick(Math.min(left, STEP));
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+  const longest = Math.max(STEP, ms / MOST_STEPS);
+  for (let left = ms; left > 0; left -= longest) await step(Math.min(left, longest));
   await settle();
+}
+
+async function step(ms) {
+  mock.timers.tick(ms);
+  await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** A machine that slept: the clock went on, and no timer ran yet. */
@@ -142,6 +154,16 @@ export class Server {
     return this.#next("post", this.posts);
   }
 
+  /** The next attempt by this transport, however long it takes. */
+  async later(by) {
+    const count = this.#taken.get(by) ?? 0;
+    for (let waited = 0; this.order.filter((each) => each === by).length <= count; waited += STEP) {
+      if (waited > LONGEST_WAIT) throw new Error(`there is no further ${by} but ${count}`);
+      await step(STEP);
+    }
+    return this.#next(by, this.attempts);
+  }
+
   /** The next WebSocket, opened from this id on. */
   async welcome(welcome) {
     const socket = await this.socket();
@@ -178,8 +200,9 @@ export class Server {
     this.attempts.push(connection);
   }
 
-  #fetch(url, { method = "GET", headers, body, signal, credentials }) {
+  #fetch(url, { method = "GET", headers, body, signal, credentials, cache }) {
     const exchange = new FakeExchange(url, { headers, body, signal, credentials });
+    exchange.cache = cache;
     if (method === "POST") {
       exchange.by = "post";
       this.posts.push(exchange);
@@ -341,13 +364,13 @@ class FakeExchange {
   }
 
   raw(text) {
-    this.#controller.enqueue(new TextEncoder().encode(text));
+    if (!this.isGone) this.#controller.enqueue(new TextEncoder().encode(text));
     return this;
   }
 
   end() {
+    if (!this.isGone) this.#controller.close();
     this.isGone = true;
-    this.#controller.close();
     return this;
   }
 

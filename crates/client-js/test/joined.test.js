@@ -51,6 +51,109 @@ describe("a joined channel on a WebSocket", () => {
   });
 });
 
+describe("a joined channel whose connection is lost", () => {
+  test("is asked for again at its cursor, and the page has all only when that is answered", async () => {
+    const { server, page, socket, channel, b } = await withChannel();
+    socket.note("a-51", "one", { channel: "b" }).drop();
+    await pass(2_000);
+    const next = await server.welcome({ id: "a-100" });
+    assert.deepEqual(next.heard.map(({ control, id }) => [control, id]), [["subscribe", "a-51"]]);
+    next.note("a-101", "own").heartbeat("a-101");
+    assert.deepEqual([page.told, channel.cursor], [[], "a-51"], "b has not come yet");
+    next.reply({ id: "a-51" }).note("a-51", "one", { channel: "b" }).note("a-60", "two", { channel: "b" }).heartbeat("a-101");
+    assert.deepEqual([b.messages, page.told], [["one", "two"], [["recovered", { count: 2, transport: "ws" }]]]);
+    assert.deepEqual([page.live.cursor, channel.cursor], ["a-101", "a-101"]);
+  });
+
+  test("goes to an event stream at the smallest cursor, and what was seen is not given out again", async () => {
+    const { server, page, socket, b } = await withChannel({ own: "a-100", id: "a-50" });
+    socket.note("a-51", "b seen", { channel: "b" }).note("a-101", "own seen");
+    server.refusesSockets = true;
+    socket.drop();
+    await pass(1_040);
+    const stream = await server.stream();
+    assert.deepEqual([stream.cursor, stream.channels], ["a-51", "b"]);
+    stream.welcome({ id: "a-51", channels: ["room", "b"] });
+    stream.event("b/note", "b new", "a-52").event("room/note", "own seen", "a-101").event("room/note", "own new", "a-102").heartbeat("a-102");
+    await settle();
+    assert.deepEqual([page.messages, b.messages], [["own seen", "own new"], ["b seen", "b new"]]);
+    assert.deepEqual(page.told, [["recovered", { count: 2, transport: "sse" }]]);
+  });
+
+  test("that stands in an older life of the log is what an event stream begins with", async () => {
+    const { server, page, socket, b } = await withChannel({ own: "a-100", id: "a-50" });
+    socket.say({ control: "gap", channel: "room", id: "n-0", from: "a-100", to: "n-0", reason: "epoch" }).note("n-1", "own seen");
+    server.refusesSockets = true;
+    socket.drop();
+    await pass(1_040);
+    const stream = await server.stream();
+    assert.equal(stream.cursor, "a-50");
+    stream.welcome({ id: "a-50", channels: ["b", "room"] });
+    for (const channel of ["b", "room"]) stream.notice("gap", { channel, from: "a-50", to: "n-0", reason: "epoch" }, "n-0");
+    stream.event("room/note", "own seen", "n-1").event("b/note", "b new", "n-2").event("room/note", "own new", "n-3");
+    await settle();
+    assert.deepEqual([page.messages, b.messages], [["own seen", "own new"], ["b new"]]);
+    assert.deepEqual(page.all("gap").map(({ channel }) => channel), ["room", "b"], "of each once");
+  });
+});
+
+describe("the server's answer to a joining", () => {
+  test("may be that it can't just now: then it is asked again, on this connection only", async () => {
+    const { server, page, socket } = await withChannel();
+    const ready = fate(page.live.subscribe("c").ready);
+    socket.error("busy", { retry: 3_000 });
+    await pass(2_900);
+    assert.deepEqual([socket.heard.length, ready], [2, {}]);
+    await pass(200);
+    assert.equal(socket.heard.length, 3);
+    socket.error("unavailable");
+    socket.drop();
+    await pass(2_000);
+    const next = await server.welcome({ id: "a-100" });
+    const count = next.heard.length;
+    next.heard.filter(({ control }) => control === "subscribe").forEach((asked) => next.reply({ id: "a-100" }, asked));
+    await pass(6_000);
+    assert.deepEqual([count, next.heard.length, ready], [2, 2, { value: null }]);
+  });
+
+  test("may be no, or no longer, or that it has ended; and each ends what the page does with the channel", async () => {
+    for (const [code, end] of [
+      ["no-subscribe", (socket) => socket.error("no-subscribe")],
+      ["revoked", (socket) => socket.reply({ id: "a-1" }).say({ control: "unsubscribed", channel: "c" })],
+      ["finished", (socket) => socket.reply({ id: "a-1" }).say({ control: "finished", channel: "c", id: "a-2" })],
+    ]) {
+      const { page, socket, server } = await withChannel();
+      const channel = page.live.subscribe("c");
+      const notes = notesOf(channel);
+      end(socket);
+      await settle();
+      const [error] = notes.all("closed");
+      assert.equal(error?.code, code === "finished" ? undefined : code);
+      assert.equal(notes.all("closed").length, 1, code);
+      const after = fate(channel[Symbol.asyncIterator]().next());
+      socket.drop();
+      await pass(2_000);
+      assert.deepEqual((await server.welcome()).heard.map((asked) => asked.channel), ["b"], "nobody asks for it again");
+      assert.deepEqual(after, { value: { value: undefined, done: true } });
+    }
+  });
+
+  test("is the end of all channels when the client is closed", async () => {
+    const { page, channel, b } = await withChannel();
+    const open = fate(page.live.subscribe("c").ready);
+    page.live.close();
+    await settle();
+    assert.deepEqual([b.all("closed").map(({ code }) => code), open], [["closed"], { error: "closed" }]);
+    assert.equal(fate(channel.ready).error, undefined);
+  });
+
+  test("to a channel that the page knows is the same channel", async () => {
+    const { page, socket, channel } = await withChannel();
+    assert.equal(page.live.subscribe("b"), channel);
+    assert.equal(socket.heard.length, 1);
+  });
+});
+
 describe("a channel that is left on a WebSocket", () => {
   test("is heard no more, and what is still said of it moves nobody else's cursor", async () => {
     const { page, socket, channel, b } = await withChannel({ own: "a-40", position: "a-40" });
@@ -90,7 +193,7 @@ describe("a channel that is left on a WebSocket", () => {
     const [firstFate, secondFate] = [fate(first.ready), fate(second.ready)];
     socket.reply({ id: "a-70" }, asked);
     await settle();
-    assert.deepEqual([firstFate, secondFate], [{ error: "closed" }, {}]);
+    assert.deepEqual([firstFate, secondFate, second.cursor], [{ error: "closed" }, {}, undefined]);
   });
 
   test("ends its iterations", async () => {

@@ -6,7 +6,7 @@
 // - it is opened, and closed by the page meanwhile: then it lives on, unheard
 
 import assert from "node:assert/strict";
-import { beforeEach, describe, test } from "node:test";
+import { beforeEach, describe, mock, test } from "node:test";
 import { Server, client, settle, stopTime } from "./fakes.js";
 
 beforeEach(() => stopTime());
@@ -18,6 +18,22 @@ describe("a WebSocket", () => {
     (await server.stream()).welcome({ id: "a-1" });
     await settle();
     assert.deepEqual(states, ["connecting", "open"]);
+  });
+});
+
+describe("a server without heartbeats", () => {
+  test("is not looked at all the time, as a timer that is too long would have it", async () => {
+    const server = new Server();
+    client(server);
+    await settle();
+    const timers = mock.method(globalThis, "setTimeout");
+    // A year: never.
+    await server.welcome({ id: "a-1", interval: 365 * 24 * 60 * 60 * 1_000 });
+    await settle();
+    const delays = timers.mock.calls.map(({ arguments: [, delay] }) => delay);
+    timers.mock.restore();
+    assert.ok(delays.length > 0);
+    assert.ok(delays.every((delay) => delay < 2 ** 31), `${delays}`);
   });
 });
 

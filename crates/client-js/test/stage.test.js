@@ -68,6 +68,12 @@ describe("a handler", () => {
     assert.deepEqual(heard, ["first", "first", "added"]);
   });
 
+  test("that takes itself away has been there", () => {
+    const stage = silent();
+    const off = stage.on("error", () => off());
+    assert.deepEqual([stage.tell("error"), stage.tell("error")], [true, false]);
+  });
+
   test("that throws or rejects is reported, and stops nothing", async () => {
     const failed = [];
     const stage = new Stage((error) => failed.push(error), () => {});

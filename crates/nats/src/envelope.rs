@@ -75,8 +75,9 @@ impl Outgoing {
             insert(&mut headers, EVENT, message.event());
         }
         let (kind, payload) = match message.payload() {
-            Payload::Text(text) => (None, Bytes::copy_from_slice(text.as_bytes())),
-            Payload::Json(json) => (Some(JSON), Bytes::copy_from_slice(json.as_bytes())),
+            Payload::Json(json) if is_json(json) => (Some(JSON), Bytes::copy_from_slice(json.as_bytes())),
+            // What only claims to be JSON is text, as it is in process; no node would take it for a message.
+            Payload::Text(text) | Payload::Json(text) => (None, Bytes::copy_from_slice(text.as_bytes())),
             Payload::Binary(bytes) => (Some(BINARY), bytes.clone()),
         };
         if let Some(kind) = kind {
@@ -228,6 +229,10 @@ impl Incoming {
 /// An id that no other has.
 pub(crate) fn random_id() -> String {
     format!("{:032x}", fastrand::u128(..))
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
 fn message(headers: &HeaderMap, payload: Bytes) -> Result<Message, Garbage> {

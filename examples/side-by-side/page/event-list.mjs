@@ -1,6 +1,6 @@
 // The newest events of a pane in a table, as many as one looks through.
 
-import { bytes, number, shorten } from "./words.mjs";
+import { bytes, messages, number, shorten, transportNames } from "./words.mjs";
 
 const most = 200;
 
@@ -10,6 +10,8 @@ const summaries = {
   note: ({ text, by }) => `“${text}” by ${by === "post" ? "POST" : "WebSocket"}`,
   burst: ({ n, first, last }) => `${number(n - first + 1)} of ${number(last - first + 1)}`,
   heartbeat: () => "nothing to tell up to here",
+  open: ({ transport, why }) => `${transportNames[transport]}, ${why}`,
+  recovered: ({ count }) => `all is there again: ${messages(count)}`,
   gap: ({ reason }) => `messages are missing: ${reason}`,
 };
 

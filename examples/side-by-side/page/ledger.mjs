@@ -4,7 +4,7 @@
 // nobody: a number that is skipped was missed, and either a gap has said so or something is wrong; a number that does not rise
 // came twice. And where no number came it does not say "none lost". Times are milliseconds of the server's clock.
 
-import { messages, seconds } from "./words.mjs";
+import { messages, number, seconds } from "./words.mjs";
 
 /** A stream without heartbeats that has said nothing for so long has told all that was waiting, as far as one can know. */
 const patience = 1_000;
@@ -27,6 +27,8 @@ export class Ledger {
   /** Missed without a word. */
   lost = 0;
   doubled = 0;
+  /** How many messages came after interruptions, by the count of a client that counts them itself. */
+  recoveredCount = null;
   /** The last id, with which the pane comes back. */
   cursor = null;
   /** @type {{ tone: "good" | "waiting" | "gap" | "quiet" | "wrong", text: string }} */
@@ -39,8 +41,14 @@ export class Ledger {
   /** The reason of a gap that was told, until the next message shows how large it is. */
   #gap = null;
   #isOpen = false;
+  /** How many messages came since the client owes a word that all is there again, and whether it does. Behind a gap that is unknown. */
+  #owed = { isDue: false, count: 0 };
+  /** What a client says that is not so. */
+  #untruth = null;
   #interval = 2_000;
   #hasHeartbeats = true;
+  /** Somebody else minds silences. */
+  #isMinded = false;
   #heardAt = 0;
   #tickedAt = 0;
   #awakeSince = 0;
@@ -65,29 +73,56 @@ export class Ledger {
   /** Leaves on purpose, to come back with the cursor. `words` says how it came back, `waiting` why it is away. */
   leave(at, { words, waiting }) {
     this.#isOpen = false;
+    this.#owed.isDue = false;
     this.#episode = { kind: "left", words: () => words };
     this.#say("waiting", waiting);
   }
 
-  /** The connection is gone. */
-  lose(at) {
+  /** The connection is gone; given up by its client, where that heard nothing any more. */
+  lose(at, { isSilent = false } = {}) {
     // An attempt to come back that failed is no loss of its own.
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#episode = { kind: "lost", words: (openedAt) => `reconnected after ${seconds(openedAt - at)}` };
-    this.#say("waiting", "the connection is lost, and comes back by itself");
+    const how = isSilent ? "gave up a silent connection, back after" : "reconnected after";
+    this.#episode = { kind: "lost", words: (openedAt) => `${how} ${seconds(openedAt - at)}` };
+    this.#say("waiting", `the connection is ${isSilent ? "silent, and given up" : "lost, and comes back by itself"}`);
   }
 
-  /** The server's first word on a connection. */
-  open(at, { id, interval }) {
+  /**
+   * The server's first word on a connection, `over` another transport, where it is another. Without an `interval` the client hears the
+   * heartbeats itself, and gives up what is silent.
+   */
+  open(at, { id, interval, over }) {
     this.#isOpen = true;
+    if (!this.#owed.isDue) this.#owed = { isDue: this.cursor !== null, count: 0 };
     this.#hear(at, id);
+    this.#isMinded = interval === undefined;
     // Longer than anybody waits is never.
     this.#hasHeartbeats = interval < 3_600_000;
     if (this.#hasHeartbeats) this.#interval = interval;
     const { kind, words } = this.#episode ?? {};
     if (kind === "lost") this.reconnects++;
-    this.#episode = { kind: "opened", isFirst: kind === "first", words: words?.(at), openedAt: at, replayed: 0, counted: 0 };
+    const how = kind === "lost" && over ? `${words(at)} over ${over}` : words?.(at);
+    this.#episode = { kind: "opened", isFirst: kind === "first", words: how, openedAt: at, replayed: 0, counted: 0 };
+  }
+
+  /** Another connection took over before the one before it was gone. */
+  move(at, { id, words }) {
+    this.#hear(at, id);
+    this.#episode = { kind: "opened", isFirst: false, words, openedAt: at, replayed: 0, counted: 0 };
+  }
+
+  /** The client says that all is there again, and how many messages that were. It is not believed, either. */
+  recover(at, { id, count }) {
+    this.#hear(at, id);
+    this.recoveredCount += count;
+    const { count: came } = this.#owed;
+    this.#owed.isDue = false;
+    if (came !== null && count !== came) {
+      this.#untruth ??= `THE CLIENT SAYS ${messages(count)}, and ${number(came)} came`;
+      this.#say("wrong", "");
+    }
+    this.#settle();
   }
 
   /** Stops reading, for so many seconds from some moment between these two on. */
@@ -102,6 +137,7 @@ export class Ledger {
   /** A message, with what it bears: its number `n`, and when it was published. */
   message(at, { id, event, data: { n, at: publishedAt, first, last } }) {
     this.messages++;
+    if (this.#owed.count !== null) this.#owed.count++;
     this.#hear(at, id);
     const isBehindGap = this.#gap !== null;
     this.#count(n);
@@ -132,6 +168,7 @@ export class Ledger {
   gap(at, { id, reason }) {
     this.#hear(at, id);
     this.gaps++;
+    this.#owed.count = null;
     this.#gap = reason;
     this.#episode = null;
     // The numbers begin anew with the log.
@@ -147,7 +184,7 @@ export class Ledger {
     const until = this.#episode?.kind === "held" ? this.#episode.until : 0;
     const silence = at - Math.max(this.#heardAt, this.#awakeSince, until);
     if (!this.#hasHeartbeats && silence > patience) this.#settle();
-    if (!this.#isSilent && silence > 2 * this.#interval) {
+    if (!this.#isMinded && !this.#isSilent && silence > 2 * this.#interval) {
       this.#isSilent = true;
       const time = `nothing for more than ${seconds(2 * this.#interval)}`;
       this.#say(
@@ -220,6 +257,7 @@ export class Ledger {
     const wrongs = [];
     if (this.lost > 0) wrongs.push(`LOST ${messages(this.lost)} without a word`);
     if (this.doubled > 0) wrongs.push(`DOUBLED ${messages(this.doubled)}`);
+    if (this.#untruth !== null) wrongs.push(this.#untruth);
     this.verdict = wrongs.length > 0 ? { tone: "wrong", text: wrongs.join(", ") } : { tone, text };
   }
 }

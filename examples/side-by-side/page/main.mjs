@@ -1,9 +1,10 @@
-// The page: two panes on one channel, and what belongs to neither.
+// The page: three panes on one channel, and what belongs to none of them.
 
 import { Clock } from "./clock.mjs";
 import { Machine } from "./machine.mjs";
 import { Pane } from "./pane.mjs";
 import { ask, tell } from "./server.mjs";
+import { dualcast, eventSource, webSocket } from "./services.mjs";
 
 const longestHold = 15;
 
@@ -17,7 +18,11 @@ const surroundings = {
   holdSeconds: Math.min(longestHold, Math.max(1, holdSeconds)),
 };
 
-const panes = [new Pane("A", "sse", surroundings), new Pane("B", "ws", surroundings)];
+const panes = [
+  new Pane("A", eventSource, surroundings),
+  new Pane("B", webSocket, surroundings),
+  new Pane("C", dualcast, surroundings),
+];
 document.querySelector("#panes").append(...panes.map(({ element }) => element));
 
 // A description that is seen by pointing at a button is the one that is read out with it.

@@ -49,13 +49,17 @@ export class PaneView {
   }
 
   /** Writes what changes with the transport and the switches. */
-  label({ transport, title, way, holdSeconds, hasHeartbeats }) {
-    this.#element.dataset.transport = transport;
+  label({ service: { title, teller, way, switching, privation }, holdSeconds, hasHeartbeats, hasUpgrades }) {
     this.#element.setAttribute("aria-label", `Pane ${this.#letter}: ${title}`);
     this.#show("title").textContent = title;
+    this.#show("teller").textContent = teller;
     this.#show("way").textContent = way;
     this.#button("hold").textContent = `Pause ${holdSeconds} s`;
-    this.#button("heartbeats").setAttribute("aria-pressed", !hasHeartbeats);
+    write(this.#button("switch"), switching);
+    for (const [name, has] of Object.entries({ heartbeats: hasHeartbeats, upgrades: hasUpgrades })) {
+      this.#button(name).setAttribute("aria-pressed", !has);
+      this.#button(name).hidden = name !== privation;
+    }
   }
 
   /** Says what became of a note, or of a button's work. */
@@ -71,11 +75,13 @@ export class PaneView {
   }
 
   /** Writes all that changes all the time. */
-  draw(now, { ledger, rate, latencies, bytesEach, isBusy }) {
-    const { verdict, isOpen, heardAt, cursor, messages, reconnects, gaps, wrong } = ledger;
+  draw(now, { ledger, rate, latencies, bytesEach, transport, tells, heard, isPossible }) {
+    const { verdict, isOpen, heardAt, cursor, messages, reconnects, gaps, wrong, recoveredCount } = ledger;
+    if (transport) this.#element.dataset.transport = transport;
     this.#element.dataset.state = isOpen ? "open" : "away";
     const age = Math.max(0, (now - heardAt) / 1_000).toFixed(1);
-    write(this.#show("state"), isOpen ? `last sign of life ${age} s ago` : "no connection");
+    write(this.#show("state"), isOpen ? `${heard} ${age} s ago` : "no connection");
+    write(this.#show("tells"), tells);
     this.#element.querySelector(".verdict").dataset.tone = verdict.tone;
     write(this.#show("verdict"), verdict.text);
 
@@ -89,6 +95,7 @@ export class PaneView {
       reconnects: number(reconnects),
       gaps: number(gaps),
       wrong: number(wrong),
+      recovered: recoveredCount === null ? null : number(recoveredCount),
       cursor,
     };
     for (const [name, text] of Object.entries(facts)) {
@@ -96,7 +103,7 @@ export class PaneView {
       if (text !== null) write(this.#element.querySelector(`[data-fact="${name}"]`), text);
     }
     this.#element.classList.toggle("has-wrongs", wrong > 0);
-    for (const button of this.#buttons()) button.setAttribute("aria-disabled", !isOpen || isBusy);
+    for (const button of this.#buttons()) button.setAttribute("aria-disabled", !isPossible(button.dataset.do));
     this.#plot.draw(latencies, now);
     this.#events.draw();
   }

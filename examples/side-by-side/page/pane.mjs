@@ -6,8 +6,6 @@ import { PaneView } from "./pane-view.mjs";
 import { Rate } from "./rate.mjs";
 import { Scales } from "./scales.mjs";
 import { ask, tell } from "./server.mjs";
-import { ServerSentEvents } from "./server-sent-events.mjs";
-import { WebSocketMessages } from "./web-socket.mjs";
 
 /**
  * Who hears what a connection hears.
@@ -15,7 +13,7 @@ import { WebSocketMessages } from "./web-socket.mjs";
  * @typedef {object} Listener
  * @property {(message: { id: string, event: string, data: any }) => void} message what the application published
  * @property {(notice: string, data: any) => void} notice what Dualcast says itself
- * @property {(how: { comesBack: boolean }) => void} lost the connection is gone
+ * @property {(how: { comesBack: boolean, isSilent?: boolean }) => void} lost the connection is gone
  */
 
 /**
@@ -27,18 +25,23 @@ import { WebSocketMessages } from "./web-socket.mjs";
  * @property {number} holdSeconds for how long a pane stops reading
  */
 
-const transports = {
-  sse: { title: "Server-Sent Events", way: "A note, sent by POST", Connection: ServerSentEvents },
-  ws: { title: "WebSocket", way: "A note, sent by WebSocket message", Connection: WebSocketMessages },
-};
+/** Notices that a pane lists. */
+const noteworthy = ["heartbeat", "gap", "open", "recovered"];
+
+/** Without a connection there is nothing for these to act on. */
+const needsConnection = ["cut", "hold", "trim", "heartbeats"];
 
 export class Pane {
-  #transport;
+  /** @type {import("./services.mjs").Service} */
+  #service;
   #surroundings;
   #view;
   /** What the server knows it by. */
   #name = randomName();
   #hasHeartbeats = true;
+  /** Whether the server lets it have a WebSocket. */
+  #hasUpgrades = true;
+  /** @type {import("./services.mjs").Connection | undefined} */
   #connection;
   /** Who hears it: what a connection still says that was left is of no interest. */
   #listener;
@@ -52,15 +55,15 @@ export class Pane {
 
   /**
    * @param {string} letter what people call it
-   * @param {"sse" | "ws"} transport what it begins with
+   * @param {import("./services.mjs").Service} service what it begins with
    * @param {Surroundings} surroundings
    */
-  constructor(letter, transport, surroundings) {
-    this.#transport = transport;
+  constructor(letter, service, surroundings) {
+    this.#service = service;
     this.#surroundings = surroundings;
     this.#view = new PaneView(letter);
     this.#view.listen(
-      (action) => this.#act(this.#actions[action]),
+      (action) => this.#act(action),
       (text) => this.#send(text),
     );
     this.#label();
@@ -76,10 +79,15 @@ export class Pane {
 
   /** Opens a connection, from its cursor on where it has one. */
   open() {
-    const { Connection } = transports[this.#transport];
-    const query = new URLSearchParams({ pane: this.#name, heartbeats: this.#hasHeartbeats ? "on" : "off" });
+    const word = (has) => (has ? "on" : "off");
+    const query = () =>
+      new URLSearchParams({
+        pane: this.#name,
+        heartbeats: word(this.#hasHeartbeats),
+        upgrades: word(this.#hasUpgrades),
+      });
     this.#listener = this.#newListener();
-    this.#connection = new Connection(query, () => this.#ledger.cursor, this.#listener);
+    this.#connection = this.#service.connect(query, () => this.#ledger.cursor, this.#listener);
   }
 
   /** To be called ten times a second. The page changes then, and not with each of a thousand messages. */
@@ -109,8 +117,8 @@ export class Pane {
     const listener = {
       message: whileOurs((message) => this.#hear(message)),
       notice: whileOurs((notice, data) => this.#hearNotice(notice, data)),
-      lost: whileOurs(({ comesBack }) => {
-        this.#ledger.lose(this.#now());
+      lost: whileOurs(({ comesBack, isSilent }) => {
+        this.#ledger.lose(this.#now(), { isSilent });
         // Answered with anything but an event stream, an EventSource gives up. It is us who come back then.
         if (!comesBack) setTimeout(whileOurs(() => this.open()), 2_000);
       }),
@@ -132,20 +140,26 @@ export class Pane {
 
   #hearNotice(notice, data) {
     const now = this.#now();
+    if (notice === "welcome" || notice === "moved") this.#scales = new Scales(this.#scales.bytesEach);
     if (notice === "welcome") {
-      this.#scales = new Scales(this.#scales.bytesEach);
       this.#openedAt = now;
       this.#ledger.open(now, data);
+    } else if (notice === "moved") {
+      this.#ledger.move(now, data);
+    } else if (notice === "recovered") {
+      this.#ledger.recover(now, data);
     } else if (notice === "heartbeat" || notice === "gap") {
       this.#ledger[notice](now, data);
-      this.#view.add({ id: data.id, event: notice, data });
     }
+    const event = data.why ? "open" : notice;
+    if (noteworthy.includes(event)) this.#view.add({ id: data.id, event, data });
+    if (data.why) this.#denyWebSocket().catch(ignore);
   }
 
   /** Closes the connection and opens another, at the same cursor. In between, `meanwhile` happens. */
   async #reopen(said, meanwhile = () => {}) {
     this.#listener = null;
-    this.#connection.close();
+    this.#connection?.close();
     this.#ledger.leave(this.#now(), said);
     this.#draw();
     try {
@@ -178,9 +192,9 @@ export class Pane {
     },
 
     switch: () => {
-      this.#transport = this.#transport === "sse" ? "ws" : "sse";
-      const { title } = transports[this.#transport];
-      return this.#reopen({ words: `switched to ${title} at the same cursor`, waiting: `on the way to ${title}` });
+      this.#service = this.#service.other(this.#connection);
+      const { name } = this.#service;
+      return this.#reopen({ words: `switched to ${name} at the same cursor`, waiting: `on the way to ${name}` });
     },
 
     heartbeats: () => {
@@ -188,15 +202,30 @@ export class Pane {
       const how = this.#hasHeartbeats ? "with" : "without";
       return this.#reopen({ words: `reopened ${how} heartbeats`, waiting: `reopens ${how} heartbeats` });
     },
+
+    upgrades: () => {
+      this.#hasUpgrades = !this.#hasUpgrades;
+      this.#label();
+      return this.#denyWebSocket();
+    },
   };
+
+  /** Cuts the WebSocket of a pane that may have none. It may also have been on its way when that was said. */
+  async #denyWebSocket() {
+    if (!this.#hasUpgrades && this.isOpen && this.#connection.transport === "ws") await this.#actions.cut();
+  }
+
+  #isPossible(action) {
+    return !this.#isBusy && (this.isOpen || !needsConnection.includes(action));
+  }
 
   async #act(action) {
     // The button of what can't be done just now stays in reach of the keyboard, so it has to refuse by itself.
-    if (this.#isBusy || !this.isOpen) return;
+    if (!this.#isPossible(action)) return;
     this.#isBusy = true;
     this.#draw();
     try {
-      await action();
+      await this.#actions[action]();
     } catch (error) {
       this.#view.answer(`That did not work: ${error.message}`, { isError: true });
     } finally {
@@ -206,13 +235,11 @@ export class Pane {
   }
 
   #label() {
-    const { title, way } = transports[this.#transport];
     this.#view.label({
-      transport: this.#transport,
-      title,
-      way,
+      service: this.#service,
       holdSeconds: this.#surroundings.holdSeconds,
       hasHeartbeats: this.#hasHeartbeats,
+      hasUpgrades: this.#hasUpgrades,
     });
   }
 
@@ -222,7 +249,10 @@ export class Pane {
       rate: this.#rate,
       latencies: this.#latencies,
       bytesEach: this.#scales.bytesEach,
-      isBusy: this.#isBusy,
+      transport: this.#connection?.transport,
+      tells: this.#connection?.tells ?? "nothing yet",
+      heard: this.#service.heard,
+      isPossible: (action) => this.#isPossible(action),
     });
   }
 
@@ -235,3 +265,5 @@ export class Pane {
 function randomName() {
   return Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
+
+function ignore() {}

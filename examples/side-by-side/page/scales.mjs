@@ -19,6 +19,8 @@ export class Scales {
 
   /** So many bytes have come since the connection was opened. */
   weigh(bytes) {
+    // Of another connection, that is about to take over.
+    if (bytes < this.#weighed.bytes) return;
     if (this.#messages > this.#weighed.messages) this.#bytes += bytes - this.#weighed.bytes;
     this.#weighed = { messages: this.#messages, bytes };
     if (this.#messages > 0) this.bytesEach = this.#bytes / this.#messages;

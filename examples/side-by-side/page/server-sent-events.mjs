@@ -2,6 +2,9 @@
 
 import { tell } from "./server.mjs";
 
+/** What it says of itself, in numbers: its `readyState`. */
+const states = ["CONNECTING", "OPEN", "CLOSED"];
+
 /** The channel's events. An EventSource is deaf to names that nobody listens to. */
 const events = ["machine", "note", "burst"];
 
@@ -10,17 +13,18 @@ const notices = ["gap", "merged", "finished", "closing"];
 export class ServerSentEvents {
   #source;
   #isOpen = false;
+  transport = "sse";
 
   /**
-   * @param {URLSearchParams} query which pane it is, and how it wants to be served
+   * @param {() => URLSearchParams} query which pane it is, and how it wants to be served
    * @param {() => string | null} cursor where to go on
    * @param {import("./pane.mjs").Listener} listener
    */
   constructor(query, cursor, listener) {
-    const first = new URLSearchParams(query);
+    const first = query();
     // The browser's own header, when it comes back, goes before this.
     if (cursor()) first.set("last-event-id", cursor());
-    this.#source = new EventSource(`/sse?${first}`);
+    this.#source = new EventSource(`/live?${first}`);
     for (const event of events) {
       this.#source.addEventListener(event, ({ lastEventId: id, data }) =>
         listener.message({ id, event, data: JSON.parse(data) }),
@@ -43,9 +47,13 @@ export class ServerSentEvents {
     });
   }
 
+  get tells() {
+    return states[this.#source.readyState];
+  }
+
   /** Sends a note by POST, since an event stream goes one way. Answers its id. */
   async send(text) {
-    const { data } = await tell("/say", { event: "note", data: text });
+    const { data } = await tell("/live", { event: "note", data: text });
     return data.id;
   }
 

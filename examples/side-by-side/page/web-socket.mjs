@@ -5,6 +5,9 @@ import { Unanswered } from "./unanswered.mjs";
 const answerTimeout = 10_000;
 const longestWait = 5_000;
 
+/** What it says of itself, in numbers: its `readyState`. */
+const states = ["CONNECTING", "OPEN", "CLOSING", "CLOSED"];
+
 export class WebSocketMessages {
   #query;
   #cursor;
@@ -19,9 +22,12 @@ export class WebSocketMessages {
   /** Who waits for the answer to which message. */
   #asked = new Map();
   #reference = 0;
+  /** With which code the last one closed, while there is no other. */
+  #code = "";
+  transport = "ws";
 
   /**
-   * @param {URLSearchParams} query which pane it is, and how it wants to be served
+   * @param {() => URLSearchParams} query which pane it is, and how it wants to be served
    * @param {() => string | null} cursor where to go on
    * @param {import("./pane.mjs").Listener} listener
    */
@@ -30,6 +36,10 @@ export class WebSocketMessages {
     this.#cursor = cursor;
     this.#listener = listener;
     this.#open();
+  }
+
+  get tells() {
+    return `${states[this.#socket.readyState]}${this.#code}`;
   }
 
   /** Sends a note as a message. Answers its id. */
@@ -52,13 +62,14 @@ export class WebSocketMessages {
   }
 
   #open() {
-    const query = new URLSearchParams(this.#query);
+    const query = this.#query();
     if (this.#cursor()) query.set("last-event-id", this.#cursor());
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new WebSocket(`${scheme}//${location.host}/ws?${query}`);
+    const socket = new WebSocket(`${scheme}//${location.host}/live?${query}`);
     this.#socket = socket;
+    this.#code = "";
     socket.onmessage = ({ data }) => this.#hear(JSON.parse(data));
-    socket.onclose = () => this.#lose();
+    socket.onclose = ({ code }) => this.#lose(code);
   }
 
   #hear({ control, ...rest }) {
@@ -79,7 +90,8 @@ export class WebSocketMessages {
     this.#listener.notice(control, rest);
   }
 
-  #lose() {
+  #lose(code) {
+    this.#code = ` (${code})`;
     this.#forgetAsked();
     this.#listener.lost({ comesBack: this.#mayComeBack });
     if (this.#mayComeBack) this.#waiting = setTimeout(() => this.#open(), this.#wait());

@@ -1,4 +1,7 @@
-// Numbers as people read them.
+// Numbers and names as people read them.
+
+/** The transports, by the names that Dualcast's client has for them. */
+export const transportNames = { sse: "Server-Sent Events", ws: "WebSocket" };
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 

@@ -44,7 +44,17 @@ impl Journal {
     }
 
     pub(crate) async fn publish(&self, event: &'static str, what: impl Serialize) -> Result<Position, Error> {
-        self.write(&mut *self.count.lock().await, event, what).await
+        self.publish_once(event, what, None).await
+    }
+
+    /// The same, where a repeat under an idempotency key is no message of its own: it has no number, and the first one's position.
+    pub(crate) async fn publish_once(
+        &self,
+        event: &'static str,
+        what: impl Serialize,
+        key: Option<&str>,
+    ) -> Result<Position, Error> {
+        self.write(&mut *self.count.lock().await, event, what, key).await
     }
 
     /// Publishes so many messages, as fast as it goes.
@@ -55,7 +65,7 @@ impl Journal {
             last: *count + length,
         };
         for _ in 0..length {
-            self.write(&mut count, "burst", burst).await?;
+            self.write(&mut count, "burst", burst, None).await?;
         }
         Ok(burst)
     }
@@ -70,15 +80,23 @@ impl Journal {
         count: &mut u64,
         event: &'static str,
         what: impl Serialize,
+        key: Option<&str>,
     ) -> Result<Position, Error> {
         let numbered = Numbered {
             n: *count + 1,
             at: now(),
             what,
         };
-        let position = self.channel.publish(Message::json(event, &numbered)?).await?;
-        // Only now: what could not be published has no number.
-        *count += 1;
+        let mut message = Message::json(event, &numbered)?;
+        if let Some(key) = key {
+            message = message.idempotency_key(key);
+        }
+        let before = self.channel.hub().position();
+        let position = self.channel.publish(message).await?;
+        // What could not be published has no number, and a repeat has one already.
+        if position > before {
+            *count += 1;
+        }
         Ok(position)
     }
 }
@@ -109,6 +127,21 @@ mod tests {
         let items = subscription.read(1 << 16).unwrap();
         let numbers: Vec<u64> = items.iter().map(number).collect();
         assert_eq!(numbers, [1, 2, 3, 4]);
+    }
+
+    #[tokio::test]
+    async fn a_repeat_takes_no_number() {
+        let journal = Journal::new(Hub::new().channel("journal").unwrap());
+        let mut subscription = journal.channel().subscribe().open().unwrap();
+        let once = || journal.publish_once("note", json!({ "text": "one" }), Some("a key"));
+        let first = once().await.unwrap();
+        journal.publish("note", json!({ "text": "two" })).await.unwrap();
+        assert_eq!(once().await.unwrap(), first);
+        journal.publish("note", json!({ "text": "three" })).await.unwrap();
+
+        let items = subscription.read(1 << 16).unwrap();
+        let numbers: Vec<u64> = items.iter().map(number).collect();
+        assert_eq!(numbers, [1, 2, 3]);
     }
 
     fn number(item: &Item) -> u64 {

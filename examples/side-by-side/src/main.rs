@@ -1,6 +1,7 @@
 //! cargo run -p side-by-side
 //!
-//! One page, one channel, two panes: Server-Sent Events and WebSocket side by side, and buttons that do to them what networks do.
+//! One page, one channel, three panes: the browser's own Server-Sent Events and WebSocket, and Dualcast's client, side by side, and buttons
+//! that do to them what networks do.
 
 mod clock;
 mod journal;

@@ -44,7 +44,10 @@ async fn publish(journal: &Journal, by: Way, message: &Inbound) -> Result<Positi
         length if length > MAX_CHARACTERS => Err(refusal(format!(
             "a note has at most {MAX_CHARACTERS} characters, this one has {length}"
         ))),
-        _ => journal.publish("note", Note { text, by }).await,
+        _ => {
+            let key = message.key.as_deref();
+            journal.publish_once("note", Note { text, by }, key).await
+        }
     }
 }
 

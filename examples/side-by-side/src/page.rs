@@ -23,6 +23,7 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
         "/style.css": CSS, "style.css";
         "/favicon.svg": SVG, "favicon.svg";
         "/clock.mjs": JAVASCRIPT, "clock.mjs";
+        "/dualcast-client.mjs": JAVASCRIPT, "dualcast-client.mjs";
         "/event-list.mjs": JAVASCRIPT, "event-list.mjs";
         "/latencies.mjs": JAVASCRIPT, "latencies.mjs";
         "/ledger.mjs": JAVASCRIPT, "ledger.mjs";
@@ -35,6 +36,7 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
         "/scales.mjs": JAVASCRIPT, "scales.mjs";
         "/server.mjs": JAVASCRIPT, "server.mjs";
         "/server-sent-events.mjs": JAVASCRIPT, "server-sent-events.mjs";
+        "/services.mjs": JAVASCRIPT, "services.mjs";
         "/unanswered.mjs": JAVASCRIPT, "unanswered.mjs";
         "/web-socket.mjs": JAVASCRIPT, "web-socket.mjs";
         "/words.mjs": JAVASCRIPT, "words.mjs";

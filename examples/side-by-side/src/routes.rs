@@ -53,11 +53,10 @@ pub(crate) fn router(app: App) -> Router {
         .route("/wires/{pane}/hold", post(hold))
         .route_layer(middleware::from_fn(same_origin));
     Router::new()
-        .route("/sse", get(sse))
-        .route("/ws", any(ws))
-        .route("/say", post(say))
+        .route("/live", any(live).post(say))
         .merge(buttons)
         .merge(page::router())
+        .merge(dualcast::client_js())
         .with_state(app)
 }
 
@@ -66,49 +65,54 @@ pub(crate) fn router(app: App) -> Router {
 struct Opening {
     pane: PaneName,
     #[serde(default)]
-    heartbeats: Heartbeats,
+    heartbeats: Wish,
+    /// Whether it may have a WebSocket.
+    #[serde(default)]
+    upgrades: Wish,
 }
 
-#[derive(Deserialize, Default, Clone, Copy)]
+#[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-enum Heartbeats {
+enum Wish {
     #[default]
     On,
     Off,
 }
 
-impl Heartbeats {
+impl Opening {
     /// Everything sooner than by default, since somebody is watching.
-    fn set(self, session: &mut SessionOptions) {
+    fn set(&self, session: &mut SessionOptions) {
         session.retry = Duration::from_secs(1);
-        session.heartbeat = match self {
-            Self::On => Duration::from_secs(2),
-            Self::Off => Duration::MAX,
+        session.heartbeat = match self.heartbeats {
+            Wish::On => Duration::from_secs(2),
+            Wish::Off => Duration::MAX,
         };
     }
 }
 
-async fn sse(
+/// The channel, by whichever transport is asked for.
+async fn live(
     State(app): State<App>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
     Query(opening): Query<Opening>,
+    ws: Option<Ws>,
     sse: Sse,
-) -> Response {
-    app.wires.name(address, opening.pane);
-    sse.options(|sse| opening.heartbeats.set(&mut sse.session))
-        .subscribe(app.journal.channel())
-}
-
-async fn ws(
-    State(app): State<App>,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
-    Query(opening): Query<Opening>,
-    ws: Ws,
-) -> Response {
-    app.wires.name(address, opening.pane);
-    ws.options(|ws| opening.heartbeats.set(&mut ws.session))
-        .on_message(notes::handler(Arc::clone(&app.journal), Way::WebSocket))
-        .subscribe(app.journal.channel())
+) -> Result<Response, Error> {
+    if ws.is_some() && opening.upgrades == Wish::Off {
+        let message = "from this pane the WebSocket was taken away";
+        return Err(Error::new(StatusCode::NOT_IMPLEMENTED, "no-upgrade", message));
+    }
+    app.wires.name(address, opening.pane.clone());
+    let channel = app.journal.channel();
+    Ok(match ws {
+        Some(ws) => ws
+            .options(|ws| opening.set(&mut ws.session))
+            .on_message(notes::handler(Arc::clone(&app.journal), Way::WebSocket))
+            .subscribe(channel),
+        None => sse
+            .options(|sse| opening.set(&mut sse.session))
+            .subscribe(channel),
+    })
 }
 
 async fn say(State(app): State<App>, message: Inbound) -> Reply {

@@ -1,4 +1,4 @@
-// What was asked over a WebSocket and is not answered yet: the page's messages, and what the client itself wants, such as to follow a
+// What was asked over one WebSocket and is not answered yet: the page's messages, and what the client itself wants, such as to follow a
 // channel. An answer is acted on at once, since what comes behind it may depend on it.
 
 /** @typedef {{ code?: string, message?: string, retry?: number, data?: any }} Answer */
@@ -10,13 +10,14 @@ export class Asks {
   #answeredAt = 0;
 
   /**
-   * @param {import("./link.js").Link} link
+   * Answers the message with the reference that its answer will bear.
+   *
    * @param {object} message
    * @param {(answer: Answer) => void} answered
    */
-  ask(link, message, answered) {
+  ask(message, answered) {
     this.#open.set(++this.#ref, { answered, askedAt: Date.now() });
-    link.send({ ...message, ref: this.#ref });
+    return { ...message, ref: this.#ref };
   }
 
   /** Answers whether it was waited for. @param {Answer & { ref?: any }} answer */
@@ -28,14 +29,9 @@ export class Asks {
     return open !== undefined;
   }
 
-  /** Since when the oldest waits, or its turn has come: the server answers one after another. */
+  /** Since when the oldest waits, or its turn has come: the server answers one after another. `Infinity` where none does. */
   waitingSince() {
-    const oldest = this.#open.values().next().value;
-    return oldest && Math.max(oldest.askedAt, this.#answeredAt);
-  }
-
-  /** The connection is gone, and all that was asked on it. */
-  lost() {
-    this.#open.clear();
+    const { askedAt = Infinity } = this.#open.values().next().value ?? {};
+    return Math.max(askedAt, this.#answeredAt);
   }
 }

@@ -54,7 +54,8 @@ export class Choice {
   /** The current one works. */
   opened() {
     this.#preferred = this.#current;
-    stored(this.#key, this.current);
+    // Whoever was told which one to take has not chosen.
+    if (this.#transports.length > 1) stored(this.#key, this.current);
   }
 
   /** The current one went on working. */
@@ -70,7 +71,12 @@ export class Choice {
 
   /** After how long the best is to be tried again beside the current, in milliseconds, with a jitter of its own. */
   nextProbe() {
-    return Math.min(LONGEST_PROBE, FIRST_PROBE * 2 ** this.#probes++) * (0.5 + Math.random() / 2);
+    return Math.min(LONGEST_PROBE, FIRST_PROBE * 2 ** this.#probes) * (0.5 + Math.random() / 2);
+  }
+
+  /** The best one is tried. */
+  probed() {
+    this.#probes++;
   }
 
   /** Another network may let through what this one did not. */

@@ -40,18 +40,19 @@ export class Emitter {
    * @param {...unknown} values
    */
   emit(name, ...values) {
-    const handlers = this.#handlers.get(name) ?? new Set();
+    const handlers = this.#handlers.get(name);
+    const entries = [...(handlers ?? [])];
     // Whoever fails while it hears of a failure must not hear of that: it would go on for ever.
     const failed = name === "dualcast:error" ? console.error : this.#failed;
-    for (const entry of [...handlers]) {
+    for (const entry of entries) {
       try {
-        const answer = handlers.has(entry) && entry.handler(...values);
+        const answer = handlers?.has(entry) && entry.handler(...values);
         // An async handler fails later.
         if (answer instanceof Promise) answer.catch(failed);
       } catch (error) {
         failed(error);
       }
     }
-    return handlers.size > 0;
+    return entries.length > 0;
   }
 }

@@ -1,5 +1,8 @@
 // What the page is going through: hidden or seen, online or not, put away and brought back. In Node nothing of it happens.
 
+/** What a timer can hold, in milliseconds: one of more runs at once. */
+export const LONGEST_TIMER = 2 ** 31 - 1;
+
 export function isHidden() {
   return globalThis.document?.visibilityState === "hidden";
 }

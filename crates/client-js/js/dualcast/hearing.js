@@ -28,7 +28,7 @@ export class Hearing {
     const { control, channel } = frame;
     // Of a channel that was left nothing is heard any more, and nothing learnt.
     if (this.#joined.isLeaving(channel)) return;
-    if (control === undefined) return this.#message(/** @type {import("./frames.js").Message} */ (frame));
+    if (frame.event !== undefined) return this.#message(/** @type {import("./frames.js").Message} */ (frame));
     const notice = /** @type {any} */ (frame);
     switch (control) {
       case "heartbeat":
@@ -42,7 +42,7 @@ export class Hearing {
         return this.#joined.end(notice.channel, new LiveError("revoked"));
       case "reply":
       case "error":
-        if (this.#house.asks.answer(notice)) return;
+        if (link.asks.answer(notice)) return;
     }
     this.unknown(frame);
   }

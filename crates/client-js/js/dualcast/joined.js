@@ -23,7 +23,6 @@ import { LiveError, PASSING, USUAL_RETRY } from "./error.js";
  * @property {Stage} stage who hears of the route's own channels, and of all else
  * @property {() => Stage} newStage for one more channel
  * @property {import("./cursors.js").Cursors} cursors
- * @property {import("./asks.js").Asks} asks
  * @property {import("./choice.js").Choice} choice
  * @property {() => Link | undefined} link the connection, while it is open
  * @property {() => void} changed the event stream, if it is one, has to be opened anew
@@ -112,8 +111,9 @@ export class Joined {
     if (!member) return;
     this.#forget(name, member);
     member.refuse(error ?? new LiveError("finished"));
-    member.stage.tell("closed", error);
     member.stage.end();
+    // Not in the middle of what ended it: the page may close the client at this.
+    queueMicrotask(() => member.stage.tell("closed", error));
   }
 
   /** @param {LiveError} error */
@@ -125,7 +125,7 @@ export class Joined {
   #leave(name) {
     const member = this.#members.get(name);
     if (!member) return;
-    const { asks, link, changed } = this.#house;
+    const { link, changed } = this.#house;
     this.#forget(name, member);
     member.refuse(new LiveError("closed"));
     member.stage.end();
@@ -133,7 +133,7 @@ export class Joined {
     if (!open) return;
     this.#leaving.set(name, (this.#leaving.get(name) ?? 0) + 1);
     if (!open.canSend) return changed();
-    asks.ask(open, { control: "unsubscribe", channel: name }, () => {
+    open.ask({ control: "unsubscribe", channel: name }, () => {
       const left = /** @type {number} */ (this.#leaving.get(name)) - 1;
       if (left) this.#leaving.set(name, left);
       else this.#leaving.delete(name);
@@ -150,11 +150,11 @@ export class Joined {
 
   /** @param {Link} link @param {string} name */
   #ask(link, name) {
-    const { cursors, asks } = this.#house;
+    const { cursors } = this.#house;
     const member = /** @type {Member} */ (this.#members.get(name));
     const presented = cursors.of(name);
     clearTimeout(member.timer);
-    asks.ask(link, { control: "subscribe", channel: name, id: presented }, ({ code, message, retry, data }) => {
+    link.ask({ control: "subscribe", channel: name, id: presented }, ({ code, message, retry, data }) => {
       // It was left, and perhaps joined again, meanwhile.
       if (this.#members.get(name) !== member) return;
       if (!code) {

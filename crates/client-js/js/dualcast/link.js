@@ -1,5 +1,7 @@
 // One connection, whatever carries it: it is opened or not, hears until it falls silent, and ends once, with all that is known of why.
 
+import { Asks } from "./asks.js";
+import { LONGEST_TIMER } from "./environment.js";
 import { openEventStream } from "./sse.js";
 import { openWebSocket } from "./web-socket.js";
 
@@ -36,6 +38,7 @@ import { openWebSocket } from "./web-socket.js";
  * What a wire tells.
  *
  * @typedef {object} Ear
+ * @property {() => void} alive bytes came, perhaps of a frame that is large
  * @property {(read: () => Frame, raw?: unknown) => void} frame something came; what can't be read is told as it is
  * @property {(milliseconds: number) => void} retry the server says when to come back
  * @property {(end: { status?: number, code?: number, message?: string, retry?: number }) => void} lost
@@ -61,7 +64,6 @@ import { openWebSocket } from "./web-socket.js";
  * @property {(link: Link, frame: Frame) => void} frame
  * @property {(link: Link, frame: unknown) => void} unknown
  * @property {(link: Link, end: End) => void} lost
- * @property {(link: Link) => number | undefined} waitingSince since when an answer is waited for on this connection
  */
 
 /** What opens a wire. The browser's own EventSource is for few: it is loaded when it is wanted. @type {Record<TransportName, () => Promise<OpenWire>>} */
@@ -85,6 +87,7 @@ export class Link {
   /** For what the server was asked, and with which cursor. */
   asked;
   isOpen = false;
+  asks = new Asks();
   #to;
   /** @type {Wire | undefined} */
   #wire;
@@ -109,6 +112,7 @@ export class Link {
     this.#to = to;
     try {
       this.#wire = open(request, {
+        alive: () => this.isOpen && (this.#heardAt = Date.now()),
         frame: (read, raw) => this.#isEnded || this.#read(read, raw),
         retry: (milliseconds) => (this.#retry = milliseconds),
         lost: (end) => this.#end({ reason: end.status ? (REASONS[end.status] ?? "refused") : "lost", code: end.status, ...end }),
@@ -130,9 +134,9 @@ export class Link {
     return this.isOpen && this.#wire?.send !== undefined;
   }
 
-  /** @param {object} message one that is answered */
-  send(message) {
-    this.#wire?.send?.(message);
+  /** Asks something that is answered, unless the connection ends first. @param {object} message @param {(answer: import("./asks.js").Answer) => void} answered */
+  ask(message, answered) {
+    this.#wire?.send?.(this.asks.ask(message, answered));
     this.check();
   }
 
@@ -153,10 +157,10 @@ export class Link {
     clearTimeout(this.#timer);
     const { connectTimeout, silence = 2 * this.#interval, replyTimeout } = this.asked;
     const limit = this.isOpen ? silence : connectTimeout;
-    const until = Math.min(this.#heardAt + limit, (this.#to.waitingSince(this) ?? Infinity) + replyTimeout);
+    const until = Math.min(this.#heardAt + limit, this.asks.waitingSince() + replyTimeout);
     const left = until - Date.now();
     if (left <= 0) this.#end({ reason: "silent" });
-    else this.#timer = setTimeout(() => this.check(), left);
+    else this.#timer = setTimeout(() => this.check(), Math.min(left, LONGEST_TIMER));
   }
 
   /** @param {() => Frame} read @param {unknown} raw */
@@ -164,12 +168,12 @@ export class Link {
     this.#heardAt = Date.now();
     /** @type {any} */
     let frame;
+    let control;
     try {
-      frame = read();
+      ({ control } = frame = read());
     } catch {
       return this.#to.unknown(this, raw);
     }
-    const { control } = frame;
     if (control === "closing") return this.#end(frame);
     const isGreeting = control === "welcome" || control === "heartbeat";
     if (isGreeting) {

@@ -3,12 +3,11 @@
 // At most one connection serves, `#link`. While it is not the best transport's, another may be tried beside it, `#probe`, which takes over
 // when it opens. What a connection says that is neither of the two any more is not heard.
 
-import { Asks } from "./asks.js";
 import { Backoff } from "./backoff.js";
 import { Choice } from "./choice.js";
 import { Cursors } from "./cursors.js";
 import { Hearing } from "./hearing.js";
-import { isHidden, isOffline, stored, watch } from "./environment.js";
+import { isHidden, isOffline, LONGEST_TIMER, stored, watch } from "./environment.js";
 import { LiveError } from "./error.js";
 import { Joined } from "./joined.js";
 import { Link, openerOf } from "./link.js";
@@ -43,8 +42,6 @@ import { Stage } from "./stage.js";
 const SHORTEST_PAUSE = 1_000;
 /** When a new token is fetched, of the time that a session has. */
 const REFRESH_AT = 0.8;
-/** What a timer can hold, in milliseconds. */
-const LONGEST_TIMER = 2 ** 31 - 1;
 /** At these statuses the server won't have the client, whenever it comes. */
 const FINAL_STATUSES = [204, 401, 403, 410];
 
@@ -58,7 +55,6 @@ export class Live extends Listening {
   #urls;
   #options;
   #stage;
-  #asks = new Asks();
   #choice;
   #backoff;
   #cursors;
@@ -106,7 +102,6 @@ export class Live extends Listening {
     this.#cursors = new Cursors({ ...(this.#key && stored(this.#key)), ...(all.position && { own: all.position }) });
     const house = {
       stage,
-      asks: this.#asks,
       cursors: this.#cursors,
       choice: this.#choice,
       newStage: () => new Stage(failed, listened),
@@ -241,7 +236,6 @@ export class Live extends Listening {
       frame: (link, frame) => link === this.#link && this.#hearing.hear(link, frame),
       unknown: (_, frame) => this.#hearing.unknown(frame),
       lost: (link, end) => this.#lost(link, end),
-      waitingSince: (link) => (link === this.#link ? this.#asks.waitingSince() : undefined),
     });
   }
 
@@ -249,8 +243,16 @@ export class Live extends Listening {
   #opened(link, welcome) {
     const isProbe = link === this.#probe;
     if (!isProbe && link !== this.#link) return link.close();
-    if (isProbe) this.#handOver(link);
-    else this.#choice.opened();
+    if (isProbe) {
+      // It takes over.
+      this.#link?.close();
+      this.#link = link;
+      this.#probe = undefined;
+      this.#outbox.lost();
+      this.#choice.returned();
+    } else {
+      this.#choice.opened();
+    }
     this.#refusals = 0;
     const { presented, channels } = link.asked;
     this.#cursors.opened(welcome.id, presented, channels);
@@ -307,7 +309,6 @@ export class Live extends Listening {
     this.#link?.close();
     this.#probe?.close();
     this.#link = this.#probe = undefined;
-    this.#asks.lost();
     this.#outbox.lost();
   }
 
@@ -337,8 +338,7 @@ export class Live extends Listening {
   /** It may be seen, or is told that the network is back: what waits goes on, and what fell silent is found. */
   #wake() {
     this.#link?.check();
-    const { status } = this.#state;
-    if (isHidden() || (status !== "waiting" && (status !== "away" || this.#isPutAway))) return;
+    if (isHidden() || this.#isPutAway || !["waiting", "away"].includes(this.#state.status)) return;
     this.#after("retry", this.#attemptedAt + SHORTEST_PAUSE - Date.now(), () => this.#attempt());
   }
 
@@ -375,6 +375,7 @@ export class Live extends Listening {
 
   async #tryBest() {
     if (isHidden() || isOffline()) return this.#probeLater();
+    this.#choice.probed();
     const turn = this.#turn;
     try {
       const ready = await this.#prepare(this.#choice.best);
@@ -383,16 +384,6 @@ export class Live extends Listening {
       this.#fail(error);
       if (turn === this.#turn) this.#probeLater();
     }
-  }
-
-  /** @param {Link} link */
-  #handOver(link) {
-    this.#link?.close();
-    this.#link = link;
-    this.#probe = undefined;
-    this.#asks.lost();
-    this.#outbox.lost();
-    this.#choice.returned();
   }
 
   // A new token before the old one runs out.
@@ -415,7 +406,7 @@ export class Live extends Listening {
       return this.#fail(error);
     }
     if (link !== this.#link || !link.isOpen) return;
-    this.#asks.ask(link, { control: "token", token }, ({ code, data }) => {
+    link.ask({ control: "token", token }, ({ code, data }) => {
       // Refused, it lives until its time is over, and comes back.
       if (code === "no-token") this.#reopen();
       else if (!code) this.#refreshIn(data?.expires);

@@ -38,6 +38,8 @@
 /** @param {Options} options */
 export function withDefaults(options) {
   const { transport = "auto", ...rest } = options;
+  // Who hands an option on that was not given means nothing by it.
+  const given = /** @type {typeof rest} */ (Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)));
   const transports = transport === "auto" ? ["ws", "sse"] : [transport].flat();
   return {
     credentials: /** @type {RequestCredentials} */ ("same-origin"),
@@ -50,7 +52,7 @@ export function withDefaults(options) {
     fetch: globalThis.fetch,
     WebSocket: globalThis.WebSocket,
     EventSource: globalThis.EventSource,
-    ...rest,
+    ...given,
     transports: /** @type {TransportName[]} */ (transports),
   };
 }

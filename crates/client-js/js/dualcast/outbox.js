@@ -55,7 +55,7 @@ export class Outbox {
     const copy = JSON.parse(JSON.stringify(message));
     return new Promise((resolve, reject) => {
       this.#letters.add({ message: copy, policy, resolve, reject });
-      this.#house.stage.tell("unsent", this.count);
+      this.#counted();
       this.flush();
     });
   }
@@ -73,7 +73,7 @@ export class Outbox {
       }
       letter.isOut = true;
       letter.sentAt ??= Date.now();
-      if (link.canSend) this.#house.asks.ask(link, letter.message, (answer) => this.#answer(letter, answer));
+      if (link.canSend) link.ask(letter.message, (answer) => this.#answer(letter, answer));
       else this.#post(letter);
     }
   }
@@ -132,7 +132,13 @@ export class Outbox {
     clearTimeout(letter.timer);
     if (!this.#letters.delete(letter)) return;
     answer();
-    this.#house.stage.tell("unsent", this.count);
+    this.#counted();
+  }
+
+  /** Not in the middle of what changes the count: the page may close the client at this. */
+  #counted() {
+    const { count } = this;
+    queueMicrotask(() => this.#house.stage.tell("unsent", count));
   }
 }
 
@@ -143,5 +149,5 @@ function isTooOld({ sentAt = Infinity }) {
 
 /** 128 random bits. `crypto.randomUUID` is for secure contexts only. */
 function newKey() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }

@@ -1,5 +1,6 @@
 // By what right the client comes. The page says it for each attempt and each POST, since a right may have run out.
 
+import { LONGEST_TIMER } from "./environment.js";
 import { LiveError } from "./error.js";
 
 /** @typedef {{ token: string | null | undefined, headers: Headers, query: Record<string, string> }} Right */
@@ -46,7 +47,7 @@ export class Rights {
 export async function post(url, message, { fetch, credentials, replyTimeout }, rights) {
   const body = JSON.stringify(message);
   for (let attempt = 1; ; attempt++) {
-    const signal = AbortSignal.timeout(replyTimeout);
+    const signal = AbortSignal.timeout(Math.min(replyTimeout, LONGEST_TIMER));
     const late = new Promise((_, reject) => (signal.onabort = reject));
     const { headers } = await Promise.race([rights.ask(), late]).catch((error) => {
       throw new LiveError("away", String(error));

@@ -37,6 +37,7 @@ export function openEventStream({ url, headers, credentials, fetch }, to) {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return to.lost({});
+      to.alive();
       parser.push(value);
     }
   };

@@ -15,6 +15,8 @@ export function openWebSocket({ url, token, WebSocket }, to) {
   socket.binaryType = "arraybuffer";
 
   socket.onmessage = ({ data }) => to.frame(() => fromSocket(data), data);
+  // A close follows. In Node an error that nobody hears ends the process.
+  socket.onerror = () => {};
   socket.onclose = ({ code, reason }) => to.lost({ code, message: reason });
   return {
     close: () => socket.close(NORMAL_CLOSURE),

@@ -143,6 +143,19 @@ fn what_has_no_header_is_a_message_with_text() {
 }
 
 #[test]
+fn what_only_claims_to_be_json_is_text() {
+    for claim in ["{", "", "yes", "1 2"] {
+        let message = Message::new("note", Payload::Json(claim.into()));
+        let Outgoing { headers, payload, .. } = Outgoing::message(&subjects(), &name("room"), &message);
+        let read = Incoming::record(&subjects(), "shop.log.room", &headers, payload).unwrap();
+        let Incoming::Message(_, read) = read else {
+            panic!("a message, not {read:?}")
+        };
+        assert_eq!(read.payload(), &Payload::Text(claim.into()));
+    }
+}
+
+#[test]
 fn garbage_says_what_is_wrong_with_it() {
     let wrong = |lines: &[(&'static str, &str)], payload| read(lines, payload).unwrap_err();
     let at =

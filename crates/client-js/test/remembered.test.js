@@ -1,0 +1,32 @@
+// The transport that is remembered for the session: what worked where there was a choice.
+
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+import { Page, Server, client, settle, stopTime } from "./fakes.js";
+
+beforeEach(() => {
+  stopTime();
+  new Page();
+});
+
+test("the one that worked in the place of the best is tried first by the next client", async () => {
+  const server = new Server();
+  server.refusesSockets = true;
+  client(server);
+  await settle();
+  (await server.stream()).welcome({ id: "a-1" });
+  await settle();
+  client(server);
+  await settle();
+  assert.deepEqual(server.order, ["ws", "sse", "sse"]);
+});
+
+test("one that a client had to take is not tried first by those who may choose", async () => {
+  const server = new Server();
+  client(server, { transport: "sse" });
+  (await server.stream()).welcome({ id: "a-1" });
+  await settle();
+  client(server);
+  await settle();
+  assert.deepEqual(server.order, ["sse", "ws"]);
+});
