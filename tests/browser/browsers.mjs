@@ -49,8 +49,28 @@ export async function launchFirefox() {
   });
 }
 
+/**
+ * Chromium as people have it. Playwright makes each page believe that it is seen, whatever lies over it, and lets none be
+ * brought back as it was left.
+ */
+export async function launchOwnChromium() {
+  const browser = await puppeteer.launch({
+    executablePath: executable("chromium"),
+    args: ["--no-sandbox", "--disable-quic", "--disable-background-networking"],
+    ignoreDefaultArgs: ["--disable-back-forward-cache"],
+  });
+  return new Browser("chromium", browser, async ({ width, height }) => {
+    const page = await browser.newPage();
+    await page.setViewport({ width, height });
+    return page;
+  });
+}
+
 /** Every browser that a test should run in. */
 export const launchers = { chromium: launchChromium, firefox: launchFirefox };
+
+/** The same, with pages that can be hidden, left and brought back, and taken offline. */
+export const ownLaunchers = { chromium: launchOwnChromium, firefox: launchFirefox };
 
 class Browser {
   #driver;
@@ -65,7 +85,7 @@ class Browser {
   /** A new tab of this size, in pixels, once `url` has loaded in it. Only Chromium can be told to be dark. */
   async newPage(url, { width = 1280, height = 900, isDark = false } = {}) {
     const driver = await this.#open({ width, height, isDark });
-    const page = new Page(driver);
+    const page = new Page(driver, this.#driver);
     await driver.goto(url);
     return page;
   }
@@ -77,11 +97,15 @@ class Browser {
 
 class Page {
   #driver;
+  #browser;
+  /** The tab that lies over it, while it is hidden. */
+  #cover;
   /** What it has complained of in its console, and what it did not catch. */
   complaints = [];
 
-  constructor(driver) {
+  constructor(driver, browser) {
     this.#driver = driver;
+    this.#browser = browser;
     driver.on("console", (message) => message.type() === "error" && this.complaints.push(message.text()));
     driver.on("pageerror", (error) => this.complaints.push(String(error)));
   }
@@ -99,6 +123,33 @@ class Page {
     await this.#driver.reload();
   }
 
+  /** Goes elsewhere, as by a link. */
+  async leave(url) {
+    await this.#driver.goto(url);
+  }
+
+  /** Goes back, as by the browser's button. A page that is brought back does not load, so nothing says when it is there. */
+  async goBack() {
+    await this.evaluate(() => void setTimeout(() => history.back()));
+  }
+
+  /** Lays another tab over it. With `ownLaunchers` only, as what follows. */
+  async hide() {
+    this.#cover = await this.#browser.newPage();
+    await this.#cover.bringToFront();
+  }
+
+  async show() {
+    await this.#driver.bringToFront();
+    await this.#cover.close();
+    this.#cover = undefined;
+  }
+
+  /** Takes the network from it, or gives it back. Connections that are open stay so. */
+  async setOffline(isOffline) {
+    await this.#driver.setOfflineMode(isOffline);
+  }
+
   /** Presses a key where the focus is. */
   async press(key) {
     await this.#driver.keyboard.press(key);
@@ -110,6 +161,8 @@ class Page {
   }
 
   async close() {
+    if (this.#driver.isClosed()) return;
+    await this.#cover?.close();
     await this.#driver.close();
   }
 }

@@ -33,6 +33,11 @@ export class ClientPage {
     this.#page = page;
   }
 
+  /** What can be done with any page. */
+  get tab() {
+    return this.#page;
+  }
+
   async prepare() {
     await this.#page.evaluate(prepare, { deadline, notices });
   }

@@ -5,15 +5,16 @@
 //!
 //! It listens on `ADDR`, else on 127.0.0.1:3000, and ends on SIGTERM and Ctrl-C. Pages of the origins in `ORIGINS` (with commas
 //! between them) may connect, and those in `CORS` may read what they are answered, too. A channel whose name begins with
-//! `short.` keeps three records, for tests of what was trimmed, and one with `long.` 20,000 or 32 MiB, for bursts. `LIMITS`, such as `max_sessions=1`, changes limits of the hub, and
-//! `MAX_CONNECTIONS` is how many connections the server lets in. With `SHARE_PORT` another process may listen on the port, too.
+//! `short.` keeps three records, for tests of what was trimmed, and one with `long.` 20,000 or 32 MiB, for bursts. `LIMITS`, such as
+//! `max_sessions=1`, changes limits of the hub, and `MAX_CONNECTIONS` is how many connections the server lets in. With `SHARE_PORT`
+//! another process may listen on the port, too. With `ONLY` pages of those origins alone may connect.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as StdError;
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Bytes;
 use axum::extract::{Query, Request, State};
@@ -31,6 +32,8 @@ use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
+
+mod guard;
 
 /// A client that was cut off comes back soon: a test waits for it.
 const RETRY: Duration = Duration::from_millis(50);
@@ -110,6 +113,8 @@ struct Heard {
     origin: Option<String>,
     authorization: Option<String>,
     cookie: Option<String>,
+    /// In a header, or among the subprotocols.
+    token: Option<String>,
     status: u16,
 }
 
@@ -123,7 +128,11 @@ impl Fixture {
     }
 
     fn router(self) -> Result<Router, OriginError> {
+        let guarded = Router::new()
+            .route("/guarded", any(live).post(say_live))
+            .route_layer(middleware::from_fn(guard::check));
         let streams = Router::new()
+            .merge(guarded)
             .route("/sse", get(sse))
             .route("/ws", any(ws))
             .route("/live", any(live).post(say_live))
@@ -163,6 +172,9 @@ fn listing(streams: Router<Fixture>) -> Result<Router<Fixture>, OriginError> {
     if let Ok(origins) = std::env::var("CORS") {
         return Ok(streams.layer(Cors::new(policy(origins)?).credentials()));
     }
+    if let Ok(origins) = std::env::var("ONLY") {
+        return Ok(streams.layer(Extension(OriginPolicy::only(origins.split(','))?)));
+    }
     if let Ok(origins) = std::env::var("ORIGINS") {
         return Ok(streams.layer(Extension(policy(origins)?)));
     }
@@ -189,6 +201,8 @@ struct Wish {
     /// [open](Fixture::is_open): on `/live`.
     #[serde(default)]
     joins: bool,
+    /// How long a session lasts, from the opening and from each new token on, in milliseconds.
+    lifetime: Option<u64>,
 }
 
 impl Wish {
@@ -203,6 +217,11 @@ impl Wish {
             Some(records) => subscribe.lag(LagRule::Disconnect(MaxLag::records(records))),
             None => subscribe,
         }
+    }
+
+    /// When a session ends that begins now.
+    fn end(&self) -> Option<SystemTime> {
+        Some(SystemTime::now() + Duration::from_millis(self.lifetime?))
     }
 
     fn change(&self, options: &mut SessionOptions) {
@@ -223,13 +242,17 @@ async fn sse(State(fixture): State<Fixture>, Query(wish): Query<Wish>, sse: Sse)
 }
 
 fn stream(fixture: &Fixture, wish: &Wish, channels: &[Channel], sse: Sse) -> Response {
-    sse.options(|options| {
+    let sse = sse.options(|options| {
         wish.change(&mut options.session);
         if wish.comments {
             options.heartbeat_as = HeartbeatAs::Comment;
         }
-    })
-    .subscribe(wish.subscribe(&fixture.hub, channels))
+    });
+    let sse = match wish.end() {
+        Some(end) => sse.expires_at(end),
+        None => sse,
+    };
+    sse.subscribe(wish.subscribe(&fixture.hub, channels))
 }
 
 /// A message, and then a panic that says nothing.
@@ -252,14 +275,20 @@ async fn ws(State(fixture): State<Fixture>, Query(wish): Query<Wish>, ws: Ws) ->
 }
 
 fn socket(fixture: &Fixture, wish: &Wish, channels: &[Channel], ws: Ws) -> Response {
-    ws.options(|options| {
+    let ws = ws.options(|options| {
         wish.change(&mut options.session);
         if let Some(ping) = wish.ping {
             options.ping_interval = Duration::from_millis(ping);
         }
-    })
-    .on_message(republish(channels[0].clone()))
-    .subscribe(wish.subscribe(&fixture.hub, channels))
+    });
+    let ws = match (wish.end(), wish.lifetime) {
+        (Some(end), Some(lifetime)) => ws
+            .expires_at(end)
+            .on_token(move |token| guard::renew(token, Duration::from_millis(lifetime))),
+        _ => ws,
+    };
+    ws.on_message(republish(channels[0].clone()))
+        .subscribe(wish.subscribe(&fixture.hub, channels))
 }
 
 /// Both transports on one address.
@@ -443,6 +472,7 @@ async fn hear(State(fixture): State<Fixture>, request: Request, next: Next) -> R
         origin: header(&request, "origin"),
         authorization: header(&request, "authorization"),
         cookie: header(&request, "cookie"),
+        token: guard::shown(request.headers()),
         status: StatusCode::OK.as_u16(),
     };
     let response = next.run(request).await;

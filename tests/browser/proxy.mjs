@@ -18,6 +18,7 @@ class Proxy {
   #dark = false;
   #refusing = false;
   #isSwallowing = false;
+  #isDeafening = false;
   /** How many bytes the next connection brings its client. */
   #nextAudible = Infinity;
   /** How many bytes may come behind the head of an upgrade. */
@@ -81,6 +82,12 @@ class Proxy {
     for (const link of this.#links) link.swallow();
   }
 
+  /** From here on clients hear nothing, while what they send goes through. Holds for new connections too until `heal()`. */
+  deafen() {
+    this.#isDeafening = true;
+    for (const link of this.#links) link.deafen();
+  }
+
   /**
    * Lets connections be upgraded, but brings no more than so many bytes behind the head: then both sides hear nothing any more, and
    * are not told. Holds for connections that are upgraded from here on, until `heal()`.
@@ -99,6 +106,7 @@ class Proxy {
     this.#dark = false;
     this.#refusing = false;
     this.#isSwallowing = false;
+    this.#isDeafening = false;
     this.#upgradedAudible = Infinity;
   }
 
@@ -118,6 +126,7 @@ class Proxy {
     client.once("close", () => this.#links.delete(link));
     if (this.#dark) link.freeze();
     if (this.#isSwallowing) link.swallow();
+    if (this.#isDeafening) link.deafen();
     link.stallAfter(this.#nextAudible);
     this.#nextAudible = Infinity;
   }
@@ -129,6 +138,7 @@ class Link {
   #ends;
   isFrozen = false;
   #isSwallowing = false;
+  #isDeaf = false;
   /** How many bytes the client may still get before it is cut. */
   #allowance = Infinity;
   /** How many before it hears nothing any more. */
@@ -160,6 +170,10 @@ class Link {
     this.#isSwallowing = true;
   }
 
+  deafen() {
+    this.#isDeaf = true;
+  }
+
   freeze() {
     this.isFrozen = true;
     // Unread, so that the sender's window fills as it would with nobody there.
@@ -170,7 +184,7 @@ class Link {
   #forward(from, to) {
     from.on("data", (chunk) => {
       if (this.isFrozen) return;
-      if (to !== this.#client && this.#isSwallowing) return;
+      if (to === this.#client ? this.#isDeaf : this.#isSwallowing) return;
       if (to === this.#client && !this.#allows(chunk)) return;
       if (to.write(chunk)) return;
       from.pause();

@@ -18,10 +18,11 @@ const testTimeout = 60_000;
  *       test("does this and that", async ({ fixture, network, page }) => { … });
  *     });
  *
- * `open` opens the page: one with the browser's own clients in it, unless it is `openLivePage`.
+ * `open` opens the page: one with the browser's own clients in it, unless it is `openLivePage`. `browsers` are all, unless they are
+ * `ownLaunchers`.
  */
-export function inEachBrowser(define, open = openPage) {
-  for (const [name, launch] of Object.entries(launchers)) {
+export function inEachBrowser(define, open = openPage, browsers = launchers) {
+  for (const [name, launch] of Object.entries(browsers)) {
     describe(name, () => {
       let browser;
       before(buildFixture, { timeout: buildTimeout });

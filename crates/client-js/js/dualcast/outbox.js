@@ -102,6 +102,8 @@ export class Outbox {
   /** @param {Letter} letter */
   async #post(letter) {
     this.#posted = letter;
+    // A browser repeats a POST by itself where a connection that it had kept was cut under it, and asks nobody.
+    letter.message.key ??= newKey();
     try {
       this.#answer(letter, { data: await this.#house.post(letter.message) });
     } catch (error) {
@@ -147,5 +149,5 @@ function isTooOld({ sentAt = Infinity }) {
 
 /** 128 random bits. `crypto.randomUUID` is for secure contexts only. */
 function newKey() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return crypto.getRandomValues(new Uint32Array(4)).join("-");
 }

@@ -1,0 +1,197 @@
+// What a page sends by Dualcast's own client: by WebSocket or by POST, with the same replies and errors; and what becomes of
+// it when there is no connection, or when one is lost between a message and its answer.
+
+import assert from "node:assert/strict";
+import { openLivePage } from "./live.mjs";
+import { inEachBrowser } from "./scene.mjs";
+import { until } from "./until.mjs";
+
+const path = "/live?channels=news";
+const transports = ["ws", "sse"];
+
+inEachBrowser((test) => {
+  test("gets the same replies and errors by WebSocket and by POST", async ({ fixture, page }) => {
+    const heard = {};
+    for (const transport of transports) {
+      // The other one keeps the stream open when the first is finished.
+      const live = await page.connect(`/live?channels=${transport},other`, { transport });
+      await live.opened();
+      const replies = [];
+      for (const data of ["text", { of: ["json", 1] }, null, undefined]) replies.push(await live.send("note", data));
+      const messages = await live.messages(4);
+      assert.deepEqual(replies, messages.map(({ id }) => ({ reply: { id } })));
+      const key = "k".repeat(1_000);
+      const errors = [await live.send("dualcast:mine", "x"), await live.send("", "x"), await live.send("note", "x", { key })];
+      await fixture.finish(transport);
+      errors.push(await live.send("note", "too late"));
+      heard[transport] = { data: messages.map(({ event, data }) => [event, data]), errors: errors.map(({ error }) => [error.code, error.message]) };
+      await live.close();
+    }
+    assert.deepEqual(heard.sse, heard.ws);
+    assert.deepEqual(heard.ws.data.slice(0, 2), [["note", "text"], ["note", { of: ["json", 1] }]]);
+    const codes = heard.ws.errors.map(([code]) => code);
+    assert.deepEqual(codes, ["bad-message", "bad-message", "bad-message", "finished"]);
+  });
+
+  for (const transport of transports) {
+    test(`sends a queued message once, though its answer was lost, on ${transport}`, async (scene) => {
+      const { fixture, network, page } = scene;
+      const live = await page.connect(path, { transport, whileAway: "queue" });
+      await live.opened();
+      network.deafen();
+      const sent = live.send("note", "once");
+      // The server has it, and its answer goes nowhere.
+      const { head } = await published(fixture, 1);
+      network.heal();
+      network.cut();
+      assert.deepEqual(await sent, { reply: { id: head } });
+      const id = await fixture.publish("news", "after");
+      const messages = await live.messages(2);
+      assert.deepEqual(messages.map(({ id, data }) => [id, data]), [[head, "once"], [id, "after"]]);
+      await saidWholeness(live);
+      if (transport === "sse") {
+        const posts = (await fixture.requests("/live")).filter(({ method }) => method === "POST");
+        assert.deepEqual(posts.map(({ status }) => status), [200, 200]);
+      }
+    });
+
+    for (const [whileAway, outcome] of [["reject", "unconfirmed"], ["drop", undefined]]) {
+      test(`does not send a message again whose answer is lost, with "${whileAway}", on ${transport}`, async (scene) => {
+        const { fixture, network, page } = scene;
+        const live = await page.connect(path, { transport, whileAway });
+        await live.opened();
+        network.deafen();
+        const sent = live.send("note", "once");
+        const { head } = await published(fixture, 1);
+        network.heal();
+        network.cut();
+        const { reply, error } = await sent;
+        const posts = (await fixture.requests("/live")).filter(({ method }) => method === "POST");
+        // The browser itself sends a POST again where a connection that it had kept was cut; the client knows nothing of it.
+        if (posts.length === 2) assert.deepEqual(reply, { id: head });
+        else assert.deepEqual([reply, error?.code], [undefined, outcome]);
+        await saidWholeness(live);
+        await fixture.publish("news", "after");
+        assert.deepEqual(await live.data(2), ["once", "after"]);
+        assert.equal(await live.evaluate(({ unsent }) => unsent), 0);
+      });
+    }
+
+    test(`rejects, drops or keeps what is sent while it is away, as the page wants it of each event, on ${transport}`, async (scene) => {
+      const { fixture, network, page } = scene;
+      const live = await page.connect(path, { transport, whileAway: { note: "queue", cursor: "drop" } });
+      await live.opened();
+      network.refuse();
+      await live.told("state", { status: "waiting" });
+      const waiting = [live.send("note", "1"), live.send("cursor", { x: 1 }), live.send("other", "2"), live.send("note", "3")];
+      assert.equal((await waiting[2]).error.code, "away");
+      assert.deepEqual(await waiting[1], { reply: undefined });
+      await until(async () => (await live.evaluate(({ unsent }) => unsent)) === 2, () => "two wait");
+      network.heal();
+      const replies = await Promise.all([waiting[0], waiting[3]]);
+      const messages = await live.messages(2);
+      assert.deepEqual(messages.map(({ id, event, data }) => [{ reply: { id } }, event, data]), [
+        [replies[0], "note", "1"],
+        [replies[1], "note", "3"],
+      ]);
+      assert.equal(await live.evaluate(({ unsent }) => unsent), 0);
+      assert.equal((await live.told("unsent", { value: 0 })).value, 0);
+      assert.equal((await fixture.state()).head.split("-")[1], "2");
+      await saidWholeness(live);
+    });
+
+    test(`keeps the order of what it sends, over a cut in the middle, on ${transport}`, async (scene) => {
+      const { fixture, network, page } = scene;
+      const live = await page.connect(path, { transport, whileAway: "queue" });
+      await live.opened();
+      const texts = Array.from({ length: 61 }, (_, index) => String(index));
+      const sent = live.evaluate((live, texts) => Promise.all(texts.map((text) => live.send("note", text))), texts.slice(0, 60));
+      await published(fixture, 10);
+      network.cut();
+      // There is a connection again, and what was lost waits yet for its second try: what comes now has to wait behind it.
+      await live.opened({ count: 2 });
+      const { reply } = await live.send("note", texts[60]);
+      const replies = [...(await sent), reply];
+      const messages = await live.messages(texts.length);
+      assert.deepEqual(messages.map(({ data }) => data), texts);
+      assert.deepEqual(messages.map(({ id }) => ({ id })), replies);
+      const last = await fixture.publish("news", "last");
+      assert.equal((await live.messages(texts.length + 1)).at(-1).id, last);
+      await saidWholeness(live);
+    });
+  }
+
+  for (const whileAway of ["reject", "drop"]) {
+    test(`acts once where the browser itself sends a POST again, with "${whileAway}"`, async ({ fixture, network, page }) => {
+      const live = await page.connect(path, { transport: "sse", whileAway });
+      await live.opened();
+      // A browser does so on a connection that it had used before.
+      await live.send("note", "first");
+      network.deafen();
+      const sent = live.send("note", "once");
+      const { head } = await published(fixture, 2);
+      network.heal();
+      network.cut();
+      assert.deepEqual(await sent, { reply: { id: head } });
+      const posts = (await fixture.requests("/live")).filter(({ method }) => method === "POST");
+      assert.equal(posts.length, 3);
+      await saidWholeness(live);
+      await fixture.publish("news", "after");
+      assert.deepEqual(await live.data(3), ["first", "once", "after"]);
+    });
+  }
+
+  test("does not take more messages than may wait", async (scene) => {
+    const { network, page } = scene;
+    const live = await page.connect(path, { whileAway: "queue", maxUnsent: 2 });
+    await live.opened();
+    network.refuse();
+    await live.told("state", { status: "waiting" });
+    const sent = [live.send("note", "1"), live.send("note", "2")];
+    await until(async () => (await live.evaluate(({ unsent }) => unsent)) === 2, () => "two wait");
+    assert.equal((await live.send("note", "3")).error.code, "queue-full");
+    network.heal();
+    assert.deepEqual((await Promise.all(sent)).map(({ error }) => error), [undefined, undefined]);
+    assert.deepEqual(await live.data(2), ["1", "2"]);
+  });
+
+  test("rejects what waits when the page closes it", async ({ network, page }) => {
+    const live = await page.connect(path, { whileAway: "queue" });
+    await live.opened();
+    network.refuse();
+    await live.told("state", { status: "waiting" });
+    const sent = live.send("note", "never");
+    await live.told("unsent", { value: 1 });
+    await live.close();
+    assert.equal((await sent).error.code, "closed");
+    network.heal();
+  });
+
+  test("tells a message that can't be sent, and goes on", async ({ page }) => {
+    const live = await page.connect(path);
+    await live.opened();
+    const failed = await live.evaluate(async (live) => {
+      const circle = {};
+      circle.of = circle;
+      return Promise.all([circle, 1n].map((data) => live.send("note", data).catch((error) => error.name)));
+    });
+    assert.deepEqual(failed, ["TypeError", "TypeError"]);
+    const { reply } = await live.send("note", "whole");
+    assert.deepEqual((await live.messages(1)).map(({ id, data }) => [id, data]), [[reply.id, "whole"]]);
+  });
+}, openLivePage);
+
+/** How things stand, once so many messages were published. */
+async function published(fixture, count) {
+  let state;
+  const number = () => Number(state.head.split("-")[1]);
+  await until(async () => ((state = await fixture.state()), number() >= count), () => `${count} were published: ${state.head}`);
+  return state;
+}
+
+/** It was away once, and has said that the page has all again. */
+async function saidWholeness(live) {
+  await live.told("recovered");
+  const told = (await live.heard()).filter(({ kind }) => ["recovered", "gap"].includes(kind));
+  assert.deepEqual(told.map(({ kind }) => kind), ["recovered"]);
+}

@@ -1,0 +1,166 @@
+// By what right Dualcast's own client comes: it has a new token before the old one runs out, asks for another where one is
+// refused, and stops, and says so, where none is good or its page may not connect.
+
+import assert from "node:assert/strict";
+import { openLivePage } from "./live.mjs";
+import { inEachBrowser } from "./scene.mjs";
+import { startFixture } from "./server.mjs";
+import { until } from "./until.mjs";
+
+const path = "/guarded?channels=news";
+
+/** In milliseconds. A new token is due after four fifths of it, and the rest has to do on a busy machine. */
+const lifetime = 5_000;
+
+/** How an event stream is given up at a status; of a refused WebSocket a page learns nothing. */
+const sse = { transport: "sse" };
+
+inEachBrowser((test) => {
+  test("has a new token before the old one runs out, on a WebSocket that stays and an event stream that is opened anew", async (scene) => {
+    const { fixture, page } = scene;
+    await page.evaluate(() => (globalThis.asked = { ws: [], sse: [] }));
+    const url = `${path}&lifetime=${lifetime}`;
+    const ws = await page.connect(url, { transport: "ws", token: ({ refresh }) => `good-ws-${asked.ws.push(refresh)}` });
+    const stream = await page.connect(url, { ...sse, token: async ({ refresh }) => `good-sse-${asked.sse.push(refresh)}` });
+    await ws.opened();
+    await stream.opened();
+
+    const published = [];
+    const ids = [];
+    const asked = (count) => async () => {
+      // Without a pause, so that some are published at the very moment.
+      published.push(String(published.length));
+      ids.push(await fixture.publish("news", published.at(-1)));
+      const all = await page.evaluate(() => asked);
+      return all.ws.length >= count && all.sse.length >= count;
+    };
+    await until(asked(2), () => "each was asked for a new token");
+    // The second time the lifetime of the first token is over.
+    await until(asked(3), () => "each was asked for one more");
+    await stream.opened({ count: 3 });
+
+    assert.deepEqual(await page.evaluate(() => asked), { ws: [false, true, true], sse: [false, true, true] });
+    const requests = (await fixture.requests("/guarded")).map(({ token, status }) => [token, status]);
+    assert.deepEqual(requests.sort(), [["good-sse-1", 200], ["good-sse-2", 200], ["good-sse-3", 200], ["good-ws-1", 101]]);
+    assert.deepEqual(await statuses(ws), ["connecting", "open"]);
+    assert.deepEqual(await statuses(stream), ["connecting", "open", "connecting", "open", "connecting", "open"]);
+    for (const live of [ws, stream]) {
+      const messages = await live.messages(published.length);
+      assert.deepEqual(messages.map(({ id, data }) => [id, data]), ids.map((id, at) => [id, published[at]]));
+    }
+    await stream.told("recovered", { count: 2 });
+    assert.deepEqual((await stream.heard()).filter(({ kind }) => ["gap", "error", "unknown"].includes(kind)), []);
+    assert.equal((await fixture.state()).sessions, 2);
+  });
+
+  for (const transport of ["sse", ["ws", "sse"]]) {
+    test(`asks once for a new token where one is refused, on ${transport}`, async ({ fixture, page }) => {
+      await page.evaluate(() => (globalThis.asked = []));
+      const token = ({ refresh }) => (asked.push(refresh), refresh ? "good" : "bad");
+      const live = await page.connect(path, { transport, token });
+      await live.opened();
+      const told = [await fixture.publish("news", "hello")];
+      assert.deepEqual((await live.messages(1)).map(({ id }) => id), told);
+      assert.equal((await page.evaluate(() => asked)).filter((refresh) => refresh).length, 1);
+      const requests = (await fixture.requests("/guarded")).map(({ token, status }) => [token, status]);
+      // A WebSocket's refusal has no status: the event stream's says why, and then the WebSocket is tried again.
+      const wanted = transport === "sse" ? [["bad", 401], ["good", 200]] : [["bad", 401], ["bad", 401], ["good", 101]];
+      assert.deepEqual(requests, wanted);
+      assert.ok(!(await statuses(live)).includes("waiting"), "it comes back at once");
+    });
+
+    test(`stops where a token stays bad, and says so, on ${transport}`, async ({ fixture, page }) => {
+      await page.evaluate(() => (globalThis.asked = []));
+      const live = await page.connect(path, { transport, token: ({ refresh }) => `bad-${asked.push(refresh)}` });
+      const { reason, code, message } = await live.told("closed");
+      assert.deepEqual([reason, code], ["unauthorized", 401]);
+      assert.match(message, /show a good token/);
+      assert.equal((await live.state()).status, "closed");
+      const attempts = [transport].flat().length * 2;
+      const requests = (await fixture.requests("/guarded")).map(({ token, status }) => [token, status]);
+      assert.deepEqual(requests, Array.from({ length: attempts }, (_, at) => [`bad-${at + 1}`, 401]));
+      const { error } = await live.send("note", "too late");
+      assert.equal(error.code, "closed");
+    });
+  }
+
+  test("begins anew after it was refused, once the page has a good token", async ({ fixture, page }) => {
+    await page.evaluate(() => (globalThis.mine = "bad"));
+    const live = await page.connect(path, { token: () => mine });
+    await live.told("closed");
+    await page.evaluate(() => (globalThis.mine = "good"));
+    await live.reconnect();
+    await live.opened();
+    await fixture.publish("news", "hello");
+    assert.deepEqual(await live.data(1), ["hello"]);
+  });
+
+  test("asks once for a new token where a POST is refused, and once only", async ({ fixture, page }) => {
+    await page.evaluate(() => (globalThis.asked = []));
+    // Good for the stream; then gone bad.
+    const token = ({ refresh }) => (asked.push(refresh) === 1 || (refresh && !asked.isOver) ? "good" : "bad");
+    const live = await page.connect(path, { ...sse, token });
+    await live.opened();
+    const { reply } = await live.send("note", "hello");
+    assert.deepEqual((await live.messages(1)).map(({ id, data }) => [id, data]), [[reply.id, "hello"]]);
+    const posts = async () => (await fixture.requests("/guarded")).filter(({ method }) => method === "POST");
+    assert.deepEqual((await posts()).map(({ token, status }) => [token, status]), [["bad", 401], ["good", 200]]);
+
+    await page.evaluate(() => (asked.isOver = true));
+    const { error } = await live.send("note", "lost");
+    assert.deepEqual([error.code, error.status], ["unauthenticated", 401]);
+    assert.equal((await posts()).length, 4);
+    // The stream is another matter: it is open yet.
+    assert.equal((await live.state()).status, "open");
+  });
+
+  test("tells what the page's own token function throws, and asks again", async ({ page }) => {
+    await page.evaluate(() => (globalThis.asked = 0));
+    const token = () => {
+      if (asked++ < 2) throw new Error("nobody is logged in");
+      return "good";
+    };
+    const live = await page.connect(path, { ...sse, token, minDelay: 1 });
+    const { message } = await live.told("error", { count: 2 });
+    assert.equal(message, "nobody is logged in");
+    await live.opened();
+  });
+
+  test("stops where the page's origin may not connect", async ({ browser }) => {
+    await besides(browser, { ONLY: "https://elsewhere.example" }, async (fixture, page) => {
+      const live = await page.connect("/live?channels=news");
+      const { reason, code, message } = await live.told("closed");
+      assert.deepEqual([reason, code], ["refused", 403]);
+      assert.match(message, /foreign-origin/);
+      const requests = (await fixture.requests("/live")).map(({ status }) => status);
+      assert.deepEqual(requests, [403, 403]);
+    });
+  });
+
+  test("hears nothing of a server that lets no page of its origin in, and does not press it", async ({ fixture, page }) => {
+    const live = await page.connect(`${fixture.url}/live?channels=news`);
+    const { reason, retryAt } = await live.told("state", { status: "waiting" });
+    assert.equal(reason, "lost");
+    assert.ok(retryAt > 0, "it waits");
+    const requests = (await fixture.requests("/live")).map(({ status }) => status);
+    // The browser keeps the answers from the page, so it can't know that it may never come in.
+    assert.deepEqual(requests, [403, 403]);
+    await live.close();
+  });
+}, openLivePage);
+
+async function statuses(live) {
+  return (await live.heard()).filter(({ kind }) => kind === "state").map(({ status }) => status);
+}
+
+/** With another fixture, and a page of it. */
+async function besides(browser, env, happens) {
+  const fixture = await startFixture({ env });
+  try {
+    const page = await openLivePage(browser, fixture.url);
+    await happens(fixture, page);
+    await page.close();
+  } finally {
+    await fixture.stop();
+  }
+}
