@@ -49,7 +49,9 @@ export function openEventSource({ url, credentials, EventSource, names }, to) {
   };
 
   for (const notice of NOTICES) listen(`dualcast:${notice}`);
-  source.addEventListener("error", () => {
+  source.addEventListener("error", (event) => {
+    // A message of that name comes here, too.
+    if ("data" in event) return;
     source.close();
     to.lost({});
   });

@@ -28,6 +28,7 @@ export class Hearing {
     const { control, channel } = frame;
     // Of a channel that was left nothing is heard any more, and nothing learnt.
     if (this.#joined.isLeaving(channel)) return;
+    if (link.hasLasted) this.#house.choice.lasted();
     if (frame.event !== undefined) return this.#message(/** @type {import("./frames.js").Message} */ (frame));
     const notice = /** @type {any} */ (frame);
     switch (control) {
@@ -63,9 +64,8 @@ export class Hearing {
 
   /** @param {Link} link @param {{ id?: string }} heartbeat */
   #heartbeat(link, { id }) {
-    const { stage, cursors, choice } = this.#house;
+    const { stage, cursors } = this.#house;
     cursors.heartbeat(id);
-    if (link.hasLasted) choice.lasted();
     // One with an id stands behind the last message that was missed.
     if (!this.#recovery || !id || !this.#joined.isWhole) return;
     const { count, hasGap } = this.#recovery;

@@ -294,6 +294,7 @@ export class Live extends Listening {
   /** Waits, and tries again. @param {End} end */
   #retry({ reason, code, message, retry }) {
     this.#turn++;
+    this.#refusals = 0;
     const isAway = isHidden() || isOffline();
     const pause = this.#backoff.next(retry);
     const wait = isOffline() ? Math.max(pause, this.#options.maxDelay) : pause;
@@ -328,9 +329,11 @@ export class Live extends Listening {
     const error = new LiveError("closed", message ?? reason);
     this.#outbox.close(error);
     this.#joined.endAll(error);
-    this.#change({ status: "closed", reason, code, message });
     this.#stage.end();
-    this.#stage.tell("closed", this.#state);
+    /** @type {State} */
+    const state = { status: "closed", reason, code, message };
+    this.#change(state);
+    this.#stage.tell("closed", state);
   }
 
   // What the page goes through.
