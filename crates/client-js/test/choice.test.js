@@ -46,7 +46,7 @@ describe("a round", () => {
     const choice = new Choice(["ws", "sse"], "key");
     choice.refused();
     choice.opened();
-    choice.networkChanged();
+    choice.anew();
     choice.again();
     assert.deepEqual(round(choice), ["ws", "sse"]);
   });

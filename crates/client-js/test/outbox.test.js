@@ -412,7 +412,7 @@ describe("a message while the transport changes", () => {
     await pass(20_000);
     stream.heartbeat("a-1");
     await pass(10_000);
-    const socket = server.attempts.at(-1).welcome();
+    const socket = server.attempts.at(-1).welcome({ id: "a-1" });
     await settle();
     assert.equal(live.state.transport, "ws");
     assert.deepEqual(sent(socket), []);

@@ -30,7 +30,7 @@ export class Asks {
   }
 
   /** Since when the oldest waits, or its turn has come: the server answers one after another. `Infinity` where none does. */
-  waitingSince() {
+  since() {
     const { askedAt = Infinity } = this.#open.values().next().value ?? {};
     return Math.max(askedAt, this.#answeredAt);
   }

@@ -80,7 +80,7 @@ export class Choice {
   }
 
   /** Another network may let through what this one did not. */
-  networkChanged() {
+  anew() {
     this.#preferred = 0;
     this.#probes = 0;
   }

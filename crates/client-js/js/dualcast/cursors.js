@@ -5,7 +5,7 @@
 
 /** @typedef {{ id?: string, channel: string, from: string | null, to: string | null, reason: string }} Gap */
 /** @typedef {{ own?: string, joined?: Record<string, string> }} Saved */
-/** @typedef {{ presented?: string, held?: string }} Followed with which cursor the server was asked for it, and where the page stood then */
+/** @typedef {{ shown?: string, held?: string }} Followed with which cursor the server was asked for it, and where the page stood then */
 
 /**
  * The order of two ids: negative, zero or positive; undefined where they belong to two lives of the log, which have none.
@@ -90,12 +90,12 @@ export class Cursors {
    * A connection was opened, from this id on; it follows these joined channels, and others once that is answered.
    *
    * @param {string | undefined} id
-   * @param {string | undefined} presented the cursor that it was asked for
+   * @param {string | undefined} shown the cursor that it was asked for
    * @param {string[]} channels
    */
-  opened(id, presented, channels) {
+  opened(id, shown, channels) {
     this.#followed.clear();
-    for (const channel of [undefined, ...channels]) this.followed(channel, id, presented);
+    for (const channel of [undefined, ...channels]) this.followed(channel, id, shown);
   }
 
   /**
@@ -103,12 +103,12 @@ export class Cursors {
    *
    * @param {string | undefined} channel a joined one, or the route's own
    * @param {string | undefined} id
-   * @param {string | undefined} presented
+   * @param {string | undefined} shown
    */
-  followed(channel, id, presented) {
-    if (isBefore(id, presented)) this.#set(channel, id);
+  followed(channel, id, shown) {
+    if (isBefore(id, shown)) this.#set(channel, id);
     if (this.of(channel) === undefined && id !== undefined) this.#move(channel, id);
-    this.#followed.set(channel, { presented, held: this.of(channel) });
+    this.#followed.set(channel, { shown, held: this.of(channel) });
   }
 
   /**
@@ -139,8 +139,8 @@ export class Cursors {
   gap(gap) {
     const { id, channel, from, to } = gap;
     const at = this.of(channel);
-    const { presented, held } = this.#followed.get(this.#joined.has(channel) ? channel : undefined) ?? {};
-    if (isBefore(id, presented)) {
+    const { shown, held } = this.#followed.get(this.#joined.has(channel) ? channel : undefined) ?? {};
+    if (isBefore(id, shown)) {
       // The log lost its end, and counts on from here in the same life: what comes is new, whatever its number.
       this.#set(channel, id);
       this.#told.delete(channel);

@@ -152,14 +152,14 @@ export class Joined {
   #ask(link, name) {
     const { cursors } = this.#house;
     const member = /** @type {Member} */ (this.#members.get(name));
-    const presented = cursors.of(name);
+    const shown = cursors.of(name);
     clearTimeout(member.timer);
-    link.ask({ control: "subscribe", channel: name, id: presented }, ({ code, message, retry, data }) => {
+    link.ask({ control: "subscribe", channel: name, id: shown }, ({ code, message, retry, data }) => {
       // It was left, and perhaps joined again, meanwhile.
       if (this.#members.get(name) !== member) return;
       if (!code) {
         this.#owed.delete(name);
-        cursors.followed(name, data?.id, presented);
+        cursors.followed(name, data?.id, shown);
         return member.follow();
       }
       if (!PASSING.includes(code)) return this.end(name, new LiveError(code, message));

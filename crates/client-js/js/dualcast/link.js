@@ -19,7 +19,7 @@ import { openWebSocket } from "./web-socket.js";
  * @property {typeof WebSocket} WebSocket
  * @property {typeof EventSource} EventSource
  * @property {() => string[]} names the events that somebody listens to
- * @property {string | undefined} presented the cursor that the server is shown
+ * @property {string | undefined} shown the cursor that the server is shown
  * @property {string[]} channels the joined channels that it is asked for
  * @property {number} connectTimeout in milliseconds, as all of these
  * @property {number} stableAfter
@@ -157,7 +157,7 @@ export class Link {
     clearTimeout(this.#timer);
     const { connectTimeout, silence = 2 * this.#interval, replyTimeout } = this.asked;
     const limit = this.isOpen ? silence : connectTimeout;
-    const until = Math.min(this.#heardAt + limit, this.asks.waitingSince() + replyTimeout);
+    const until = Math.min(this.#heardAt + limit, this.asks.since() + replyTimeout);
     const left = until - Date.now();
     if (left <= 0) this.#end({ reason: "silent" });
     else this.#timer = setTimeout(() => this.check(), Math.min(left, LONGEST_TIMER));

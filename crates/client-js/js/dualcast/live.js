@@ -222,15 +222,15 @@ export class Live extends Listening {
   #open(transport, [open, { token, headers, query }]) {
     const isSocket = transport === "ws";
     // Each channel has a cursor of its own there; a stream has one for all.
-    const presented = isSocket ? this.#cursors.own : this.#cursors.smallest();
+    const shown = isSocket ? this.#cursors.own : this.#cursors.smallest();
     const channels = isSocket ? [] : this.#joined.names;
     const url = new URL(isSocket ? this.#urls.ws : this.#urls.sse);
-    if (presented !== undefined) url.searchParams.set("last-event-id", presented);
+    if (shown !== undefined) url.searchParams.set("last-event-id", shown);
     const own = url.searchParams.get("channels");
     if (channels.length) url.searchParams.set("channels", [...(own ? [own] : []), ...channels].join());
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const names = () => [...this.#stage.names(), ...this.#joined.events()];
-    const request = { ...this.#options, url: url.href, token, headers, names, presented, channels };
+    const request = { ...this.#options, url: url.href, token, headers, names, shown, channels };
     return new Link(transport, open, request, {
       opened: (link, welcome) => this.#opened(link, welcome),
       frame: (link, frame) => link === this.#link && this.#hearing.hear(link, frame),
@@ -243,7 +243,10 @@ export class Live extends Listening {
   #opened(link, welcome) {
     const isProbe = link === this.#probe;
     if (!isProbe && link !== this.#link) return link.close();
+    const { shown, channels } = link.asked;
     if (isProbe) {
+      // A greeting without a place: it is refused, and hears why in a moment.
+      if (shown && !welcome.id) return;
       // It takes over.
       this.#link?.close();
       this.#link = link;
@@ -254,10 +257,9 @@ export class Live extends Listening {
       this.#choice.opened();
     }
     this.#refusals = 0;
-    const { presented, channels } = link.asked;
-    this.#cursors.opened(welcome.id, presented, channels);
-    if (!isProbe && presented !== undefined) this.#hearing.interrupted();
+    this.#cursors.opened(welcome.id, shown, channels);
     this.#joined.opened(link, welcome.channels);
+    if (!isProbe && (shown || !this.#joined.isWhole)) this.#hearing.interrupted();
     this.#outbox.flush();
     this.#refreshIn(welcome.expires);
     this.#after("stable", this.#options.stableAfter, () => this.#backoff.reset());
@@ -342,14 +344,14 @@ export class Live extends Listening {
   #wake() {
     this.#link?.check();
     if (isHidden() || this.#isPutAway || !["waiting", "away"].includes(this.#state.status)) return;
-    this.#after("retry", this.#attemptedAt + SHORTEST_PAUSE - Date.now(), () => this.#attempt());
+    this.#soon("retry", () => this.#attempt());
   }
 
   /** What the old network carried is gone, and what it did not let through may pass now. */
   #move() {
-    this.#choice.networkChanged();
+    this.#choice.anew();
     if (this.#state.status !== "open") return this.#wake();
-    this.#after("reopen", this.#attemptedAt + SHORTEST_PAUSE - Date.now(), () => this.#reopen());
+    this.#soon("reopen", () => this.#reopen());
   }
 
   #keep() {
@@ -427,6 +429,11 @@ export class Live extends Listening {
   #change(state) {
     this.#state = Object.freeze(state);
     this.#stage.tell("state", state);
+  }
+
+  /** At once, but not twice within the shortest pause, whichever way a clock is set. @param {string} name @param {() => void} run */
+  #soon(name, run) {
+    this.#after(name, Math.min(SHORTEST_PAUSE, this.#attemptedAt + SHORTEST_PAUSE - Date.now()), run);
   }
 
   /** @param {string} name @param {number} milliseconds @param {() => void} run */

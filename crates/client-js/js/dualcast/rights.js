@@ -69,9 +69,11 @@ export async function post(url, message, { fetch, credentials, replyTimeout }, r
 async function read(response) {
   const { status } = response;
   const text = await response.text();
+  let answer;
   try {
-    return { status, ...JSON.parse(text) };
+    answer = JSON.parse(text);
   } catch {
-    return { status, message: text.slice(0, LONGEST_ERROR) };
+    // A proxy's, say.
   }
+  return { ...(answer?.control ? answer : { message: text.slice(0, LONGEST_ERROR) }), status };
 }
