@@ -213,6 +213,30 @@ inEachBrowser((test) => {
     });
   }
 
+  test("moves to an event stream in the midst of what a channel had missed, and misses nothing", async (scene) => {
+    const { fixture, network, page } = scene;
+    const texts = ["r1", "r2", "r3", "r4", "r5"].map((text) => text.padEnd(100_000, "."));
+    const position = await fixture.publish("room.1", "before");
+    await fixture.publishAll("room.1", texts);
+    const client = await page.connect(live, eager);
+    await client.opened({ transport: "ws" });
+    const own = await fixture.publish("news", "n1");
+    await client.messages(1);
+
+    network.stallUpgrades();
+    network.cutAfter(250_000);
+    const room = await client.subscribe("room.1", { position });
+    await client.told("recovered", { transport: "sse" });
+    const [{ query }] = (await fixture.requests("/live")).slice(-1);
+    assert.doesNotMatch(query, new RegExp(`last-event-id=${own}(&|$)`), "the room stood behind that");
+    await fixture.publish("room.1", "r6");
+    const brief = (text) => text.slice(0, 2);
+    assert.deepEqual((await room.data(6)).map(brief), [...texts, "r6"].map(brief));
+    await fixture.publish("news", "n2");
+    assert.deepEqual(await client.data(2), ["n1", "n2"]);
+    network.cut();
+  });
+
   test("moves from WebSocket to event stream and back with two cursors, and tells nothing twice", async (scene) => {
     const { fixture, network, page } = scene;
     const client = await page.connect(live, eager);
