@@ -6,9 +6,9 @@
 import { Backoff } from "./backoff.js";
 import { Choice } from "./choice.js";
 import { Cursors } from "./cursors.js";
-import { Hearing } from "./hearing.js";
 import { isHidden, isOffline, LONGEST_TIMER, stored, watch } from "./environment.js";
 import { LiveError } from "./error.js";
+import { Hearing } from "./hearing.js";
 import { Joined } from "./joined.js";
 import { Link, openerOf } from "./link.js";
 import { Listening } from "./listening.js";
