@@ -274,7 +274,7 @@ impl Feed {
         }
         if self.joined.len() >= max_subscriptions {
             count_refused("max_subscriptions");
-            return Err(Error::limit("max_subscriptions", max_subscriptions));
+            return Err(Error::too_many_channels(max_subscriptions));
         }
         self.joined.begin(channel.clone());
         Ok(())

@@ -26,7 +26,8 @@ pub struct WsOptions {
     /// How many bytes the client may send, frames with all that is around them and pings included. Default 1 MiB a second, 2 MiB at
     /// once. Above it as for `message_rate`.
     pub byte_rate: Rate,
-    /// How many channels the client may join on the live connection, beside those of the route. Default 100.
+    /// How many channels the client may join on the live connection, beside those of the route. Default 100. One more
+    /// is refused with the code `too-many-channels`, until the client leaves another.
     pub max_subscriptions: usize,
     /// How many messages in a row may make no sense: not JSON, no message, an event or a control that nobody knows (errors with the
     /// status 400 or 405). Default 20. One more closes the connection (1008).
