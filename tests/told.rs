@@ -23,6 +23,8 @@ pub enum Told {
         expires: Option<u64>,
         /// The names of its channels, where messages name theirs.
         channels: Option<Vec<String>>,
+        /// The largest message that it may send on the stream itself, in bytes. Only by WebSocket.
+        max_bytes: Option<usize>,
     },
     /// A sign of life.
     Heartbeat {
@@ -264,6 +266,7 @@ impl Told {
                     interval,
                     expires,
                     channels,
+                    max_bytes,
                 } = read(notice);
                 Self::Opening {
                     id,
@@ -271,6 +274,7 @@ impl Told {
                     retry,
                     expires,
                     channels,
+                    max_bytes,
                 }
             }
             ("heartbeat", None) => {
@@ -372,6 +376,7 @@ struct OpeningNotice {
     interval: u64,
     expires: Option<u64>,
     channels: Option<Vec<String>>,
+    max_bytes: Option<usize>,
 }
 
 #[derive(Deserialize)]

@@ -29,6 +29,8 @@ async def blocks(read):
                 block = {}
             elif name == "retry" and re.fullmatch("[0-9]{1,9}", value):
                 yield {"retry": int(value)}  # at once: it holds though its block may never end
+            elif not name and value.startswith("channels "):
+                yield {"channels": value[9:].split(",")}
             elif name == "data":
                 block["data"] = f"{block['data']}\n{value}" if "data" in block else value
             elif name in ("event", "type") or name == "id" and "\0" not in value:
@@ -124,10 +126,8 @@ class Client:
 
     def _words(self, event="", data=None, type=None, **said):
         """A block of an event stream, in the words of a WebSocket."""
-        if data is None:
-            return {"control": "heartbeat", **said}
-        if event.startswith("dualcast:"):
-            return {"control": event[9:], **json.loads(data), **said}
+        if data is None or event.startswith("dualcast:"):
+            return {"control": event[9:] if data else "heartbeat"} | json.loads(data or "{}") | said
         if self._channels:
             said["channel"], _, event = event.partition("/")
         if event.endswith(";base64"):

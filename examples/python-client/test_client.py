@@ -61,6 +61,7 @@ class EventStream(unittest.IsolatedAsyncioTestCase):
         (b"id: a\0b\nid: 7\nid: 8\0\ndata: x\n\n", [{"id": "7", "data": "x"}]),
         (b"retry: 20\nretry: 2x\nretry: -1\nretry:\nretry: \xd9\xa3\n: padding\n", [{"retry": 20}]),
         (b"data : a\nDATA: b\nother: c\n:data: d\ndata:: e\n\n", [{"data": ": e"}]),
+        (b"retry: 20\n: channels a.b,c\n: heartbeat\n", [{"retry": 20}, {"channels": ["a.b", "c"]}]),
         (b"data: cut", []),
         (b"data: cut\nid: 9\n", []),
         (b"", []),
@@ -433,6 +434,14 @@ class OverServerSentEvents(Transport, WithServer):
         await self.publish("1")
         self.assertEqual(await waiting, ["1"])
         self.assertEqual(self.proxy.accepted, 1)
+
+    async def test_of_several_channels_a_comment_names_them_where_heartbeats_are_comments(self):
+        it, items = self.connect("sse", query="channels=room,room.42&comments=true")
+        await self.publish("a")
+        await self.publish("b", channel="room.42", event="a/b")
+        heard = [(item["channel"], item["event"], item["data"]) for item in await self.hear(items, 2)]
+        self.assertEqual(heard, [("room", "message", "a"), ("room.42", "a/b", "b")])
+        self.assertEqual(it._channels, ["room", "room.42"])
 
     async def test_what_is_no_event_stream_is_not_read_as_one(self):
         _, items = self.connect("sse", path="/page")

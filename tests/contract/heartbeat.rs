@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use dualcast::{Message, Position};
+use dualcast::{Message, Position, Transport};
 use dualcast_tests::{Setup, Told, Under, contract};
 use tokio::time;
 
@@ -38,12 +38,19 @@ async fn the_opening_says_where_it_follows_when_life_is_shown_and_when_to_come_b
             retry,
             expires,
             channels,
+            max_bytes,
         } = client.opening().clone()
         else {
             unreachable!()
         };
         assert_eq!((id.unwrap(), interval, expires), (last.to_string(), 77_000, None));
         assert_eq!(channels, None, "of one channel: nothing has to be told apart");
+        let is_ws = client.transport() == Transport::WebSocket;
+        assert_eq!(
+            max_bytes,
+            is_ws.then_some(64 << 10),
+            "on a stream of events nothing is sent"
+        );
         assert!((1_000..=3_000).contains(&retry), "{retry}");
         retries.push(retry);
     }

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use dualcast::{CHANNEL_HEADER, HeartbeatAs};
-use dualcast_tests::{Head, HttpServer, HttpVersion, Setup, Under, contract};
+use dualcast_tests::{Head, HttpServer, HttpVersion, Setup, Told, Under, contract};
 
-contract!(sse: the_head_is_an_event_streams_and_keeps_caches_and_proxies_away);
+contract!(
+    sse: the_head_is_an_event_streams_and_keeps_caches_and_proxies_away,
+    an_opening_that_is_a_comment_names_several_channels_in_one_before_it,
+);
 contract!(
     http1 sse: the_first_bytes_say_when_to_come_back_and_where_it_began,
     a_head_request_gets_the_head_and_opens_nothing,
@@ -246,4 +249,38 @@ async fn a_heartbeat_may_be_a_comment(under: Under) {
             .iter()
             .all(|comment| comment == "heartbeat")
     );
+}
+
+/// A client has to know that event names bear their channel before the first of them comes.
+async fn an_opening_that_is_a_comment_names_several_channels_in_one_before_it(under: Under) {
+    for is_plain in [false, true] {
+        let setup = Setup::new(under).session(|options| options.heartbeat = Duration::from_millis(20));
+        let setup = setup.sse(move |options| {
+            options.heartbeat_as = HeartbeatAs::Comment;
+            options.is_plain = is_plain;
+        });
+        let server = setup.start().await;
+        for (channels, opening) in [
+            ("room", &["heartbeat"][..]),
+            ("room,a.c,room", &["channels a.c,room", "heartbeat"]),
+        ] {
+            let mut client = server.dial(channels).connect().await;
+            server.publish_when_followed("room", "first").await;
+            let Told::Message { channel, .. } = client.next().await else {
+                panic!("{opening:?}")
+            };
+            assert_eq!(channel.is_some(), opening.len() > 1);
+            // What is said once is not said again.
+            while client.events().comments().len() < opening.len() + 2 {
+                server.publish("room", "next").await;
+                assert_eq!(client.next().await.text(), "next");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let (first, later) = client.events().comments().split_at(opening.len());
+            assert_eq!(first, opening, "of {channels}, plain: {is_plain}");
+            assert!(later.iter().all(|comment| comment == "heartbeat"), "{later:?}");
+            client.leave().await;
+            server.is_free_of(&["room"]).await;
+        }
+    }
 }

@@ -12,7 +12,7 @@ contract!(
     nothing_is_sent_after_the_answer_to_a_goodbye,
     a_client_that_breaks_the_protocol_is_told_so,
     text_that_is_not_utf8_is_told_so,
-    a_message_above_the_limit_is_told_so,
+    a_client_knows_the_limit_and_a_message_above_it_is_told_so,
     a_client_that_is_still_sending_is_not_reset,
     a_closing_waits_for_no_client,
     a_closing_waits_for_no_client_that_goes_on_sending,
@@ -23,10 +23,14 @@ contract!(
 );
 
 async fn frames(server: &Server) -> Frames {
+    welcomed(server).await.0
+}
+
+async fn welcomed(server: &Server) -> (Frames, Value) {
     let mut frames = server.frames("room").await;
-    let welcome = frames.next().await.unwrap();
-    assert!(welcome.payload.starts_with(br#"{"control":"welcome""#));
-    frames
+    let welcome: Value = serde_json::from_slice(&frames.next().await.unwrap().payload).unwrap();
+    assert_eq!(welcome["control"], "welcome");
+    (frames, welcome)
 }
 
 /// Reads up to the end: the closing in words, the close frame with the same code, and nothing after it.
@@ -155,14 +159,17 @@ async fn text_that_is_not_utf8_is_told_so(under: Under) {
     }
 }
 
-async fn a_message_above_the_limit_is_told_so(under: Under) {
+async fn a_client_knows_the_limit_and_a_message_above_it_is_told_so(under: Under) {
     let setup = Setup::new(under)
         .ws(|options| options.max_inbound_bytes = 1_000)
         .on_message(|_, _| async {});
     let server = setup.start().await;
-    let within = json!({ "event": "e", "ref": 1, "data": "x".repeat(1_000 - 31) }).to_string();
+    let (mut accepted, welcome) = welcomed(&server).await;
+    assert_eq!(welcome["max_bytes"], 1_000);
+    // Bytes, and not characters: of all that stands in the message.
+    let data = format!("{}x", "é".repeat((1_000 - 32) / 2));
+    let within = json!({ "event": "e", "ref": 1, "data": data }).to_string();
     assert_eq!(within.len(), 1_000);
-    let mut accepted = frames(&server).await;
     accepted.send(&Frame::text(&within)).await.unwrap();
     assert_eq!(
         accepted.next().await.unwrap().payload,

@@ -260,8 +260,9 @@ fn notices_and_their_fields_are_those_on_the_wire() {
                 for name in quoted(&cells[2]) {
                     written_ws.insert(name, fields.clone());
                 }
-                // What the opening has beside a heartbeat stands in a field of the format.
+                // What the opening has beside a heartbeat stands in a field of the format, or is of sockets alone.
                 fields.remove("retry");
+                fields.remove("max_bytes");
                 for name in quoted(&cells[1])
                     .iter()
                     .filter(|name| name.starts_with("dualcast:"))
@@ -437,6 +438,10 @@ fn error_codes_are_those_of_the_code() {
             code.extend(posts.map(|answer| answer.json()["code"].as_str().unwrap().to_owned()));
             let deaf = Setup::new(under()).start().await;
             let joinable = Setup::new(under()).joinable().start().await;
+            let full = Setup::new(under())
+                .joinable()
+                .ws(|options| options.max_subscriptions = 0);
+            let full = full.start().await;
             let subscribe = json!({ "control": "subscribe", "channel": "room" });
             for (server, message) in [
                 (&deaf, json!({ "event": "e" })),
@@ -445,6 +450,7 @@ fn error_codes_are_those_of_the_code() {
                 (&deaf, subscribe.clone()),
                 (&joinable, subscribe),
                 (&joinable, json!({ "control": "unsubscribe", "channel": "other" })),
+                (&full, json!({ "control": "subscribe", "channel": "other" })),
             ] {
                 let mut client = server.dial_by(Transport::WebSocket, "room").open().await;
                 client.send(&message).await;

@@ -49,6 +49,8 @@ pub struct Opening<'a> {
     pub retry: Duration,
     /// How many bytes that mean nothing go with it, where the wire has such.
     pub padding_bytes: usize,
+    /// The largest message that is read of the client, in bytes, where one that is larger costs it the session.
+    pub max_inbound_bytes: Option<usize>,
 }
 
 /// How a stream ends.

@@ -82,9 +82,11 @@ impl Error {
         Self::new(StatusCode::FORBIDDEN, "revoked", message)
     }
 
-    pub(crate) fn limit(name: &str, max: usize) -> Self {
-        let message = format!("a limit is reached: `{name}` is {max}");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
+    /// Not `busy`: that passes, and this lasts until the client leaves a channel.
+    pub(crate) fn too_many_channels(max: usize) -> Self {
+        let message =
+            format!("this connection has joined as many channels as it may: `max_subscriptions` is {max}");
+        Self::new(StatusCode::CONFLICT, "too-many-channels", message)
     }
 
     /// The code.

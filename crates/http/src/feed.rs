@@ -37,6 +37,7 @@ pub struct Feed {
     is_joinable: bool,
     options: SessionOptions,
     padding_bytes: usize,
+    max_inbound_bytes: Option<usize>,
     expiry: Expiry,
     observed: Observed,
     is_open: bool,
@@ -82,6 +83,7 @@ impl Feed {
             is_joinable: false,
             options,
             padding_bytes: 0,
+            max_inbound_bytes: None,
             expiry: Expiry::default(),
             observed,
             is_open: false,
@@ -139,6 +141,13 @@ impl Feed {
         self
     }
 
+    /// Tells its client, before anything else, of how many bytes a message of its own may be: a larger one ends the session.
+    #[must_use]
+    pub fn hearing_up_to(mut self, max_bytes: usize) -> Self {
+        self.max_inbound_bytes = Some(max_bytes);
+        self
+    }
+
     /// The bounds of its session.
     #[must_use]
     pub fn options(&self) -> &SessionOptions {
@@ -168,6 +177,7 @@ impl Feed {
             channels: channels.as_deref(),
             retry: self.usual_retry(),
             padding_bytes: self.padding_bytes,
+            max_inbound_bytes: self.max_inbound_bytes,
         };
         self.stage(out, |dialect, out| dialect.write_opening(&opening, out));
     }
@@ -264,7 +274,7 @@ impl Feed {
         }
         if self.joined.len() >= max_subscriptions {
             count_refused("max_subscriptions");
-            return Err(Error::limit("max_subscriptions", max_subscriptions));
+            return Err(Error::too_many_channels(max_subscriptions));
         }
         self.joined.begin(channel.clone());
         Ok(())

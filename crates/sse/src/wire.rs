@@ -116,14 +116,19 @@ impl SseWire {
         }
     }
 
+    /// The id of a sign of life that is an event. Without one it is a comment, which says nothing else.
+    fn beat_id(&self, heartbeat: &Heartbeat) -> Option<Position> {
+        heartbeat.id.filter(|_| self.own == Own::Events)
+    }
+
     fn beat<T: Serialize>(&self, id: Option<Position>, notice: &T, out: &mut Vec<u8>) {
         match id {
             // Not an `id:` alone: Firefox, WebKit and others forget the id of a block without data.
-            Some(id) if self.own == Own::Events => {
+            Some(id) => {
                 field::id(out, id);
                 field::notice(out, "heartbeat", notice);
             }
-            _ => field::comment(out, "heartbeat"),
+            None => field::comment(out, "heartbeat"),
         }
     }
 
@@ -199,11 +204,18 @@ impl Dialect for SseWire {
     fn write_opening(&self, opening: &Opening<'_>, out: &mut Vec<u8>) {
         field::padding(out, opening.padding_bytes);
         field::retry(out, millis(opening.retry));
-        self.beat(opening.heartbeat.id, &OpeningNotice::from(opening), out);
+        let id = self.beat_id(&opening.heartbeat);
+        // Without them nobody could tell what stands in front of a slash. Not in the head, where a hundred names of 200 bytes would be
+        // more than proxies take, and which a page of another origin may not read. Before the sign of life, so that with that all is said.
+        if let (None, Some(channels)) = (id, opening.channels) {
+            let names: Vec<_> = channels.iter().map(|name| name.as_str()).collect();
+            field::comment(out, &format!("channels {}", names.join(",")));
+        }
+        self.beat(id, &OpeningNotice::from(opening), out);
     }
 
     fn write_heartbeat(&self, heartbeat: &Heartbeat, out: &mut Vec<u8>) {
-        self.beat(heartbeat.id, &HeartbeatNotice::from(heartbeat), out);
+        self.beat(self.beat_id(heartbeat), &HeartbeatNotice::from(heartbeat), out);
     }
 
     fn has_positions(&self) -> bool {

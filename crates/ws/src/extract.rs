@@ -250,9 +250,13 @@ impl Ws {
         }
         let session = admitted.session.as_ref().map(Session::handle);
         let patience = options.session.write_timeout.min(MAX_WAIT);
-        let feed = admitted.into_feed(dialect, options.session.clone());
+        let feed = admitted
+            .into_feed(dialect, options.session.clone())
+            .joinable(receiver.takes_subscriptions())
+            .expiring(expires_at)
+            .hearing_up_to(options.max_inbound_bytes);
         let waiting = Waiting {
-            feed: feed.joinable(receiver.takes_subscriptions()).expiring(expires_at),
+            feed,
             receiver,
             options,
         };

@@ -16,7 +16,8 @@ pub struct WsOptions {
     /// For how long after a ping a client may stay silent. Default 20 seconds, in which a slow client gets through what the
     /// kernel holds for it before the ping. Then it is closed.
     pub pong_timeout: Duration,
-    /// The largest message from the client, in bytes. Default 64 KiB. A larger one closes the connection (1009).
+    /// The largest message from the client, in bytes. Default 64 KiB. A larger one closes the connection (1009). The
+    /// client is told it in its `welcome`, as `max_bytes`.
     pub max_inbound_bytes: usize,
     /// How many messages the client may send. Default 200 a second, 400 at once: three times what a mouse that is followed at
     /// 60 frames a second takes. Above it the server reads no further until it is time, so that nothing is lost and the client's own
@@ -25,7 +26,8 @@ pub struct WsOptions {
     /// How many bytes the client may send, frames with all that is around them and pings included. Default 1 MiB a second, 2 MiB at
     /// once. Above it as for `message_rate`.
     pub byte_rate: Rate,
-    /// How many channels the client may join on the live connection, beside those of the route. Default 100.
+    /// How many channels the client may join on the live connection, beside those of the route. Default 100. One more
+    /// is refused with the code `too-many-channels`, until the client leaves another.
     pub max_subscriptions: usize,
     /// How many messages in a row may make no sense: not JSON, no message, an event or a control that nobody knows (errors with the
     /// status 400 or 405). Default 20. One more closes the connection (1008).

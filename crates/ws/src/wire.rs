@@ -104,6 +104,8 @@ struct WelcomeNotice<'a> {
     #[serde(flatten)]
     opening: OpeningNotice<'a>,
     retry: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_bytes: Option<usize>,
 }
 
 impl Wire for WsWire {
@@ -134,6 +136,7 @@ impl Dialect for WsWire {
         let welcome = WelcomeNotice {
             opening: OpeningNotice::from(opening),
             retry: millis(opening.retry),
+            max_bytes: opening.max_inbound_bytes,
         };
         control("welcome", opening.heartbeat.id, &welcome, out);
     }
