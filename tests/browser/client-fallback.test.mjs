@@ -110,22 +110,13 @@ inEachBrowser((test) => {
 
   test("comes back to the WebSocket when it is let through again, without a break", async (scene) => {
     const { fixture, network, page } = scene;
-    await hasten(page);
-    network.stallUpgrades();
-    const live = await page.connect(news, eager);
-    await live.opened({ transport: "sse" });
-    const publisher = fixture.keepPublishing("news");
+    const { live, publisher } = await besideStalledUpgrades(scene);
     await live.messages(10);
     network.heal();
     await live.opened({ transport: "ws" });
     const { length } = await live.messages(0);
     await live.messages(length + 10);
-    const ids = await publisher.stop();
-    const messages = await live.messages(ids.length);
-    assert.deepEqual(messages.map(({ id }) => id), ids);
-    // The page had all the time all, so there is nothing to tell it.
-    assert.deepEqual((await live.story()).filter((told) => typeof told !== "string"), []);
-    assert.deepEqual(await ways(live), ["connecting ws", "connecting sse", "open sse", "open ws"]);
+    await heardWithoutBreak(live, publisher);
     network.cutSilent();
     await until(async () => (await fixture.state()).sessions === 1, () => "the event stream is closed");
 
@@ -135,12 +126,8 @@ inEachBrowser((test) => {
   });
 
   test("tries the WebSocket beside the event stream, which goes on where that is in vain", async (scene) => {
-    const { fixture, network, page } = scene;
-    await hasten(page);
-    network.stallUpgrades();
-    const live = await page.connect(news, eager);
-    await live.opened({ transport: "sse" });
-    const publisher = fixture.keepPublishing("news");
+    const { fixture, network } = scene;
+    const { live, publisher } = await besideStalledUpgrades(scene);
     const attempts = async () => (await fixture.requests("/live")).length;
     const before = await attempts();
     await until(async () => (await attempts()) > before, () => "it tries the WebSocket again");
@@ -148,15 +135,29 @@ inEachBrowser((test) => {
     // What stalled once stalls for good: it is another attempt that gets through.
     network.heal();
     await live.opened({ transport: "ws" });
-    const ids = await publisher.stop();
-    const messages = await live.messages(ids.length);
-    assert.deepEqual(messages.map(({ id }) => id), ids);
-    assert.deepEqual((await live.story()).filter((told) => typeof told !== "string"), []);
-    assert.deepEqual(await ways(live), ["connecting ws", "connecting sse", "open sse", "open ws"]);
+    await heardWithoutBreak(live, publisher);
     assert.ok((await attempts()) >= before + 2);
     network.cut();
   });
 }, openLivePage);
+
+/** A client that is on an event stream, since no upgrade gets through, and a publisher that goes on and on. */
+async function besideStalledUpgrades({ fixture, network, page }) {
+  await hasten(page);
+  network.stallUpgrades();
+  const live = await page.connect(news, eager);
+  await live.opened({ transport: "sse" });
+  return { live, publisher: fixture.keepPublishing("news") };
+}
+
+/** It went over to the WebSocket at last, and heard all once and in order. It had all the time all, so there is nothing to tell the page. */
+async function heardWithoutBreak(live, publisher) {
+  const ids = await publisher.stop();
+  const messages = await live.messages(ids.length);
+  assert.deepEqual(messages.map(({ id }) => id), ids);
+  assert.deepEqual((await live.story()).filter((told) => typeof told !== "string"), []);
+  assert.deepEqual(await ways(live), ["connecting ws", "connecting sse", "open sse", "open ws"]);
+}
 
 /** Long waits of the page pass fast: the WebSocket is tried again after 15 seconds at the least. */
 async function hasten(page) {

@@ -35,40 +35,26 @@ inEachBrowser((test) => {
 
   for (const transport of transports) {
     test(`sends a queued message once, though its answer was lost, on ${transport}`, async (scene) => {
-      const { fixture, network, page } = scene;
+      const { fixture, page } = scene;
       const live = await page.connect(path, { transport, whileAway: "queue" });
       await live.opened();
-      network.deafen();
-      const sent = live.send("note", "once");
-      // The server has it, and its answer goes nowhere.
-      const { head } = await published(fixture, 1);
-      network.heal();
-      network.cut();
-      assert.deepEqual(await sent, { reply: { id: head } });
-      const id = await fixture.publish("news", "after");
+      const { id, told } = await sendUnanswered(scene, live, "once");
+      assert.deepEqual(told, { reply: { id } });
+      const after = await fixture.publish("news", "after");
       const messages = await live.messages(2);
-      assert.deepEqual(messages.map(({ id, data }) => [id, data]), [[head, "once"], [id, "after"]]);
+      assert.deepEqual(messages.map(({ id, data }) => [id, data]), [[id, "once"], [after, "after"]]);
       await saidWholeness(live);
-      if (transport === "sse") {
-        const posts = (await fixture.requests("/live")).filter(({ method }) => method === "POST");
-        assert.deepEqual(posts.map(({ status }) => status), [200, 200]);
-      }
+      if (transport === "sse") assert.deepEqual((await posts(fixture)).map(({ status }) => status), [200, 200]);
     });
 
     for (const [whileAway, outcome] of [["reject", "unconfirmed"], ["drop", undefined]]) {
       test(`does not send a message again whose answer is lost, with "${whileAway}", on ${transport}`, async (scene) => {
-        const { fixture, network, page } = scene;
+        const { fixture, page } = scene;
         const live = await page.connect(path, { transport, whileAway });
         await live.opened();
-        network.deafen();
-        const sent = live.send("note", "once");
-        const { head } = await published(fixture, 1);
-        network.heal();
-        network.cut();
-        const { reply, error } = await sent;
-        const posts = (await fixture.requests("/live")).filter(({ method }) => method === "POST");
+        const { id, told: { reply, error } } = await sendUnanswered(scene, live, "once");
         // The browser itself sends a POST again where a connection that it had kept was cut; the client knows nothing of it.
-        if (posts.length === 2) assert.deepEqual(reply, { id: head });
+        if ((await posts(fixture)).length === 2) assert.deepEqual(reply, { id });
         else assert.deepEqual([reply, error?.code], [undefined, outcome]);
         await saidWholeness(live);
         await fixture.publish("news", "after");
@@ -122,19 +108,15 @@ inEachBrowser((test) => {
   }
 
   for (const whileAway of ["reject", "drop"]) {
-    test(`acts once where the browser itself sends a POST again, with "${whileAway}"`, async ({ fixture, network, page }) => {
+    test(`acts once where the browser itself sends a POST again, with "${whileAway}"`, async (scene) => {
+      const { fixture, page } = scene;
       const live = await page.connect(path, { transport: "sse", whileAway });
       await live.opened();
       // A browser does so on a connection that it had used before.
       await live.send("note", "first");
-      network.deafen();
-      const sent = live.send("note", "once");
-      const { head } = await published(fixture, 2);
-      network.heal();
-      network.cut();
-      assert.deepEqual(await sent, { reply: { id: head } });
-      const posts = (await fixture.requests("/live")).filter(({ method }) => method === "POST");
-      assert.equal(posts.length, 3);
+      const { id, told } = await sendUnanswered(scene, live, "once", { number: 2 });
+      assert.deepEqual(told, { reply: { id } });
+      assert.equal((await posts(fixture)).length, 3);
       await saidWholeness(live);
       await fixture.publish("news", "after");
       assert.deepEqual(await live.data(3), ["first", "once", "after"]);
@@ -180,6 +162,25 @@ inEachBrowser((test) => {
     assert.deepEqual((await live.messages(1)).map(({ id, data }) => [id, data]), [[reply.id, "whole"]]);
   });
 }, openLivePage);
+
+/**
+ * Sends a message, the first that is published or that of this number, and loses its answer with the connection. Answers the id that
+ * it has, and what became of it as the page is told.
+ */
+async function sendUnanswered({ fixture, network }, live, data, { number = 1 } = {}) {
+  network.deafen();
+  const sent = live.send("note", data);
+  // The server has it, and its answer goes nowhere.
+  const { head } = await published(fixture, number);
+  network.heal();
+  network.cut();
+  return { id: head, told: await sent };
+}
+
+/** What was sent by POST, each time that it was. */
+async function posts(fixture) {
+  return (await fixture.requests("/live")).filter(({ method }) => method === "POST");
+}
 
 /** How things stand, once so many messages were published. */
 async function published(fixture, count) {

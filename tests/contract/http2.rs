@@ -10,6 +10,8 @@ use dualcast_tests::{
 };
 use tokio::net::TcpStream;
 
+use crate::shutdown::patient;
+
 contract!(
     http2: a_hundred_streams_of_one_connection_miss_nothing,
     large_messages_may_be_taken_slowly,
@@ -73,7 +75,7 @@ async fn a_hundred_streams_of_one_connection_miss_nothing(under: Under) {
 
 /// Each of them takes longer than the deadline, each portion of it doesn't.
 async fn large_messages_may_be_taken_slowly(under: Under) {
-    let setup = Setup::new(under).session(|options| options.write_timeout = Duration::from_secs(1));
+    let setup = Setup::new(under).session(|options| options.write_timeout = Duration::from_secs(4));
     let server = setup.start().await;
     let request = match under.transport {
         Transport::Sse => get(server.address, "/sse?channels=room"),
@@ -88,8 +90,9 @@ async fn large_messages_may_be_taken_slowly(under: Under) {
     }
     stream.set_bite(16 << 10);
     let mut taken = 0;
-    while taken < 1 << 20 {
-        tokio::time::sleep(Duration::from_millis(40)).await;
+    // All of one and some of the next: 32 bites a message, in nearly five seconds.
+    while taken < 640 << 10 {
+        tokio::time::sleep(Duration::from_millis(150)).await;
         taken += stream.piece().await.unwrap().expect("the stream goes on").len();
     }
     assert_eq!(server.hub.session_count(), 1);
@@ -205,7 +208,7 @@ async fn a_flood_of_streams_that_are_opened_and_reset_leaves_nothing_behind(unde
 }
 
 async fn a_shutdown_tells_every_stream_and_lets_no_more_begin(under: Under) {
-    let mut server = Setup::new(under).start().await;
+    let mut server = patient(under).start().await;
     let http2 = http2(&server).await;
     let mut clients = open(&server, &http2, 10).await;
     server.begin_shutdown();

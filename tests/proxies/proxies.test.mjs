@@ -11,7 +11,7 @@ import { haproxy, nginx, shown, start } from "./running.mjs";
 
 const timeout = 30_000;
 
-/** How each is started in `directory`: its command, its file, and what is in there for these ports. */
+/** How each is started in `directory`: its command, its file, and what is in there for its address and the application's port. */
 const proxies = {
   nginx: nginx(""),
   "nginx that compresses event streams": nginx("gzip on; gzip_min_length 0; gzip_types text/event-stream;"),
@@ -25,7 +25,11 @@ const proxies = {
   Caddy: {
     command: () => ["caddy", "run", "--adapter", "caddyfile", "--config", "Caddyfile"],
     file: "Caddyfile",
-    text: (port, target) => `{\nadmin off\n}\n${shown("caddyfile", port, target).replace(":80", `http://127.0.0.1:${port}`)}`,
+    text: (address, target) => {
+      // By itself it listens at all addresses, and takes the one that it is given for the host to answer for.
+      const [host] = address.split(":");
+      return `{\nadmin off\n}\n${shown("caddyfile", target).replace(":80 {", `http://${address} {\nbind ${host}`)}`;
+    },
   },
 };
 

@@ -1,4 +1,4 @@
-// The proxies in front of an application, as processes: each with a directory of its own, on a port that is free.
+// The proxies in front of an application, as processes: each with a directory and an address of its own.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -9,6 +9,12 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { until } from "../browser/until.mjs";
 
+/**
+ * An address of this process's own: all that begin with 127 are this machine's. At 127.0.0.1 another test, or a connection to one, could
+ * take a port between our look whether it is free and the proxy's start.
+ */
+const host = `127.${64 + (process.pid >> 16)}.${(process.pid >> 8) & 255}.${process.pid & 255}`;
+
 const document = await readFile(new URL("../../docs/proxies.md", import.meta.url), "utf8");
 
 /** nginx with the configuration of docs/proxies.md, or what becomes of it, and with more or none around it. */
@@ -17,12 +23,12 @@ export function nginx(more, change = (text) => text) {
     // One process, that stays in the foreground and changes to no other user.
     command: (directory) => ["nginx", "-p", directory, "-e", "error.log", "-c", "nginx.conf"],
     file: "nginx.conf",
-    text: (port, target) => `
+    text: (address, target) => `
       daemon off; master_process off; pid nginx.pid; events {}
       http {
         access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
         uwsgi_temp_path uwsgi; scgi_temp_path scgi; ${more}
-        server { listen 127.0.0.1:${port}; ${change(shown("nginx", port, target))} }
+        server { listen ${address}; ${change(shown("nginx", target))} }
       }`,
   };
 }
@@ -32,21 +38,22 @@ export function haproxy(change) {
   return {
     command: () => ["haproxy", "-db", "-f", "haproxy.cfg"],
     file: "haproxy.cfg",
-    text: (port, target) => change(shown("haproxy", port, target)).replace(":80\n", `127.0.0.1:${port}\n`),
+    text: (address, target) => change(shown("haproxy", target)).replace(":80\n", `${address}\n`),
   };
 }
 
 /** What docs/proxies.md shows in this language, for this application. */
-export function shown(language, port, target) {
+export function shown(language, target) {
   const [, text] = document.match(new RegExp(`\`\`\`${language}\\n([^]*?)\`\`\``));
   return text.replaceAll("127.0.0.1:3000", `127.0.0.1:${target}`);
 }
 
-/** Starts one of them on a free port, in front of the one that listens on `target`. */
+/** Starts one of them in front of the one that listens on `target`. */
 export async function start({ command, file, text }, target) {
   const directory = await mkdtemp(join(tmpdir(), "dualcast-proxy-"));
   const port = await freePort();
-  await writeFile(join(directory, file), text(port, target));
+  const address = `${host}:${port}`;
+  await writeFile(join(directory, file), text(address, target));
   const [name, ...args] = command(directory);
   const env = { ...process.env, HOME: directory, XDG_DATA_HOME: directory, XDG_CONFIG_HOME: directory };
   const child = spawn(executable(name), args, { cwd: directory, env, stdio: ["ignore", "pipe", "pipe"] });
@@ -66,12 +73,12 @@ export async function start({ command, file, text }, target) {
     await stop();
     throw error;
   }
-  return { url: `http://127.0.0.1:${port}`, stop };
+  return { url: `http://${address}`, stop };
 }
 
-/** A port that was free a moment ago. None of these can be asked which one it has taken. */
+/** A port that is free at our address. None of these can be asked which one it has taken. */
 async function freePort() {
-  const server = net.createServer().listen(0, "127.0.0.1");
+  const server = net.createServer().listen(0, host);
   await once(server, "listening");
   const { port } = server.address();
   server.close();
@@ -81,7 +88,7 @@ async function freePort() {
 
 function accepts(port) {
   return new Promise((resolve) => {
-    const socket = net.connect(port, "127.0.0.1", () => resolve(true) || socket.destroy());
+    const socket = net.connect(port, host, () => resolve(true) || socket.destroy());
     socket.on("error", () => resolve(false));
   });
 }
