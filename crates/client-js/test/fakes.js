@@ -205,6 +205,7 @@ export class Server {
     exchange.cache = cache;
     if (method === "POST") {
       exchange.by = "post";
+      exchange.at = Date.now();
       this.posts.push(exchange);
     } else {
       this.#attempted("sse", exchange);

@@ -19,7 +19,7 @@ beforeEach(() => stopTime());
 
 async function onSocket(options = {}) {
   const server = new Server();
-  const page = client(server, options);
+  const page = client(server, { transport: "ws", ...options });
   const socket = await server.welcome({ id: "a-1" });
   return { server, socket, ...page };
 }
@@ -177,21 +177,33 @@ describe("a message whose connection is lost before the answer", () => {
     assert.deepEqual(sent(await server.welcome()), [1, 2, 3, 4]);
   });
 
-  test("is not sent again once the server may have forgotten its key", async () => {
-    const { live, server, socket } = await onSocket({ transport: "ws", maxDelay: 1_000 });
-    const old = fate(live.send("note", "old", { whileAway: "queue" }));
-    server.refusesSockets = true;
-    socket.drop();
-    await pass(60_000);
-    const young = fate(live.send("note", "young", { whileAway: "queue" }));
-    await pass(59_000);
-    assert.deepEqual([old, young], [{}, {}]);
-    await pass(2_000);
-    server.refusesSockets = false;
-    await pass(1_040);
-    const next = server.attempts.at(-1).welcome();
+  for (const [replyTimeout, lifetime] of [[undefined, 100_000], [5_000, 110_000], [20_000, 80_000]]) {
+    test(`is not sent again once its way and its answer may outlast the server's memory of its key: after ${lifetime} ms`, async () => {
+      for (const comesBackAfter of [lifetime - 2_000, lifetime + 2_000]) {
+        const { live, server, socket } = await onSocket({ maxDelay: 1_000, replyTimeout });
+        const old = fate(live.send("note", "old", { whileAway: "queue" }));
+        server.refusesSockets = true;
+        socket.drop();
+        await pass(60_000);
+        const young = fate(live.send("note", "young", { whileAway: "queue" }));
+        await pass(comesBackAfter - 60_000 - 1_000);
+        assert.deepEqual([old, young], [{}, {}]);
+        server.refusesSockets = false;
+        await pass(1_040);
+        const next = server.attempts.at(-1).welcome();
+        await settle();
+        const isKnown = comesBackAfter < lifetime;
+        assert.deepEqual([old, young, sent(next)], isKnown ? [{}, {}, ["old", "young"]] : [{ error: "unconfirmed" }, {}, ["young"]]);
+      }
+    });
+  }
+
+  test("leaves for the first time however long an answer may take", async () => {
+    const { live, socket } = await onSocket({ replyTimeout: 600_000 });
+    const what = fate(live.send("note", 1, { whileAway: "queue" }));
+    socket.reply("done");
     await settle();
-    assert.deepEqual([old, young, sent(next)], [{ error: "unconfirmed" }, {}, ["young"]]);
+    assert.deepEqual(what, { value: "done" });
   });
 
   test("that had not left, behind a POST, is rejected as one without a connection", async () => {
@@ -251,7 +263,7 @@ describe("what the server can't take just now", () => {
     assert.deepEqual([queued, dropped], [{ error: "bad-data" }, { error: "bad-data" }]);
   });
 
-  test("is given up when its key has run out", async () => {
+  test("is given up when its key may run out under it", async () => {
     const { live, socket } = await onSocket();
     const what = fate(live.send("note", 1, { whileAway: "queue" }));
     const beat = async () => {
@@ -261,7 +273,7 @@ describe("what the server can't take just now", () => {
     };
     for (let time = 0; time < 14 && !what.error; time++) await beat();
     assert.equal(what.error, "unconfirmed");
-    assert.equal(sent(socket).length, 12);
+    assert.equal(sent(socket).length, 10);
   });
 });
 
@@ -311,6 +323,18 @@ describe("a message by POST", () => {
       await settle();
       assert.deepEqual(what, { value: "done" }, status);
     }
+  });
+
+  test("is not posted again once its way and its answer may outlast the server's memory of its key", async () => {
+    const { live, server, stream } = await onStream();
+    const what = fate(live.send("note", 1, { whileAway: "queue" }));
+    for (let seconds = 0; seconds < 130 && !what.error; seconds++) {
+      server.posts.at(-1)?.refuse(503, "Unavailable");
+      if (seconds % 15 === 0) stream.heartbeat("a-1");
+      await pass(1_000);
+    }
+    const lastAfter = server.posts.at(-1).at - server.posts[0].at;
+    assert.deepEqual([what.error, lastAfter > 96_000 && lastAfter < 100_000], ["unconfirmed", true], `${lastAfter} ms`);
   });
 
   test("may have been handled where its answer is cut off: before its head, or in its body", async () => {
