@@ -146,12 +146,6 @@ describe("the server's answer to a joining", () => {
     assert.deepEqual([b.all("closed").map(({ code }) => code), open], [["closed"], { error: "closed" }]);
     assert.equal(fate(channel.ready).error, undefined);
   });
-
-  test("to a channel that the page knows is the same channel", async () => {
-    const { page, socket, channel } = await withChannel();
-    assert.equal(page.live.subscribe("b"), channel);
-    assert.equal(socket.heard.length, 1);
-  });
 });
 
 describe("a channel that is left on a WebSocket", () => {
