@@ -67,6 +67,15 @@ async function step(ms) {
   await new Promise((resolve) => setImmediate(resolve));
 }
 
+/** Keeps an event stream alive for so many milliseconds. */
+export async function passAlive(stream, ms, id) {
+  for (let left = ms; left > 0; left -= 15_000) {
+    await pass(Math.min(left, 15_000));
+    stream.heartbeat(id);
+  }
+  await settle();
+}
+
 /** A machine that slept: the clock went on, and no timer ran yet. */
 export function sleepMachine(ms) {
   mock.timers.setTime(Date.now() + ms);

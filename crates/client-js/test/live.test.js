@@ -12,7 +12,7 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, describe, mock, test } from "node:test";
-import { Page, Server, client, pass, settle, sleepMachine, stopTime } from "./fakes.js";
+import { Page, Server, client, pass, passAlive, settle, sleepMachine, stopTime } from "./fakes.js";
 
 beforeEach(() => stopTime());
 
@@ -25,15 +25,6 @@ async function fallenBack(options = {}) {
   await settle();
   server.refusesSockets = false;
   return { server, stream, ...page };
-}
-
-/** Keeps an event stream alive for so many milliseconds. */
-async function passAlive(stream, ms, id) {
-  for (let left = ms; left > 0; left -= 15_000) {
-    await pass(Math.min(left, 15_000));
-    stream.heartbeat(id);
-  }
-  await settle();
 }
 
 describe("a client that comes back", () => {

@@ -183,19 +183,6 @@ describe("a session that expires", () => {
     assert.deepEqual([socket.heard.length, server.attempts.length, asked], [2, 1, [false, true, true]]);
   });
 
-  test("on an event stream is opened anew at four fifths, at its cursor", async () => {
-    const { asked, token } = tokens();
-    const server = new Server();
-    const { live, told } = client(server, { transport: "sse", token });
-    const stream = (await server.stream()).welcome({ id: "a-1", expires: 20_000 }).note("a-2");
-    await pass(16_100);
-    const next = await server.stream();
-    assert.deepEqual([stream.isGone, next.cursor, next.headers.get("authorization"), asked], [true, "a-2", "Bearer t2", [false, true]]);
-    next.welcome({ id: "a-2", expires: 20_000 }).heartbeat("a-2");
-    await settle();
-    assert.deepEqual([live.state.status, told], ["open", [["recovered", { count: 0, transport: "sse" }]]]);
-  });
-
   test("is opened anew where the server takes no token on the live connection, or the right is no token", async () => {
     for (const options of [{ token: () => "t" }, { params: () => ({ ticket: "1" }) }]) {
       const server = new Server();
