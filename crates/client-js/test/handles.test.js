@@ -163,6 +163,17 @@ describe("a handle that is left", () => {
     assert.deepEqual(heard.toSorted(), ["first", "second", "second"]);
   });
 
+  test("from within a handler of the other hears no more of what is told just then", async () => {
+    const { socket, first, second, ofSecond } = await withTwo();
+    first.on("note", () => second.unsubscribe());
+    socket.note("a-2", "one", { channel: "b" });
+    assert.deepEqual(ofSecond.messages, []);
+    const again = await withTwo();
+    again.first.on("gap", () => again.second.unsubscribe());
+    again.socket.say({ control: "gap", channel: "b", id: "a-9", from: "a-1", to: "a-9", reason: "slow" });
+    assert.deepEqual([again.ofFirst.all("gap").length, again.ofSecond.told], [1, []]);
+  });
+
   test("is counted once, however often it is left", async () => {
     const { socket, first, second, ofSecond } = await withTwo();
     first.unsubscribe();

@@ -195,6 +195,47 @@ describe("the pauses between attempts", () => {
     }
   });
 
+  test("are at least what the server asked for last, at each attempt until a connection has lasted", async () => {
+    Math.random.mock.mockImplementation(() => 0);
+    for (const [by, ask] of [
+      ["ws", (socket) => socket.welcome({ retry: 4_000 }).drop()],
+      ["ws", (socket) => socket.welcome({ retry: 9_000 }).closing("shutdown", true, { retry: 4_000 })],
+      ["ws", (socket) => socket.accept().closing("busy", true, { retry: 4_000 })],
+      ["sse", (stream) => stream.welcome({ retry: 4_000 }).end()],
+      ["sse", (stream) => stream.welcome().closing("shutdown", true, { retry: 4_000 })],
+      ["sse", (stream) => stream.refuse(503, "", { "retry-after": "4" })],
+    ]) {
+      const server = new Server();
+      client(server, { transport: by });
+      const cut = (connection) => (by === "ws" ? connection.drop() : connection.break());
+      ask(by === "ws" ? await server.socket() : await server.stream());
+      for (let time = 0; time < 3; time++) cut(await server.later(by));
+      const short = (await server.later(by)).welcome({ id: "a-1" });
+      await settle();
+      cut(short);
+      const lasting = (await server.later(by)).welcome({ id: "a-1" });
+      await pass(5_100);
+      lasting.heartbeat("a-1");
+      await settle();
+      cut(lasting);
+      await server.later(by);
+      const tenths = server.pauses.map((pause) => Math.round(pause / 100));
+      assert.deepEqual(tenths, [40, 40, 40, 40, 40, 51 + 1], ask.toString());
+    }
+  });
+
+  test("are those of the newest word of the server, longer or shorter", async () => {
+    Math.random.mock.mockImplementation(() => 0);
+    const server = new Server();
+    client(server, { transport: "sse" });
+    for (const seconds of ["3", "1", "2"]) {
+      (await server.later("sse")).refuse(503, "", { "retry-after": seconds });
+      (await server.later("sse")).refuse(500);
+    }
+    await server.later("sse");
+    assert.deepEqual(server.pauses.map((pause) => Math.round(pause / 1_000)), [3, 3, 1, 1, 2, 2]);
+  });
+
   test("are never nothing, whatever options are not given", async () => {
     Math.random.mock.mockImplementation(() => 0);
     const nothing = Object.fromEntries(
@@ -495,6 +536,32 @@ describe("a WebSocket that is tried beside the event stream", () => {
     const before = server.attempts.length;
     await passAlive(current, 30_020, "a-1");
     assert.deepEqual(server.order.slice(before), ["ws"]);
+  });
+
+  test("is tried again later, too, where the page never answered by what right it comes", async () => {
+    let answer = "t";
+    const { server, stream, states } = await fallenBack({ token: () => answer });
+    answer = new Promise(() => {});
+    await passAlive(stream, 31_000, "a-1");
+    assert.deepEqual(server.order, ["ws", "sse"]);
+    answer = "t";
+    // A probe may take as long as any attempt, and the next comes twice as late.
+    await passAlive(stream, 10_000 + 60_000, "a-1");
+    assert.deepEqual(server.order, ["ws", "sse", "ws"]);
+    server.attempts.at(-1).welcome({ id: "a-1" });
+    await settle();
+    assert.deepEqual([server.open, states], [1, ["connecting", "open", "open"]]);
+  });
+
+  test("is not opened by a right that came too late for it", async () => {
+    let answer = "t";
+    const { server, stream } = await fallenBack({ token: () => answer });
+    let give;
+    answer = new Promise((resolve) => (give = resolve));
+    await passAlive(stream, 30_000 + 10_500, "a-1");
+    give("late");
+    await settle();
+    assert.deepEqual(server.order, ["ws", "sse"]);
   });
 
   test("is not tried while the page is hidden or offline", async () => {

@@ -195,25 +195,59 @@ describe("a session that expires", () => {
     }
   });
 
-  test("lives on where the new token is refused or not to be had, and comes back with another when it is over", async () => {
-    for (const isBroken of [true, false]) {
-      const asked = [];
-      const token = ({ refresh }) => {
-        asked.push(refresh);
-        if (isBroken && asked.length === 2) throw new Error("no login");
-        return "t";
-      };
-      const server = new Server();
-      const { live } = client(server, { transport: "ws", token });
-      const socket = await server.welcome({ id: "a-1", expires: 10_000 });
-      await pass(8_100);
-      if (!isBroken) socket.error("unauthorized");
-      await pass(1_800);
-      assert.equal(live.state.status, "open");
-      socket.closing("expired", true);
-      await pass(1_040);
-      assert.deepEqual([server.attempts.length, asked], [2, [false, true, true]]);
-    }
+  test("is asked for a new token again where there was none, before its time is over: at four fifths of what is left, but not within a second", async () => {
+    const times = [];
+    const token = () => {
+      times.push(Date.now());
+      if (times.length === 1) return "t";
+      // One is async, one is not.
+      if (times.length % 2) throw new Error("no login");
+      return Promise.reject(new Error("no login"));
+    };
+    const server = new Server();
+    const { live, states } = client(server, { transport: "ws", token });
+    const socket = await server.welcome({ id: "a-1", expires: 100_000, interval: 600_000 });
+    const start = Date.now();
+    for (let seconds = 0; seconds < 102; seconds++) await pass(1_000);
+    // 80, 96, 99.2, and then not within a second.
+    const seconds = times.slice(1, 5).map((at) => Math.floor((at - start) / 100) / 10);
+    assert.deepEqual(seconds, [80, 96, 99.2, 100.2]);
+    assert.deepEqual([socket.heard, states, live.state.status], [[], ["open"], "open"]);
+  });
+
+  test("has the token handed in that there was at last, and then its time is a new one", async () => {
+    let count = 0;
+    const asked = [];
+    const token = ({ refresh }) => {
+      asked.push(refresh);
+      if (++count === 2 || count === 3) throw new Error("no login");
+      return `t${count}`;
+    };
+    const server = new Server();
+    const { all } = client(server, { transport: "ws", token });
+    const socket = await server.welcome({ id: "a-1", expires: 20_000, interval: 600_000 });
+    await pass(16_000 + 3_200 + 1_000 + 100);
+    assert.deepEqual([socket.heard, asked], [[{ control: "token", token: "t4", ref: 1 }], [false, true, true, true]]);
+    assert.deepEqual(all("error").map(({ message }) => message), ["no login", "no login"]);
+    socket.reply({ expires: 20_000 });
+    await pass(15_900);
+    assert.equal(asked.length, 4);
+    await pass(200);
+    assert.deepEqual(socket.heard[1], { control: "token", token: "t5", ref: 2 });
+  });
+
+  test("lives on where the new token is refused, and comes back with another when it is over", async () => {
+    const { asked, token } = tokens(() => "t");
+    const server = new Server();
+    const { live } = client(server, { transport: "ws", token });
+    const socket = await server.welcome({ id: "a-1", expires: 10_000 });
+    await pass(8_100);
+    socket.error("unauthorized");
+    await pass(1_800);
+    assert.equal(live.state.status, "open");
+    socket.closing("expired", true);
+    await pass(1_040);
+    assert.deepEqual([server.attempts.length, asked], [2, [false, true, true]]);
   });
 
   test("has the new token handed in on the connection that there is when it comes, or not at all", async () => {
