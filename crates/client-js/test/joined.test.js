@@ -20,7 +20,7 @@ beforeEach(() => stopTime());
 /** A client on a WebSocket, which follows a channel "b" beside the route's own. */
 async function withChannel({ own = "a-100", id = "a-50", ...options } = {}) {
   const server = new Server();
-  const page = client(server, options);
+  const page = client(server, { transport: "ws", ...options });
   const socket = await server.welcome({ id: own });
   const channel = page.live.subscribe("b", { position: id });
   socket.reply({ id });
@@ -66,7 +66,7 @@ describe("a joined channel whose connection is lost", () => {
   });
 
   test("goes to an event stream at the smallest cursor, and what was seen is not given out again", async () => {
-    const { server, page, socket, b } = await withChannel({ own: "a-100", id: "a-50" });
+    const { server, page, socket, b } = await withChannel({ own: "a-100", id: "a-50", transport: "auto" });
     socket.note("a-51", "b seen", { channel: "b" }).note("a-101", "own seen");
     server.refusesSockets = true;
     socket.drop();
@@ -81,7 +81,7 @@ describe("a joined channel whose connection is lost", () => {
   });
 
   test("that stands in an older life of the log is what an event stream begins with", async () => {
-    const { server, page, socket, b } = await withChannel({ own: "a-100", id: "a-50" });
+    const { server, page, socket, b } = await withChannel({ own: "a-100", id: "a-50", transport: "auto" });
     socket.say({ control: "gap", channel: "room", id: "n-0", from: "a-100", to: "n-0", reason: "epoch" }).note("n-1", "own seen");
     server.refusesSockets = true;
     socket.drop();
@@ -138,6 +138,20 @@ describe("the server's answer to a joining", () => {
     }
   });
 
+  test("may be that the connection has as many as it may: that is the end of this one, whatever the server says of later", async () => {
+    const { server, page, socket, b } = await withChannel();
+    const channel = page.live.subscribe("c");
+    const [ready, notes] = [fate(channel.ready), notesOf(channel)];
+    socket.error("too-many-channels", { retry: 1_000 });
+    await pass(10_000);
+    assert.deepEqual([ready, notes.all("closed").map(({ code }) => code)], [{ error: "too-many-channels" }, ["too-many-channels"]]);
+    assert.equal(socket.heard.length, 2);
+    socket.note("a-51", "on", { channel: "b" }).drop();
+    await pass(2_000);
+    const next = await server.welcome({ id: "a-100" });
+    assert.deepEqual([next.heard.map((asked) => asked.channel), b.messages], [["b"], ["on"]]);
+  });
+
   test("is the end of all channels when the client is closed", async () => {
     const { page, channel, b } = await withChannel();
     const open = fate(page.live.subscribe("c").ready);
@@ -145,6 +159,29 @@ describe("the server's answer to a joining", () => {
     await settle();
     assert.deepEqual([b.all("closed").map(({ code }) => code), open], [["closed"], { error: "closed" }]);
     assert.equal(fate(channel.ready).error, undefined);
+  });
+});
+
+describe("a channel that is joined when the client is closed", () => {
+  test("is refused at once, and not asked for when the client begins anew", async () => {
+    const server = new Server();
+    const { live } = client(server, { transport: "ws" });
+    const socket = await server.welcome({ id: "a-1" });
+    live.close();
+    const channel = live.subscribe("b");
+    const [ready, first] = [fate(channel.ready), fate(channel[Symbol.asyncIterator]().next())];
+    await settle();
+    assert.deepEqual([ready, first, socket.heard], [{ error: "closed" }, { value: { value: undefined, done: true } }, []]);
+    channel.unsubscribe();
+    live.reconnect();
+    const next = await server.welcome({ id: "a-1" });
+    assert.deepEqual(next.heard, []);
+    const again = live.subscribe("b");
+    const joined = fate(again.ready);
+    assert.deepEqual(next.heard.map(({ control, channel }) => [control, channel]), [["subscribe", "b"]]);
+    next.reply({ id: "a-1" });
+    await settle();
+    assert.deepEqual(joined, { value: null });
   });
 });
 

@@ -11,6 +11,7 @@
 // - the machine slept: timers are late, and the link is dead
 
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { beforeEach, describe, mock, test } from "node:test";
 import { Page, Server, client, pass, passAlive, settle, sleepMachine, stopTime } from "./fakes.js";
 
@@ -722,6 +723,34 @@ describe("the page", () => {
     const late = client(server, { signal: controller.signal }).live;
     await settle();
     assert.deepEqual([late.state.status, server.attempts.length, server.open], ["closed", 1, 0]);
+  });
+
+  test("keeps its signal to itself: a client that is closed listens to it no more, and one that began anew does again", async () => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const listeners = () => getEventListeners(signal, "abort").length;
+    for (const end of [(live) => live.close(), (_, socket) => socket.closing("disconnected", false)]) {
+      const server = new Server();
+      const { live } = client(server, { transport: "ws", signal });
+      const socket = await server.welcome({ id: "a-1" });
+      assert.equal(listeners(), 1);
+      end(live, socket);
+      await settle();
+      assert.deepEqual([live.state.status, listeners()], ["closed", 0]);
+      live.reconnect();
+      live.reconnect();
+      (await server.socket()).drop();
+      await pass(2_000);
+      assert.equal(listeners(), 1);
+      live.close();
+    }
+    const server = new Server();
+    const { live, all } = client(server, { transport: "ws", signal });
+    live.close();
+    live.reconnect();
+    await settle();
+    controller.abort();
+    assert.deepEqual([live.state.status, live.state.reason, all("closed").length, server.open, listeners()], ["closed", "left", 2, 0, 0]);
   });
 
   test("hears of what the client does not know, or else the console does", async () => {

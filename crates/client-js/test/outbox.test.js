@@ -494,6 +494,63 @@ describe("a link that is dead towards the server only", () => {
   });
 });
 
+describe("a message that may be dropped", () => {
+  test("is, without an error, when the client is closed: out, posted, or waiting for its turn", async () => {
+    const onOne = await onSocket();
+    const [out, rejected] = ["drop", "reject"].map((whileAway) => fate(onOne.live.send("cursor", 1, { whileAway })));
+    onOne.live.close();
+    const onOther = await onStream();
+    const [posted, waiting] = ["note", "cursor"].map((event) => fate(onOther.live.send(event, 1, { whileAway: "drop" })));
+    await onOther.server.post();
+    onOther.live.close();
+    await settle();
+    assert.deepEqual([out, rejected, posted, waiting], [{ value: null }, { error: "unconfirmed" }, { value: null }, { value: null }]);
+    assert.deepEqual([onOne.live.unsent, onOther.live.unsent], [0, 0]);
+  });
+
+  test("gives way to a newer one of its event while it waits for its turn, and no other does", async () => {
+    const { live, server } = await onStream();
+    const cursor = (data, whileAway = "drop") => fate(live.send("cursor", data, { whileAway }));
+    const all = [cursor(0), cursor(1, "reject"), cursor(2, "queue"), cursor(3)];
+    const other = fate(live.send("note", 4, { whileAway: "drop" }));
+    assert.equal(live.unsent, 5);
+    all.push(cursor(5), cursor(6));
+    await settle();
+    assert.deepEqual([all.map(({ value }) => value), live.unsent], [[undefined, undefined, undefined, null, null, undefined], 5]);
+    for (let count = 0; count < 5; count++) (await server.post()).reply("done");
+    await settle();
+    assert.deepEqual(all.map(({ value }) => value), ["done", "done", "done", null, null, "done"]);
+    assert.deepEqual([other, posted(server).toSorted(), live.unsent], [{ value: "done" }, [0, 1, 2, 4, 6], 0]);
+    assert.deepEqual(posted(server).slice(0, 3), [0, 1, 2]);
+  });
+
+  test("gives way also where no more may wait, or the newest would be the one that is lost", async () => {
+    const { live, server } = await onStream({ maxUnsent: 2 });
+    const all = [0, 1, 2].map((data) => fate(live.send("cursor", data, { whileAway: "drop" })));
+    const rejected = fate(live.send("cursor", 3));
+    await settle();
+    assert.deepEqual([all[1], rejected, live.unsent], [{ value: null }, { error: "queue-full" }, 2]);
+    for (let count = 0; count < 2; count++) (await server.post()).reply("done");
+    await settle();
+    assert.deepEqual(posted(server), [0, 2]);
+  });
+
+  test("does not give way to what JSON can't hold", async () => {
+    const { live, server } = await onStream();
+    const all = [0, 1].map((data) => fate(live.send("cursor", data, { whileAway: "drop" })));
+    await assert.rejects(live.send("cursor", 1n, { whileAway: "drop" }), TypeError);
+    for (let count = 0; count < 2; count++) (await server.post()).reply("done");
+    await settle();
+    assert.deepEqual([posted(server), all], [[0, 1], [{ value: "done" }, { value: "done" }]]);
+  });
+
+  test("leaves at once on a WebSocket, each of them", async () => {
+    const { live, socket } = await onSocket();
+    for (const data of [1, 2, 3]) live.send("cursor", data, { whileAway: "drop" });
+    assert.deepEqual(sent(socket), [1, 2, 3]);
+  });
+});
+
 describe("a client that is closed", () => {
   test("rejects what has no answer, and what is sent then", async () => {
     const { live, socket } = await onSocket();

@@ -29,7 +29,7 @@ describe("a right", () => {
     assert.equal(socket.url, "wss://example.com/room?ticket=a+b");
     socket.refuse();
     const stream = await server.stream();
-    assert.deepEqual([...stream.headers], [["authorization", "Bearer t1"], ["x-tab", "7"]]);
+    assert.deepEqual([...stream.headers], [["accept", "text/event-stream"], ["authorization", "Bearer t1"], ["x-tab", "7"]]);
     assert.deepEqual([stream.url, stream.cache], ["https://example.com/room?ticket=a+b", "no-store"]);
   });
 
@@ -39,9 +39,20 @@ describe("a right", () => {
     const socket = await server.socket();
     assert.deepEqual(socket.protocols, ["dualcast.v1"]);
     socket.refuse();
-    assert.deepEqual([...(await server.stream()).headers], []);
+    assert.deepEqual([...(await server.stream()).headers], [["accept", "text/event-stream"]]);
     client(server, { transport: "sse", token: () => "t", headers: () => new Headers({ Authorization: "Basic x" }) });
     assert.equal((await server.stream()).headers.get("authorization"), "Bearer t");
+  });
+
+  test("does not change what a stream is asked for as, whatever the page's own headers say", async () => {
+    const server = new Server();
+    const { live } = client(server, { transport: "sse", headers: () => ({ Accept: "application/json", "x-tab": "7" }) });
+    const stream = await server.stream();
+    assert.deepEqual([...stream.headers], [["accept", "text/event-stream"], ["x-tab", "7"]]);
+    stream.welcome();
+    await settle();
+    live.send("note", 1).catch(() => {});
+    assert.equal((await server.post()).headers.get("accept"), "application/json", "a POST's are the page's");
   });
 
   test("is asked for at each attempt", async () => {

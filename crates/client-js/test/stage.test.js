@@ -187,6 +187,35 @@ describe("an iteration", () => {
     for (let data = 0; data <= MAX_ITEMS; data++) give(stage, "note", data);
   });
 
+  test("that is given up while it waits ends at once, and so does the step that waited", async () => {
+    const stage = silent();
+    const iteration = stage.iterate();
+    const waiting = [fate(iteration.next()), fate(iteration.next())];
+    await settle();
+    const returned = fate(iteration.return());
+    await settle();
+    const end = { value: { value: undefined, done: true } };
+    assert.deepEqual([waiting, returned], [[end, end], end]);
+    give(stage, "note", 1);
+    const after = [fate(iteration.next()), fate(iteration.return())];
+    await settle();
+    assert.deepEqual(after, [end, end]);
+  });
+
+  test("that is given up before its first step, or with messages that nobody took, gives out nothing more", async () => {
+    for (const begins of [false, true]) {
+      const stage = silent();
+      const iteration = stage.iterate();
+      if (begins) {
+        const first = iteration.next();
+        for (const data of [1, 2, 3]) give(stage, "note", data);
+        assert.equal((await first).value.data, 1);
+      }
+      await iteration.return();
+      assert.deepEqual(await iteration.next(), { value: undefined, done: true });
+    }
+  });
+
   test("that falls too far behind gives out what it has, and says so", async () => {
     const stage = silent();
     const iteration = stage.iterate();
