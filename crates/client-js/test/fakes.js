@@ -81,6 +81,13 @@ export function sleepMachine(ms) {
   mock.timers.setTime(Date.now() + ms);
 }
 
+/** The clock is set by so many milliseconds, back or on; timers go on as they were. */
+export function setClock(ms) {
+  const { now } = Date;
+  const clock = mock.method(Date, "now", () => now() + ms);
+  cleanups.push(() => clock.mock.restore());
+}
+
 /** A client of a server, and what it told, in order. */
 export function client(server, options = {}) {
   const live = connect("https://example.com/room", { ...server.implementations, ...options });

@@ -13,7 +13,7 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { beforeEach, describe, mock, test } from "node:test";
-import { Page, Server, client, pass, passAlive, settle, sleepMachine, stopTime } from "./fakes.js";
+import { Page, Server, client, pass, passAlive, settle, setClock, sleepMachine, stopTime } from "./fakes.js";
 
 beforeEach(() => stopTime());
 
@@ -382,6 +382,39 @@ describe("a silence", () => {
     assert.equal(await answer, "done");
   });
 
+  test("is found within twice its limit though the clock is set back, or on, meanwhile", async () => {
+    for (const by of ["ws", "sse"]) {
+      for (const hours of [-1, 1]) {
+        for (const when of [0, 29_000]) {
+          const server = new Server();
+          const { live } = client(server, { transport: by });
+          const connection = by === "ws" ? await server.socket() : await server.stream();
+          connection.welcome({ id: "a-1", interval: 15_000 });
+          await pass(5_000);
+          connection.heartbeat("a-1");
+          await pass(when);
+          setClock(hours * 3_600_000);
+          await pass(60_100);
+          assert.deepEqual([server.attempts.length > 1, connection.isGone, server.open <= 1], [true, true, true], `${by}, ${hours} h after ${when} ms`);
+          assert.equal(live.state.reason, "silent");
+          live.close();
+        }
+      }
+    }
+  });
+
+  test("is none though the clock is set back while heartbeats come", async () => {
+    const server = new Server();
+    const { live } = client(server, { transport: "ws" });
+    const socket = await server.welcome({ id: "a-1", interval: 15_000 });
+    for (let time = 0; time < 10; time++) {
+      await pass(15_000);
+      setClock(-3_600_000);
+      socket.heartbeat("a-1");
+    }
+    assert.deepEqual([live.state.status, server.attempts.length], ["open", 1]);
+  });
+
   test("may last for ever where the page wants that, without a timer that runs all the time", async () => {
     const server = new Server();
     const { live } = client(server, { transport: "ws", silence: Infinity, connectTimeout: Infinity, replyTimeout: Infinity });
@@ -450,6 +483,68 @@ describe("a WebSocket that does not work", () => {
       else socket.drop();
       await pass(2_000);
       assert.deepEqual(server.order, ["ws", "ws"]);
+    }
+  });
+
+  test("gives way after a pause when it opens and is cut before it has lasted", async () => {
+    for (const opened of [(socket) => socket.welcome({ id: "a-1" }), (socket) => socket.welcome({ id: "a-1" }).note("a-2")]) {
+      const server = new Server();
+      const { live, states } = client(server, { position: "a-1" });
+      opened(await server.socket()).drop();
+      await settle();
+      assert.deepEqual([live.state.status, live.state.reason], ["waiting", "lost"]);
+      await pass(1_020);
+      assert.deepEqual([server.order, live.state.transport], [["ws", "sse"], "sse"]);
+      assert.ok(server.pauses[0] >= 900, `${server.pauses} ms`);
+      (await server.stream()).welcome({ id: "a-1" });
+      await settle();
+      assert.deepEqual(states, ["open", "waiting", "connecting", "open"]);
+    }
+  });
+
+  test("does not give way where the server closed it, wanting it back, or there is no other", async () => {
+    for (const [transport, end] of [["auto", (socket) => socket.closing("shutdown", true)], ["ws", (socket) => socket.drop()]]) {
+      const server = new Server();
+      client(server, { transport });
+      end(await server.welcome({ id: "a-1" }));
+      await pass(1_020);
+      assert.deepEqual(server.order, ["ws", "ws"]);
+    }
+  });
+
+  test("has a pause before each attempt where the event stream is cut each time, too", async () => {
+    const server = new Server();
+    const { live } = client(server);
+    for (let time = 0; time < 8; time++) {
+      while (server.attempts.length <= time) await pass(100);
+      server.attempts[time].welcome({ id: "a-1" });
+      await settle();
+      assert.equal(live.state.status, "open");
+      const { by } = server.attempts[time];
+      if (by === "ws") server.attempts[time].drop();
+      else server.attempts[time].end();
+    }
+    while (server.attempts.length <= 8) await pass(100);
+    assert.deepEqual(server.order.slice(0, 2), ["ws", "sse"]);
+    const seconds = server.pauses.map((pause) => Math.round(pause / 1_000));
+    assert.deepEqual(seconds, [1, 2, 4, 8, 16, 30, 30, 30]);
+  });
+
+  test("says why while the event stream is tried in its place", async () => {
+    for (const [reason, end] of [
+      ["lost", async (socket) => socket.refuse()],
+      ["silent", async () => pass(10_020)],
+      ["silent", async (socket) => (socket.accept(), pass(10_020))],
+    ]) {
+      const server = new Server();
+      const { live } = client(server);
+      await end(await server.socket());
+      const stream = await server.stream();
+      const { status, transport, reason: why, retryAt } = live.state;
+      assert.deepEqual([status, transport, why, retryAt], ["connecting", "sse", reason, undefined]);
+      stream.welcome({ id: "a-1" });
+      await settle();
+      assert.deepEqual(live.state, { status: "open", transport: "sse" });
     }
   });
 

@@ -132,6 +132,32 @@ describe("a right that is refused with 401", () => {
     assert.equal(live.state.status, "open");
   });
 
+  test("by a WebSocket, of which a page sees no status, is asked for anew where there is no other way to look", async () => {
+    for (const fail of [async (socket) => socket.refuse(), async () => pass(10_020)]) {
+      const { asked, token } = tokens();
+      const server = new Server();
+      const { live } = client(server, { transport: "ws", token });
+      for (let time = 0; time < 3; time++) await fail(await server.later("ws"));
+      const socket = await server.later("ws");
+      assert.deepEqual([asked, socket.protocols[1]], [[false, true, true, true], "dualcast.token.t4"]);
+      socket.welcome({ id: "a-1" });
+      await settle();
+      socket.drop();
+      await server.later("ws");
+      assert.deepEqual([asked, live.state.status], [[false, true, true, true, false], "connecting"], "it had opened");
+    }
+  });
+
+  test("by a WebSocket is not asked for anew where the event stream can tell", async () => {
+    const { asked, token } = tokens();
+    const server = new Server();
+    server.refusesSockets = true;
+    client(server, { token });
+    for (let time = 0; time < 2; time++) (await server.later("sse")).refuse(503);
+    await server.later("sse");
+    assert.deepEqual([server.order, asked], [["ws", "sse", "ws", "sse", "ws", "sse"], [false, false, false, false, false, false]]);
+  });
+
   test("may be a header's or a ticket's, too", async () => {
     for (const name of ["headers", "params"]) {
       const server = new Server();
