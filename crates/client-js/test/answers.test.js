@@ -78,7 +78,9 @@ describe("a message that another than Dualcast refuses for now", () => {
         const { live, server } = await onStream();
         const queued = fate(live.send("note", 1, { whileAway: "queue" }));
         (await server.post()).refuse(status, "slow down", { "retry-after": value });
-        await pass(1_040);
+        await pass(900);
+        assert.equal(server.posts.length, 1, value);
+        await pass(140);
         (await server.post()).reply("done");
         await settle();
         assert.deepEqual(queued, { value: "done" }, value);

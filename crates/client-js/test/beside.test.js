@@ -76,7 +76,7 @@ describe("an event stream for one more channel", () => {
     const next = await server.later("sse");
     assert.equal(next.channels, "b,c,d,e");
     welcome(next);
-    await pass(5_000);
+    await passAlive(next, 60_000, "a-1");
     assert.deepEqual([server.attempts.length, ready], [2, [{ value: null }, { value: null }, { value: null }]]);
   });
 
@@ -240,7 +240,7 @@ describe("an event stream that is being opened beside another", () => {
       const last = server.attempts.at(-1);
       assert.deepEqual([server.open, last.channels, last.isGone], [1, "b,c", false]);
       welcome(last);
-      await pass(5_000);
+      await passAlive(last, 60_000, "a-1");
       assert.deepEqual([server.open, page.live.state.status, ready], [1, "open", { value: null }]);
       assert.ok(server.attempts.length <= 3);
     }

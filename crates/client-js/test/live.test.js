@@ -408,8 +408,9 @@ describe("a silence", () => {
     const { live } = client(server, { transport: "ws" });
     const socket = await server.welcome({ id: "a-1", interval: 15_000 });
     for (let time = 0; time < 10; time++) {
-      await pass(15_000);
+      await pass(7_500);
       setClock(-3_600_000);
+      await pass(7_500);
       socket.heartbeat("a-1");
     }
     assert.deepEqual([live.state.status, server.attempts.length], ["open", 1]);
