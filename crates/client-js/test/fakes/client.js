@@ -1,0 +1,38 @@
+// A client of a server that a test plays, and what it told.
+
+import { connect } from "../../js/dualcast.js";
+// It is loaded when it is wanted, which takes longer than a promise.
+import "../../js/dualcast/event-source.js";
+import { afterwards } from "./cleanup.js";
+
+/** A client of a server, and what it told, in order. */
+export function client(server, options = {}) {
+  const live = connect("https://example.com/room", { ...server.implementations, ...options });
+  afterwards(() => live.close());
+  return { live, ...notesOf(live) };
+}
+
+/** Notes what a client or a channel tells: `told` has all, `messages` the data of the messages, `states` each status. */
+export function notesOf(listening) {
+  const told = [];
+  const messages = [];
+  const states = [];
+  listening.on("*", ({ data }) => messages.push(data));
+  listening.on("state", ({ status }) => states.push(status));
+  for (const name of ["gap", "recovered", "merged", "finished", "closed", "unknown", "error"]) {
+    listening.on(name, (value) => told.push([name, value]));
+  }
+  /** What was told by this name. */
+  const all = (name) => told.filter(([each]) => each === name).map(([, value]) => value);
+  return { told, messages, states, all };
+}
+
+/** What became of a promise, so that a test can look whether it is still open: `{ value }`, `{ error }`, or nothing yet. */
+export function fate(promise) {
+  const fate = {};
+  promise.then(
+    (value) => (fate.value = value ?? null),
+    (error) => (fate.error = error.code ?? error.name),
+  );
+  return fate;
+}
