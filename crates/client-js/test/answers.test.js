@@ -10,12 +10,79 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
-import { Server, client, fate, notesOf, pass, settle, stopTime } from "./fakes.js";
+import { Server, client, fate, notesOf, onStream, pass, settle, stopTime } from "./fakes.js";
 
 beforeEach(() => stopTime());
 
 /** Dualcast's error, as the body of an answer. */
 const errorOf = (code, message, more = {}) => JSON.stringify({ control: "error", code, message, ...more });
+
+describe("what a server answers in place of a stream", () => {
+  for (const status of [204, 403, 410]) {
+    test(`is the end at ${status}`, async () => {
+      const server = new Server();
+      const { live, states, all } = client(server, { transport: "sse" });
+      (await server.stream()).refuse(status, "no");
+      await pass(60_000);
+      assert.deepEqual([server.attempts.length, live.state.status, live.state.code], [1, "closed", status]);
+      assert.deepEqual([all("closed"), states], [[live.state], ["closed"]]);
+      assert.equal(live.state.reason, status === 204 ? "finished" : "refused");
+    });
+  }
+
+  for (const status of [200, 400, 404, 429, 500, 502, 503]) {
+    test(`is a reason to try again at ${status}`, async () => {
+      const server = new Server();
+      const { live } = client(server, { transport: "sse" });
+      (await server.stream()).refuse(status, "no");
+      await settle();
+      assert.deepEqual([live.state.status, live.state.reason, live.state.code, live.state.message], ["waiting", "refused", status, "no"]);
+      await pass(1_020);
+      assert.equal(server.attempts.length, 2);
+    });
+  }
+
+  test("is no stream where its type says so, though it goes on for ever", async () => {
+    const server = new Server();
+    const { live, messages } = client(server, { transport: "sse" });
+    const stream = await server.stream();
+    stream.accept("text/html").raw("event: note\ndata: no\n\n");
+    await pass(10_020);
+    assert.deepEqual([messages, live.state.status, stream.isGone], [[], "waiting", true]);
+  });
+
+  for (const status of [401, 403, 503]) {
+    test(`is heard in time also where the body of ${status} never ends`, async () => {
+      const server = new Server();
+      const { live } = client(server, { transport: "sse" });
+      const stream = await server.stream();
+      stream.accept("text/plain", status);
+      await pass(10_100);
+      assert.notEqual(live.state.status, "connecting");
+      assert.ok(stream.isGone);
+    });
+  }
+
+  for (const isOpen of [true, false]) {
+    test(`is a closing ${isOpen ? "after" : "in place of"} the opening, which says whether to come back`, async () => {
+      for (const by of ["ws", "sse"]) {
+        for (const [reason, reconnect] of [["shutdown", true], ["disconnected", false]]) {
+          const server = new Server();
+          const { live, states } = client(server, { transport: by });
+          const connection = by === "ws" ? await server.socket() : await server.stream();
+          if (isOpen) connection.welcome();
+          else connection.accept();
+          connection.closing(reason, reconnect);
+          await settle();
+          assert.deepEqual([live.state.status, live.state.reason, live.state.code], [reconnect ? "waiting" : "closed", reason, 4000], by);
+          assert.equal(states.includes("open"), isOpen);
+          await pass(60_000);
+          assert.equal(server.attempts.length > 1, reconnect);
+        }
+      }
+    });
+  }
+});
 
 describe("a stream that is refused", () => {
   test("says why in the words of Dualcast's error", async () => {
@@ -41,15 +108,6 @@ describe("a stream that is refused", () => {
     }
   });
 });
-
-/** A client on an event stream. */
-async function onStream() {
-  const server = new Server();
-  const page = client(server, { transport: "sse" });
-  const stream = (await server.stream()).welcome({ id: "a-1" });
-  await settle();
-  return { server, stream, ...page };
-}
 
 describe("a message that another than Dualcast refuses for now", () => {
   for (const status of [429, 503]) {

@@ -9,11 +9,9 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
-import { Server, client, fate, notesOf, pass, settle, stopTime } from "./fakes.js";
+import { Server, client, fate, notesOf, pass, sent, settle, stopTime } from "./fakes.js";
 
 beforeEach(() => stopTime());
-
-const sent = (socket) => socket.heard.filter(({ event }) => event).map(({ data }) => data);
 
 /** How many bytes a WebSocket's message has: its JSON, with the reference. */
 const bytesOf = (message) => new TextEncoder().encode(JSON.stringify({ ...message, ref: 1 })).length;

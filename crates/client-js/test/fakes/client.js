@@ -4,6 +4,8 @@ import { connect } from "../../js/dualcast.js";
 // It is loaded when it is wanted, which takes longer than a promise.
 import "../../js/dualcast/event-source.js";
 import { afterwards } from "./cleanup.js";
+import { settle } from "./clock.js";
+import { Server } from "./server.js";
 
 /** A client of a server, and what it told, in order. */
 export function client(server, options = {}) {
@@ -36,3 +38,25 @@ export function fate(promise) {
   );
   return fate;
 }
+
+/** A client on a WebSocket. */
+export async function onSocket(options = {}) {
+  const server = new Server();
+  const page = client(server, { transport: "ws", ...options });
+  const socket = await server.welcome({ id: "a-1" });
+  return { server, socket, ...page };
+}
+
+/** A client on an event stream. */
+export async function onStream(options = {}) {
+  const server = new Server();
+  const page = client(server, { transport: "sse", ...options });
+  const stream = (await server.stream()).welcome({ id: "a-1" });
+  await settle();
+  return { server, stream, ...page };
+}
+
+/** The data of the messages that a client said on a WebSocket. */
+export const sent = (socket) => socket.heard.filter(({ event }) => event).map(({ data }) => data);
+/** The data of those that it posted. */
+export const posted = (server) => server.posts.map(({ body }) => body.data);
