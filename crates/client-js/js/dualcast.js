@@ -11,12 +11,12 @@ import { Live } from "./dualcast/live.js";
 
 export { Channel } from "./dualcast/channel.js";
 export { LiveError } from "./dualcast/error.js";
-export { EventStreamParser } from "./dualcast/event-stream.js";
+export { createEventStreamParser } from "./dualcast/event-stream.js";
 export { Live };
 
 /** @typedef {import("./dualcast/options.js").Address} Address */
 /** @typedef {import("./dualcast/options.js").Options} Options */
-/** @typedef {import("./dualcast/live.js").State} State */
+/** @typedef {import("./dualcast/connection.js").State} State */
 /** @typedef {import("./dualcast/listening.js").OwnEvents} OwnEvents */
 /** @typedef {import("./dualcast/stage.js").Meta} Meta */
 /** @typedef {import("./dualcast/stage.js").Item} Item */

@@ -58,12 +58,14 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &[u8]); 23] = files![
+const FILES: [(&str, &[u8]); 25] = files![
     "dualcast.js",
+    "dualcast/answer.js",
     "dualcast/asks.js",
     "dualcast/backoff.js",
     "dualcast/channel.js",
     "dualcast/choice.js",
+    "dualcast/connection.js",
     "dualcast/cursors.js",
     "dualcast/emitter.js",
     "dualcast/environment.js",

@@ -7,7 +7,7 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
-import { Choice } from "../js/dualcast/choice.js";
+import { createChoice } from "../js/dualcast/choice.js";
 import { Page, stopTime } from "./fakes.js";
 
 beforeEach(() => stopTime());
@@ -28,24 +28,24 @@ function probe(choice) {
 
 describe("a round", () => {
   test("tries each transport, and then pauses", () => {
-    const choice = new Choice(["ws", "sse", "eventsource"], "key");
+    const choice = createChoice(["ws", "sse", "eventsource"], "key");
     assert.deepEqual(round(choice), ["ws", "sse", "eventsource"]);
     assert.deepEqual(round(choice), ["ws", "sse", "eventsource"]);
-    assert.deepEqual(round(new Choice(["ws"], "key")), ["ws"]);
+    assert.deepEqual(round(createChoice(["ws"], "key")), ["ws"]);
   });
 
   test("begins with the one that worked last, and still tries the others", () => {
-    const choice = new Choice(["ws", "sse", "eventsource"], "key");
+    const choice = createChoice(["ws", "sse", "eventsource"], "key");
     choice.refused();
-    choice.opened();
+    choice.opened("sse");
     choice.again();
     assert.deepEqual(round(choice), ["sse", "eventsource", "ws"]);
   });
 
   test("begins with the best again on another network", () => {
-    const choice = new Choice(["ws", "sse"], "key");
+    const choice = createChoice(["ws", "sse"], "key");
     choice.refused();
-    choice.opened();
+    choice.opened("sse");
     choice.anew();
     choice.again();
     assert.deepEqual(round(choice), ["ws", "sse"]);
@@ -54,16 +54,16 @@ describe("a round", () => {
 
 describe("the choice", () => {
   test("is kept for the session, where a page has one", () => {
-    const choice = new Choice(["ws", "sse"], "key");
+    const choice = createChoice(["ws", "sse"], "key");
     choice.refused();
-    choice.opened();
-    assert.equal(new Choice(["ws", "sse"], "key").current, "ws", "in Node nothing is kept");
+    choice.opened("sse");
+    assert.equal(createChoice(["ws", "sse"], "key").current, "ws", "in Node nothing is kept");
 
     new Page();
-    choice.opened();
-    assert.equal(new Choice(["ws", "sse"], "key").current, "sse");
-    assert.equal(new Choice(["ws", "eventsource"], "key").current, "ws", "what this client does not use counts for nothing");
-    assert.equal(new Choice(["ws", "sse"], "other").current, "ws");
+    choice.opened("sse");
+    assert.equal(createChoice(["ws", "sse"], "key").current, "sse");
+    assert.equal(createChoice(["ws", "eventsource"], "key").current, "ws", "what this client does not use counts for nothing");
+    assert.equal(createChoice(["ws", "sse"], "other").current, "ws");
   });
 
   test("is made anew where the storage is forbidden", () => {
@@ -71,15 +71,15 @@ describe("the choice", () => {
     globalThis.sessionStorage.getItem = globalThis.sessionStorage.setItem = () => {
       throw new DOMException("no", "SecurityError");
     };
-    const choice = new Choice(["ws", "sse"], "key");
-    choice.opened();
+    const choice = createChoice(["ws", "sse"], "key");
+    choice.opened("ws");
     assert.equal(choice.current, "ws");
   });
 });
 
 describe("the best transport", () => {
   test("is tried ever later, with a jitter, and at least every ten minutes", () => {
-    const choice = new Choice(["ws", "sse"], "key");
+    const choice = createChoice(["ws", "sse"], "key");
     choice.refused();
     const waits = Array.from({ length: 8 }, () => probe(choice));
     assert.deepEqual(waits, [30, 60, 120, 240, 480, 600, 600, 600]);
@@ -88,16 +88,16 @@ describe("the best transport", () => {
   });
 
   test("that returned is tried soon again only once it has lasted", () => {
-    const choice = new Choice(["ws", "sse"], "key");
+    const choice = createChoice(["ws", "sse"], "key");
     choice.refused();
-    choice.opened();
+    choice.opened("sse");
     choice.lasted();
     assert.deepEqual([probe(choice), probe(choice)], [30, 60]);
-    choice.returned();
+    choice.opened("ws");
     assert.equal(choice.isBest, true);
     choice.refused();
     assert.equal(probe(choice), 120, "it failed at its beginning");
-    choice.returned();
+    choice.opened("ws");
     choice.lasted();
     choice.refused();
     assert.equal(probe(choice), 30);

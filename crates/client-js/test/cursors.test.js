@@ -12,11 +12,11 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Cursors, compare } from "../js/dualcast/cursors.js";
+import { compare, createCursors } from "../js/dualcast/cursors.js";
 
 /** Cursors of a page that stands here and whose connection has just been opened. */
 function standing({ own, joined = {}, presented = own, channels = [], welcome = presented }) {
-  const cursors = new Cursors({ own });
+  const cursors = createCursors({}, own);
   for (const [channel, id] of Object.entries(joined)) cursors.join(channel, id);
   cursors.opened(welcome, presented, channels);
   return cursors;
@@ -46,15 +46,15 @@ describe("ids", () => {
 describe("the route's cursor", () => {
   test("begins where the first welcome says, and is not moved by a later one", () => {
     const cursors = standing({ welcome: "a-5" });
-    assert.equal(cursors.own, "a-5");
+    assert.equal(cursors.of(), "a-5");
     cursors.opened("a-9", "a-5", []);
-    assert.equal(cursors.own, "a-5", "what stands between is still to come");
+    assert.equal(cursors.of(), "a-5", "what stands between is still to come");
   });
 
   test("takes each message once, in order", () => {
     const cursors = standing({ own: "a-5" });
     assert.deepEqual(["a-5", "a-6", "a-8", "a-7", "a-8", "a-9"].map((id) => cursors.take(id)), [false, true, true, false, false, true]);
-    assert.equal(cursors.own, "a-9");
+    assert.equal(cursors.of(), "a-9");
   });
 
   test("takes everything of a new life, whose numbers are smaller", () => {
@@ -65,7 +65,7 @@ describe("the route's cursor", () => {
 
   test("takes everything of a new life, too, where a welcome of it came first", () => {
     const cursors = standing({ own: "a-500", welcome: "b-40" });
-    assert.equal(cursors.own, "a-500");
+    assert.equal(cursors.of(), "a-500");
     assert.deepEqual(["b-1", "b-2"].map((id) => cursors.take(id)), [true, true]);
   });
 
@@ -73,7 +73,7 @@ describe("the route's cursor", () => {
     const cursors = standing({ own: "a-200" });
     assert.ok(cursors.gap(gapOf("room", "a-150", "a-150", "a-200", "epoch")));
     assert.deepEqual(["a-151", "a-152", "a-151"].map((id) => cursors.take(id)), [true, true, false]);
-    assert.equal(cursors.own, "a-152");
+    assert.equal(cursors.of(), "a-152");
   });
 
   test("goes on, too, where the welcome says that the log lost its end", () => {
@@ -87,7 +87,7 @@ describe("the route's cursor", () => {
     cursors.heartbeat("a-7");
     cursors.heartbeat("a-6");
     cursors.heartbeat(undefined);
-    assert.equal(cursors.own, "a-7");
+    assert.equal(cursors.of(), "a-7");
   });
 });
 
@@ -103,7 +103,7 @@ describe("a gap", () => {
     const cursors = standing({ own: "a-100", joined: { b: "a-50" }, presented: "a-50", channels: ["b"] });
     assert.equal(cursors.gap(gapOf("room", "a-80", "a-80", "a-50")), undefined);
     assert.ok(cursors.gap(gapOf("b", "a-80", "a-80", "a-50")), "to the other channel it is one");
-    assert.equal(cursors.own, "a-100");
+    assert.equal(cursors.of(), "a-100");
   });
 
   test("of which the end is not known is told each time", () => {
@@ -150,17 +150,17 @@ describe("the cursors of joined channels", () => {
     cursors.followed("c", "a-70", "a-70");
     assert.equal(cursors.take("a-51", "b"), true);
     assert.equal(cursors.take("a-70", "c"), false);
-    assert.deepEqual([cursors.own, cursors.of("b"), cursors.of("c")], ["a-100", "a-51", "a-70"]);
+    assert.deepEqual([cursors.of(), cursors.of("b"), cursors.of("c")], ["a-100", "a-51", "a-70"]);
   });
 
   test("are moved by a heartbeat only where the connection follows the channel", () => {
     const cursors = standing({ own: "a-100", joined: { b: "a-50", c: "a-70" } });
     cursors.followed("b", "a-50", "a-50");
     cursors.heartbeat("a-120");
-    assert.deepEqual([cursors.own, cursors.of("b"), cursors.of("c")], ["a-120", "a-120", "a-70"]);
+    assert.deepEqual([cursors.of(), cursors.of("b"), cursors.of("c")], ["a-120", "a-120", "a-70"]);
     cursors.opened("a-120", "a-120", []);
     cursors.heartbeat("a-130");
-    assert.deepEqual([cursors.own, cursors.of("b")], ["a-130", "a-120"], "on the next connection b is not followed yet");
+    assert.deepEqual([cursors.of(), cursors.of("b")], ["a-130", "a-120"], "on the next connection b is not followed yet");
   });
 
   test("begin where the answer says, unless the page has one", () => {
@@ -174,14 +174,14 @@ describe("the cursors of joined channels", () => {
     const cursors = standing({ own: "a-100", joined: { b: "a-200" } });
     cursors.followed("b", "a-150", "a-200");
     assert.equal(cursors.take("a-151", "b"), true);
-    assert.equal(cursors.own, "a-100");
+    assert.equal(cursors.of(), "a-100");
   });
 
   test("leave the route's where it is when a gap of theirs lies before it", () => {
     const cursors = standing({ own: "a-100", joined: { b: "a-50" } });
     cursors.followed("b", "a-50", "a-50");
     assert.ok(cursors.gap(gapOf("b", "a-60", "a-60", "a-50")));
-    assert.deepEqual([cursors.own, cursors.of("b")], ["a-100", "a-60"]);
+    assert.deepEqual([cursors.of(), cursors.of("b")], ["a-100", "a-60"]);
   });
 
   test("are forgotten with a channel that is left, and another one is not moved by it", () => {
@@ -230,15 +230,15 @@ describe("what is kept over a reload", () => {
   test("has each cursor, also of a channel that the page has not joined again yet", () => {
     const cursors = standing({ own: "a-100", joined: { b: "a-50", none: undefined } });
     const saved = JSON.parse(JSON.stringify(cursors.saved()));
-    assert.deepEqual(saved, { own: "a-100", joined: { b: "a-50" } });
-    const later = new Cursors(saved);
+    assert.deepEqual(saved, { "": "a-100", b: "a-50", "*": "a-100" });
+    const later = createCursors(saved);
     assert.deepEqual(JSON.parse(JSON.stringify(later.saved())), saved);
     later.join("b");
     assert.equal(later.of("b"), "a-50");
   });
 
   test("gives way to a position that the page names", () => {
-    const cursors = new Cursors({ joined: { b: "a-50" } });
+    const cursors = createCursors({ b: "a-50" });
     cursors.join("b", "a-80");
     assert.equal(cursors.of("b"), "a-80");
   });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createParser } from "eventsource-parser";
 import { EventSourceStream } from "undici/lib/web/eventsource/eventsource-stream.js";
-import { EventStreamParser } from "../js/dualcast/event-stream.js";
+import { createEventStreamParser } from "../js/dualcast/event-stream.js";
 import { bytes, event, streams } from "./event-streams.js";
 import { Random } from "./random.js";
 
@@ -73,7 +73,7 @@ describe("the parser", () => {
 
   test("moves the last event ID when the block ends, before the listener hears of it", () => {
     let seen;
-    const parser = new EventStreamParser({ event: () => (seen = parser.lastEventId) });
+    const parser = createEventStreamParser({ event: () => (seen = parser.lastEventId) });
     parser.push(bytes("id: 1\ndata: a\n"));
     assert.equal(parser.lastEventId, "");
     parser.push(bytes("\n"));
@@ -85,7 +85,7 @@ describe("the parser", () => {
   });
 
   test("keeps a last event ID that it is given until a block brings another", () => {
-    const parser = new EventStreamParser({ event() {} });
+    const parser = createEventStreamParser({ event() {} });
     parser.lastEventId = "7";
     parser.push(bytes("data: a\n\n"));
     assert.equal(parser.lastEventId, "7");
@@ -95,7 +95,7 @@ describe("the parser", () => {
 
   test("needs no listener but that of events", () => {
     const events = [];
-    const parser = new EventStreamParser({ event: (block) => events.push(block) });
+    const parser = createEventStreamParser({ event: (block) => events.push(block) });
     parser.push(bytes("retry: 5\n: comment\ndata: a\n\n"));
     assert.deepEqual(events, [event("a")]);
   });
@@ -114,13 +114,13 @@ describe("the parser", () => {
       }
     }
     const listener = new Listener();
-    new EventStreamParser(listener).push(bytes("retry: 5\n: c\ndata: a\n\n"));
+    createEventStreamParser(listener).push(bytes("retry: 5\n: c\ndata: a\n\n"));
     assert.deepEqual(listener.heard, [5, "c", "a"]);
   });
 
   test("tells everything though a listener throws, then throws what it threw", () => {
     const events = [];
-    const parser = new EventStreamParser({
+    const parser = createEventStreamParser({
       event(block) {
         events.push(block);
         if (block.data === "bad") throw new Error(`at ${block.id}`);
@@ -138,7 +138,7 @@ describe("the parser", () => {
   });
 
   test("throws what a listener threw first at one piece, also where that is nothing", () => {
-    const parser = new EventStreamParser({
+    const parser = createEventStreamParser({
       event() {
         throw new Error("event");
       },
@@ -281,7 +281,7 @@ function read(pieces) {
 }
 
 function parserInto(told) {
-  return new EventStreamParser({
+  return createEventStreamParser({
     event: (block) => told.push(block),
     retry: (ms) => told.push({ retry: ms }),
     comment: (text) => told.push({ comment: text }),
@@ -339,7 +339,7 @@ function readByUndici(stream) {
 function readInUndicisWords(stream) {
   const events = [];
   let time;
-  const parser = new EventStreamParser({
+  const parser = createEventStreamParser({
     event: ({ event, data }) => events.push({ event, data, lastEventId: parser.lastEventId }),
     retry: (ms) => (time = ms),
   });

@@ -3,37 +3,17 @@
 // What could lose, double or reorder a message, or leave a `send` open for ever:
 //
 // - the connection is lost while a message is under way, or while it waits behind one
-// - a WebSocket takes over while a POST is under way, or gives way to an event stream while messages have no answer
-// - an answer is cut in its middle; an error has no reference; an answer comes after the message was given up
+// - an error has no reference; an answer comes after the message was given up
 // - what the server asks to try later is overtaken; or holds up the others for ever
-// - a message is sent again whose key the server has forgotten
-// - the page's token function fails, or never answers, when a message is to be posted
+// - a message is sent again whose key the server has forgotten, or will have when it comes
 // - only the way to the server is dead: heartbeats come, and answers don't
 // - a handler is slow, or many messages wait for one another: the link is not dead
 
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
-import { Server, client, fate, pass, settle, stopTime } from "./fakes.js";
+import { Server, client, fate, onSocket, onStream, pass, posted, sent, settle, stopTime } from "./fakes.js";
 
 beforeEach(() => stopTime());
-
-async function onSocket(options = {}) {
-  const server = new Server();
-  const page = client(server, options);
-  const socket = await server.welcome({ id: "a-1" });
-  return { server, socket, ...page };
-}
-
-async function onStream(options = {}) {
-  const server = new Server();
-  const page = client(server, { transport: "sse", ...options });
-  const stream = (await server.stream()).welcome({ id: "a-1" });
-  await settle();
-  return { server, stream, ...page };
-}
-
-const sent = (socket) => socket.heard.filter(({ event }) => event).map(({ data }) => data);
-const posted = (server) => server.posts.map(({ body }) => body.data);
 
 describe("a message on a WebSocket", () => {
   test("is sent with a reference, and answered by the reply to it", async () => {
@@ -177,21 +157,33 @@ describe("a message whose connection is lost before the answer", () => {
     assert.deepEqual(sent(await server.welcome()), [1, 2, 3, 4]);
   });
 
-  test("is not sent again once the server may have forgotten its key", async () => {
-    const { live, server, socket } = await onSocket({ transport: "ws", maxDelay: 1_000 });
-    const old = fate(live.send("note", "old", { whileAway: "queue" }));
-    server.refusesSockets = true;
-    socket.drop();
-    await pass(60_000);
-    const young = fate(live.send("note", "young", { whileAway: "queue" }));
-    await pass(59_000);
-    assert.deepEqual([old, young], [{}, {}]);
-    await pass(2_000);
-    server.refusesSockets = false;
-    await pass(1_040);
-    const next = server.attempts.at(-1).welcome();
+  for (const [replyTimeout, lifetime] of [[undefined, 100_000], [5_000, 110_000], [20_000, 80_000]]) {
+    test(`is not sent again once its way and its answer may outlast the server's memory of its key: after ${lifetime} ms`, async () => {
+      for (const comesBackAfter of [lifetime - 2_000, lifetime + 2_000]) {
+        const { live, server, socket } = await onSocket({ maxDelay: 1_000, replyTimeout });
+        const old = fate(live.send("note", "old", { whileAway: "queue" }));
+        server.refusesSockets = true;
+        socket.drop();
+        await pass(60_000);
+        const young = fate(live.send("note", "young", { whileAway: "queue" }));
+        await pass(comesBackAfter - 60_000 - 1_000);
+        assert.deepEqual([old, young], [{}, {}]);
+        server.refusesSockets = false;
+        await pass(1_040);
+        const next = server.attempts.at(-1).welcome();
+        await settle();
+        const isKnown = comesBackAfter < lifetime;
+        assert.deepEqual([old, young, sent(next)], isKnown ? [{}, {}, ["old", "young"]] : [{ error: "unconfirmed" }, {}, ["young"]]);
+      }
+    });
+  }
+
+  test("leaves for the first time however long an answer may take", async () => {
+    const { live, socket } = await onSocket({ replyTimeout: 600_000 });
+    const what = fate(live.send("note", 1, { whileAway: "queue" }));
+    socket.reply("done");
     await settle();
-    assert.deepEqual([old, young, sent(next)], [{ error: "unconfirmed" }, {}, ["young"]]);
+    assert.deepEqual(what, { value: "done" });
   });
 
   test("that had not left, behind a POST, is rejected as one without a connection", async () => {
@@ -251,7 +243,7 @@ describe("what the server can't take just now", () => {
     assert.deepEqual([queued, dropped], [{ error: "bad-data" }, { error: "bad-data" }]);
   });
 
-  test("is given up when its key has run out", async () => {
+  test("is given up when its key may run out under it", async () => {
     const { live, socket } = await onSocket();
     const what = fate(live.send("note", 1, { whileAway: "queue" }));
     const beat = async () => {
@@ -261,183 +253,7 @@ describe("what the server can't take just now", () => {
     };
     for (let time = 0; time < 14 && !what.error; time++) await beat();
     assert.equal(what.error, "unconfirmed");
-    assert.equal(sent(socket).length, 12);
-  });
-});
-
-describe("a message by POST", () => {
-  test("is the same object, and answered by the same reply", async () => {
-    const { live, server } = await onStream({ credentials: "include" });
-    const what = fate(live.send("note", { text: "one" }, { key: "k" }));
-    const post = await server.post();
-    assert.deepEqual(post.body, { event: "note", data: { text: "one" }, key: "k" });
-    assert.deepEqual([post.headers.get("content-type"), post.credentials, post.url], ["application/json", "include", "https://example.com/room"]);
-    post.reply({ id: "a-2" });
-    await settle();
-    assert.deepEqual(what, { value: { id: "a-2" } });
-  });
-
-  test("leaves when the one before is answered", async () => {
-    const { live, server } = await onStream();
-    for (const data of [1, 2]) live.send("note", data).catch(() => {});
-    const first = await server.post();
-    assert.deepEqual(posted(server), [1]);
-    first.reply();
-    await settle();
-    assert.deepEqual(posted(server), [1, 2]);
-  });
-
-  test("rejects with the server's error, its status and when to try again", async () => {
-    const { live, server } = await onStream();
-    const rejected = assert.rejects(live.send("note", 1), { code: "too-fast", status: 429, retry: 250 });
-    (await server.post()).error(429, "too-fast", { retry: 250 });
-    await rejected;
-  });
-
-  test("rejects with the status of an answer that is not Dualcast's", async () => {
-    const { live, server } = await onStream();
-    const rejected = assert.rejects(live.send("note", 1), { code: "http-500", status: 500, message: "<h1>Oh</h1> (http-500)" });
-    (await server.post()).refuse(500, "<h1>Oh</h1>");
-    await rejected;
-  });
-
-  test("is sent again from the queue where a proxy could not reach the server", async () => {
-    for (const status of [502, 503, 504]) {
-      const { live, server } = await onStream();
-      const what = fate(live.send("note", 1, { whileAway: "queue" }));
-      (await server.post()).refuse(status, "Bad Gateway");
-      await pass(1_040);
-      (await server.post()).reply("done");
-      await settle();
-      assert.deepEqual(what, { value: "done" }, status);
-    }
-  });
-
-  test("may have been handled where its answer is cut off: before its head, or in its body", async () => {
-    for (const head of [false, true]) {
-      const { live, server } = await onStream();
-      const [rejected, queued] = ["reject", "queue"].map((whileAway) => fate(live.send("note", 1, { whileAway })));
-      const post = await server.post();
-      if (head) post.accept("application/json").raw('{"control":');
-      await settle();
-      post.break();
-      await settle();
-      assert.deepEqual(rejected, { error: "unconfirmed" });
-      const second = await server.post();
-      if (head) second.accept("application/json").raw('{"control":');
-      await settle();
-      second.break();
-      await pass(1_040);
-      (await server.post()).reply("done");
-      await settle();
-      assert.deepEqual(queued, { value: "done" });
-    }
-  });
-
-  test("may have been handled where no answer comes in time, head or body", async () => {
-    for (const head of [false, true]) {
-      const { live, server } = await onStream();
-      const what = fate(live.send("note", 1));
-      const next = fate(live.send("note", 2));
-      const post = await server.post();
-      if (head) post.accept("application/json");
-      await pass(9_900);
-      assert.deepEqual(what, {});
-      await pass(200);
-      assert.deepEqual(what, { error: "unconfirmed" });
-      assert.ok(post.isGone);
-      (await server.post()).reply("done");
-      await settle();
-      assert.deepEqual(next, { value: "done" });
-    }
-  });
-
-  test("has a fresh token after a 401, once", async () => {
-    const asked = [];
-    const token = ({ refresh }) => `t${asked.push(refresh)}`;
-    const { live, server } = await onStream({ token });
-    const what = fate(live.send("note", 1));
-    (await server.post()).refuse(401, "who?");
-    const second = await server.post();
-    assert.equal(second.headers.get("authorization"), "Bearer t3");
-    assert.deepEqual(asked, [false, false, true]);
-    second.refuse(401, "who?");
-    await settle();
-    assert.deepEqual(what, { error: "http-401" });
-    assert.equal(server.posts.length, 2);
-  });
-
-  test("for which the page has no token just now is one without a connection", async () => {
-    let isBroken = false;
-    const token = () => (isBroken ? Promise.reject(new Error("no login")) : "t");
-    const { live, server } = await onStream({ token });
-    isBroken = true;
-    const [rejected, dropped, queued] = ["reject", "drop", "queue"].map((whileAway) => fate(live.send("note", 1, { whileAway })));
-    await settle();
-    assert.deepEqual([rejected, dropped, queued], [{ error: "away" }, { value: null }, {}]);
-    isBroken = false;
-    await pass(1_040);
-    (await server.post()).reply("done");
-    await settle();
-    assert.deepEqual(queued, { value: "done" });
-  });
-
-  test("is not held up for ever by a token that never comes", async () => {
-    let answer = "t";
-    const { live, server } = await onStream({ token: () => answer });
-    answer = new Promise(() => {});
-    const [first, second] = [fate(live.send("note", 1)), fate(live.send("note", 2))];
-    await pass(10_100);
-    assert.deepEqual(first, { error: "away" });
-    answer = "t";
-    await pass(10_100);
-    assert.deepEqual(second, { error: "away" });
-    const third = fate(live.send("note", 3));
-    (await server.post()).reply("done");
-    await settle();
-    assert.deepEqual(third, { value: "done" });
-  });
-});
-
-describe("a message while the transport changes", () => {
-  test("is sent by WebSocket behind the POST that is under way, not before it", async () => {
-    const server = new Server();
-    server.refusesSockets = true;
-    const { live } = client(server, { replyTimeout: 60_000 });
-    const stream = (await server.stream()).welcome({ id: "a-1" });
-    await settle();
-    const all = ["reject", "drop", "queue"].map((whileAway, data) => fate(live.send("note", data, { whileAway })));
-    const post = await server.post();
-    server.refusesSockets = false;
-    await pass(20_000);
-    stream.heartbeat("a-1");
-    await pass(10_000);
-    const socket = server.attempts.at(-1).welcome({ id: "a-1" });
-    await settle();
-    assert.equal(live.state.transport, "ws");
-    assert.deepEqual(sent(socket), []);
-    post.reply("first");
-    await settle();
-    assert.deepEqual([posted(server), sent(socket), all], [[0], [1, 2], [{ value: "first" }, {}, {}]]);
-  });
-
-  test("is sent again, or rejected, where an event stream takes over from a WebSocket", async () => {
-    const server = new Server();
-    const { live } = client(server, { transport: ["sse", "ws"] });
-    (await server.stream()).refuse(404);
-    const socket = await server.welcome({ id: "a-1" });
-    await pass(29_000);
-    socket.heartbeat("a-1");
-    const [rejected, queued] = ["reject", "queue"].map((whileAway, data) => fate(live.send("note", data, { whileAway })));
-    await pass(1_020);
-    (await server.stream()).welcome({ id: "a-1" });
-    await settle();
-    assert.equal(live.state.transport, "sse");
-    assert.deepEqual(rejected, { error: "unconfirmed" });
-    await pass(1_040);
-    (await server.post()).reply("done");
-    await settle();
-    assert.deepEqual([posted(server), queued], [[1], { value: "done" }]);
+    assert.equal(sent(socket).length, 10);
   });
 });
 

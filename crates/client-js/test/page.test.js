@@ -48,6 +48,35 @@ describe("a page that is hidden", () => {
     assert.deepEqual([server.attempts.length, live.state.status, live.state.reason], [1, "away", "lost"]);
   });
 
+  test("has no time for its next attempt, since that is when it is seen", async () => {
+    for (const isHiddenFirst of [true, false]) {
+      const { page, socket, live } = await waiting();
+      if (isHiddenFirst) page.hide();
+      socket.drop();
+      await settle();
+      if (!isHiddenFirst) {
+        assert.ok(live.state.retryAt > Date.now());
+        page.hide();
+      }
+      await pass(60_000);
+      assert.deepEqual([live.state.status, live.state.retryAt, live.state.reason], ["away", undefined, "lost"]);
+    }
+  });
+
+  test("says no time at any change while it is away", async () => {
+    const { page, socket, live } = await waiting();
+    const told = [];
+    live.on("state", ({ status, retryAt }) => told.push([status, retryAt !== undefined]));
+    page.hide();
+    socket.drop();
+    await pass(60_000);
+    page.show();
+    await pass(20);
+    assert.ok(told.length >= 2);
+    assert.deepEqual(told.filter(([, hasTime]) => hasTime), []);
+    assert.equal(told.at(-1)[0], "connecting");
+  });
+
   test("makes no attempt when it comes online, either", async () => {
     const { page, server, socket } = await waiting();
     page.hide();

@@ -30,3 +30,22 @@ test("one that a client had to take is not tried first by those who may choose",
   await settle();
   assert.deepEqual(server.order, ["sse", "ws"]);
 });
+
+test("the choice of one list is none of another's", async () => {
+  const server = new Server();
+  server.refusesSockets = true;
+  client(server);
+  await settle();
+  (await server.stream()).welcome({ id: "a-1" });
+  await settle();
+  const other = new Server();
+  client(other, { transport: ["sse", "ws"] });
+  (await other.stream()).refuse(404);
+  (await other.socket()).welcome({ id: "a-1" });
+  await settle();
+  client(other, { transport: ["sse", "ws"] });
+  client(other);
+  client(other, { transport: ["ws", "sse"] });
+  await settle();
+  assert.deepEqual(other.order, ["sse", "ws", "ws", "sse", "sse"], "auto is a list, too");
+});

@@ -29,7 +29,7 @@ describe("a right", () => {
     assert.equal(socket.url, "wss://example.com/room?ticket=a+b");
     socket.refuse();
     const stream = await server.stream();
-    assert.deepEqual([...stream.headers], [["authorization", "Bearer t1"], ["x-tab", "7"]]);
+    assert.deepEqual([...stream.headers], [["accept", "text/event-stream"], ["authorization", "Bearer t1"], ["x-tab", "7"]]);
     assert.deepEqual([stream.url, stream.cache], ["https://example.com/room?ticket=a+b", "no-store"]);
   });
 
@@ -39,9 +39,20 @@ describe("a right", () => {
     const socket = await server.socket();
     assert.deepEqual(socket.protocols, ["dualcast.v1"]);
     socket.refuse();
-    assert.deepEqual([...(await server.stream()).headers], []);
+    assert.deepEqual([...(await server.stream()).headers], [["accept", "text/event-stream"]]);
     client(server, { transport: "sse", token: () => "t", headers: () => new Headers({ Authorization: "Basic x" }) });
     assert.equal((await server.stream()).headers.get("authorization"), "Bearer t");
+  });
+
+  test("does not change what a stream is asked for as, whatever the page's own headers say", async () => {
+    const server = new Server();
+    const { live } = client(server, { transport: "sse", headers: () => ({ Accept: "application/json", "x-tab": "7" }) });
+    const stream = await server.stream();
+    assert.deepEqual([...stream.headers], [["accept", "text/event-stream"], ["x-tab", "7"]]);
+    stream.welcome();
+    await settle();
+    live.send("note", 1).catch(() => {});
+    assert.equal((await server.post()).headers.get("accept"), "application/json", "a POST's are the page's");
   });
 
   test("is asked for at each attempt", async () => {
@@ -68,6 +79,19 @@ describe("a right", () => {
 });
 
 describe("a right that is refused with 401", () => {
+  test("by the event stream in place of a WebSocket makes no loop where the next is refused, too", async () => {
+    const server = new Server();
+    server.refusesSockets = true;
+    const asked = [];
+    const { live } = client(server, { token: ({ refresh }) => `t${asked.push(refresh)}` });
+    for (let time = 0; time < 2; time++) {
+      (await server.stream()).refuse(401, "who?");
+      await settle();
+    }
+    assert.deepEqual([server.order, asked], [["ws", "sse", "ws", "sse"], [false, false, true, false]]);
+    assert.deepEqual([live.state.status, live.state.reason], ["closed", "unauthorized"]);
+  });
+
   test("is asked for anew, at once, and once", async () => {
     const { asked, token } = tokens();
     const server = new Server();
@@ -119,6 +143,32 @@ describe("a right that is refused with 401", () => {
     (await server.stream()).welcome();
     await settle();
     assert.equal(live.state.status, "open");
+  });
+
+  test("by a WebSocket, of which a page sees no status, is asked for anew where there is no other way to look", async () => {
+    for (const fail of [async (socket) => socket.refuse(), async () => pass(10_020)]) {
+      const { asked, token } = tokens();
+      const server = new Server();
+      const { live } = client(server, { transport: "ws", token });
+      for (let time = 0; time < 3; time++) await fail(await server.later("ws"));
+      const socket = await server.later("ws");
+      assert.deepEqual([asked, socket.protocols[1]], [[false, true, true, true], "dualcast.token.t4"]);
+      socket.welcome({ id: "a-1" });
+      await settle();
+      socket.drop();
+      await server.later("ws");
+      assert.deepEqual([asked, live.state.status], [[false, true, true, true, false], "connecting"], "it had opened");
+    }
+  });
+
+  test("by a WebSocket is not asked for anew where the event stream can tell", async () => {
+    const { asked, token } = tokens();
+    const server = new Server();
+    server.refusesSockets = true;
+    client(server, { token });
+    for (let time = 0; time < 2; time++) (await server.later("sse")).refuse(503);
+    await server.later("sse");
+    assert.deepEqual([server.order, asked], [["ws", "sse", "ws", "sse", "ws", "sse"], [false, false, false, false, false, false]]);
   });
 
   test("may be a header's or a ticket's, too", async () => {
@@ -183,19 +233,6 @@ describe("a session that expires", () => {
     assert.deepEqual([socket.heard.length, server.attempts.length, asked], [2, 1, [false, true, true]]);
   });
 
-  test("on an event stream is opened anew at four fifths, at its cursor", async () => {
-    const { asked, token } = tokens();
-    const server = new Server();
-    const { live, told } = client(server, { transport: "sse", token });
-    const stream = (await server.stream()).welcome({ id: "a-1", expires: 20_000 }).note("a-2");
-    await pass(16_100);
-    const next = await server.stream();
-    assert.deepEqual([stream.isGone, next.cursor, next.headers.get("authorization"), asked], [true, "a-2", "Bearer t2", [false, true]]);
-    next.welcome({ id: "a-2", expires: 20_000 }).heartbeat("a-2");
-    await settle();
-    assert.deepEqual([live.state.status, told], ["open", [["recovered", { count: 0, transport: "sse" }]]]);
-  });
-
   test("is opened anew where the server takes no token on the live connection, or the right is no token", async () => {
     for (const options of [{ token: () => "t" }, { params: () => ({ ticket: "1" }) }]) {
       const server = new Server();
@@ -203,30 +240,68 @@ describe("a session that expires", () => {
       const socket = await server.welcome({ id: "a-1", expires: 10_000 });
       await pass(8_100);
       if (options.token) socket.error("no-token");
+      const next = await server.socket();
+      assert.equal(next.cursor, "a-1");
+      next.welcome({ id: "a-1" });
       await settle();
-      assert.deepEqual([socket.isGone, (await server.socket()).cursor], [true, "a-1"]);
+      assert.deepEqual([socket.isGone, server.open], [true, 1]);
     }
   });
 
-  test("lives on where the new token is refused or not to be had, and comes back with another when it is over", async () => {
-    for (const isBroken of [true, false]) {
-      const asked = [];
-      const token = ({ refresh }) => {
-        asked.push(refresh);
-        if (isBroken && asked.length === 2) throw new Error("no login");
-        return "t";
-      };
-      const server = new Server();
-      const { live } = client(server, { transport: "ws", token });
-      const socket = await server.welcome({ id: "a-1", expires: 10_000 });
-      await pass(8_100);
-      if (!isBroken) socket.error("unauthorized");
-      await pass(1_800);
-      assert.equal(live.state.status, "open");
-      socket.closing("expired", true);
-      await pass(1_040);
-      assert.deepEqual([server.attempts.length, asked], [2, [false, true, true]]);
-    }
+  test("is asked for a new token again where there was none, before its time is over: at four fifths of what is left, but not within a second", async () => {
+    const times = [];
+    const token = () => {
+      times.push(Date.now());
+      if (times.length === 1) return "t";
+      // One is async, one is not.
+      if (times.length % 2) throw new Error("no login");
+      return Promise.reject(new Error("no login"));
+    };
+    const server = new Server();
+    const { live, states } = client(server, { transport: "ws", token });
+    const socket = await server.welcome({ id: "a-1", expires: 100_000, interval: 600_000 });
+    const start = Date.now();
+    for (let seconds = 0; seconds < 102; seconds++) await pass(1_000);
+    // 80, 96, 99.2, and then not within a second.
+    const seconds = times.slice(1, 5).map((at) => Math.floor((at - start) / 100) / 10);
+    assert.deepEqual(seconds, [80, 96, 99.2, 100.2]);
+    assert.deepEqual([socket.heard, states, live.state.status], [[], ["open"], "open"]);
+  });
+
+  test("has the token handed in that there was at last, and then its time is a new one", async () => {
+    let count = 0;
+    const asked = [];
+    const token = ({ refresh }) => {
+      asked.push(refresh);
+      if (++count === 2 || count === 3) throw new Error("no login");
+      return `t${count}`;
+    };
+    const server = new Server();
+    const { all } = client(server, { transport: "ws", token });
+    const socket = await server.welcome({ id: "a-1", expires: 20_000, interval: 600_000 });
+    await pass(16_000 + 3_200 + 1_000 + 100);
+    assert.deepEqual([socket.heard, asked], [[{ control: "token", token: "t4", ref: 1 }], [false, true, true, true]]);
+    assert.deepEqual(all("error").map(({ message }) => message), ["no login", "no login"]);
+    socket.reply({ expires: 20_000 });
+    await pass(15_900);
+    assert.equal(asked.length, 4);
+    await pass(200);
+    assert.deepEqual(socket.heard[1], { control: "token", token: "t5", ref: 2 });
+  });
+
+  test("lives on where the new token is refused, and comes back with another when it is over", async () => {
+    const { asked, token } = tokens(() => "t");
+    const server = new Server();
+    const { live } = client(server, { transport: "ws", token });
+    const socket = await server.welcome({ id: "a-1", expires: 10_000 });
+    await pass(8_100);
+    socket.error("unauthorized");
+    await pass(1_800);
+    assert.equal(live.state.status, "open");
+    socket.closing("expired", true);
+    await pass(1_040);
+    assert.equal(server.attempts.length, 2);
+    assert.ok(asked.length >= 3 && asked.slice(1).every((refresh) => refresh), `${asked}`);
   });
 
   test("has the new token handed in on the connection that there is when it comes, or not at all", async () => {

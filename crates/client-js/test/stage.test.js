@@ -8,11 +8,11 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, describe, mock, test } from "node:test";
-import { MAX_ITEMS, Stage } from "../js/dualcast/stage.js";
+import { MAX_ITEMS, createStage } from "../js/dualcast/stage.js";
 import { Server, client, fate, settle, stopTime } from "./fakes.js";
 
 const give = (stage, event, data) => stage.give({ event, data, id: "a-1", channel: undefined, volatile: false });
-const silent = () => new Stage(() => {}, () => {});
+const silent = () => createStage(() => {}, new Set());
 
 describe("a handler", () => {
   test("hears its event, with what there is to know of the message", () => {
@@ -76,7 +76,7 @@ describe("a handler", () => {
 
   test("that throws or rejects is reported, and stops nothing", async () => {
     const failed = [];
-    const stage = new Stage((error) => failed.push(error), () => {});
+    const stage = createStage((error) => failed.push(error), new Set());
     const heard = [];
     stage.on("note", () => {
       throw "thrown";
@@ -185,6 +185,35 @@ describe("an iteration", () => {
     await loop;
     assert.deepEqual(heard, [1, 2]);
     for (let data = 0; data <= MAX_ITEMS; data++) give(stage, "note", data);
+  });
+
+  test("that is given up while it waits ends at once, and so does the step that waited", async () => {
+    const stage = silent();
+    const iteration = stage.iterate();
+    const waiting = [fate(iteration.next()), fate(iteration.next())];
+    await settle();
+    const returned = fate(iteration.return());
+    await settle();
+    const end = { value: { value: undefined, done: true } };
+    assert.deepEqual([waiting, returned], [[end, end], end]);
+    give(stage, "note", 1);
+    const after = [fate(iteration.next()), fate(iteration.return())];
+    await settle();
+    assert.deepEqual(after, [end, end]);
+  });
+
+  test("that is given up before its first step, or with messages that nobody took, gives out nothing more", async () => {
+    for (const begins of [false, true]) {
+      const stage = silent();
+      const iteration = stage.iterate();
+      if (begins) {
+        const first = iteration.next();
+        for (const data of [1, 2, 3]) give(stage, "note", data);
+        assert.equal((await first).value.data, 1);
+      }
+      await iteration.return();
+      assert.deepEqual(await iteration.next(), { value: undefined, done: true });
+    }
   });
 
   test("that falls too far behind gives out what it has, and says so", async () => {

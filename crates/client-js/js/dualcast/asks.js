@@ -3,35 +3,37 @@
 
 /** @typedef {{ code?: string, message?: string, retry?: number, data?: any }} Answer */
 
-export class Asks {
+export function createAsks() {
   /** By their references, the oldest first. @type {Map<number, { answered: (answer: Answer) => void, askedAt: number }>} */
-  #open = new Map();
-  #ref = 0;
-  #answeredAt = 0;
+  const open = new Map();
+  let last = 0;
+  let answeredAt = 0;
 
-  /**
-   * Answers the message with the reference that its answer will bear.
-   *
-   * @param {object} message
-   * @param {(answer: Answer) => void} answered
-   */
-  ask(message, answered) {
-    this.#open.set(++this.#ref, { answered, askedAt: Date.now() });
-    return { ...message, ref: this.#ref };
-  }
+  return {
+    /**
+     * Answers the message with the reference that its answer will bear.
+     *
+     * @param {object} message
+     * @param {(answer: Answer) => void} answered
+     */
+    ask(message, answered) {
+      open.set(++last, { answered, askedAt: Date.now() });
+      return { ...message, ref: last };
+    },
 
-  /** Answers whether it was waited for. @param {Answer & { ref?: any }} answer */
-  answer({ ref, ...answer }) {
-    const open = this.#open.get(ref);
-    this.#open.delete(ref);
-    this.#answeredAt = Date.now();
-    open?.answered(answer);
-    return open !== undefined;
-  }
+    /** Answers whether it was waited for. @param {Answer & { ref?: any }} answer */
+    answer({ ref, ...answer }) {
+      const asked = open.get(ref);
+      open.delete(ref);
+      answeredAt = Date.now();
+      asked?.answered(answer);
+      return asked !== undefined;
+    },
 
-  /** Since when the oldest waits, or its turn has come: the server answers one after another. `Infinity` where none does. */
-  since() {
-    const { askedAt = Infinity } = this.#open.values().next().value ?? {};
-    return Math.max(askedAt, this.#answeredAt);
-  }
+    /** Since when the oldest waits, or its turn has come: the server answers one after another. `Infinity` where none does. */
+    since() {
+      const { askedAt = Infinity } = open.values().next().value ?? {};
+      return Math.max(askedAt, answeredAt);
+    },
+  };
 }

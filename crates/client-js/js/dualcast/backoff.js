@@ -4,27 +4,20 @@
 /** The least that is waited, in milliseconds: chance must not make a loop without a pause. */
 const SHORTEST = 100;
 
-export class Backoff {
-  #first;
-  #longest;
-  #attempts = 0;
+/** @param {{ minDelay: number, maxDelay: number }} options the most that is waited before the first attempt, and before any, in milliseconds */
+export function createBackoff({ minDelay, maxDelay }) {
+  let attempts = 0;
+  let least = 0;
 
-  /**
-   * @param {number} first in milliseconds, the most that is waited before the first attempt
-   * @param {number} longest in milliseconds, the most that is waited before any
-   */
-  constructor(first, longest) {
-    this.#first = first;
-    this.#longest = longest;
-  }
+  return {
+    /** @param {number} [retry] what the server asks for, in milliseconds, from now on. It draws that for each client by itself. */
+    next(retry = least) {
+      least = retry;
+      return Math.max(least, SHORTEST, Math.random() * Math.min(maxDelay, minDelay * 2 ** attempts++));
+    },
 
-  /** @param {number} [retry] what the server asks for, in milliseconds. It draws that for each client by itself. */
-  next(retry = 0) {
-    const most = Math.min(this.#longest, this.#first * 2 ** this.#attempts++);
-    return Math.max(retry, SHORTEST, Math.random() * most);
-  }
-
-  reset() {
-    this.#attempts = 0;
-  }
+    reset() {
+      attempts = least = 0;
+    },
+  };
 }

@@ -15,11 +15,10 @@ export function isOffline() {
 /**
  * Listens to what becomes of the page, and of the network. A document's events come to its window, too; Node has neither.
  *
- * @param {Record<string, () => void>} listeners by the events
- * @param {() => void} moved hears that the network is another one
+ * @param {{ online: () => void, [event: string]: () => void }} listeners `online` hears of each other network
  * @returns {() => void} ends it
  */
-export function watch(listeners, moved) {
+export function watch(listeners) {
   const controller = new AbortController();
   const { signal } = controller;
   for (const [event, listener] of Object.entries(listeners)) globalThis.addEventListener?.(event, listener, { signal });
@@ -27,7 +26,7 @@ export function watch(listeners, moved) {
   let type = connection?.type;
   const changed = () => {
     // It also tells each new guess of how fast the network is.
-    if (type !== connection?.type) moved();
+    if (type !== connection?.type) listeners.online();
     type = connection?.type;
   };
   connection?.addEventListener("change", changed, { signal });
@@ -44,8 +43,9 @@ export function watch(listeners, moved) {
  */
 export function stored(key, value) {
   try {
-    if (value === undefined) return JSON.parse(globalThis.sessionStorage.getItem(key) ?? "null");
-    globalThis.sessionStorage.setItem(key, JSON.stringify(value));
+    const { sessionStorage } = globalThis;
+    if (value === undefined) return JSON.parse(sessionStorage.getItem(key) ?? "null");
+    sessionStorage.setItem(key, JSON.stringify(value));
   } catch {
     // There is none, it is full, or it is forbidden.
   }

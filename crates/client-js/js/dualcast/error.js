@@ -14,7 +14,7 @@
 export const USUAL_RETRY = 1_000;
 
 /** Codes after which the very same is worth another try. */
-export const PASSING = ["too-fast", "busy", "unavailable", "unconfirmed", "away", "http-502", "http-503", "http-504"];
+export const PASSING = ["too-fast", "busy", "unavailable", "unconfirmed", "away", "http-429", "http-502", "http-503", "http-504"];
 
 export class LiveError extends Error {
   /**

@@ -6,7 +6,7 @@ import { fromBlock } from "./frames.js";
 const NOTICES = ["heartbeat", "gap", "merged", "finished", "closing"];
 
 /** @type {import("./link.js").OpenWire} */
-export function openEventSource({ url, credentials, EventSource, names }, to) {
+export function openEventSource({ url, credentials, EventSource, events }, to) {
   const source = new EventSource(url, { withCredentials: credentials === "include" });
   /** @type {Set<string>} */
   const listened = new Set();
@@ -40,7 +40,12 @@ export function openEventSource({ url, credentials, EventSource, names }, to) {
         if (!isOpen && frame.control === "heartbeat") {
           isOpen = true;
           ({ channels } = frame);
-          names().forEach(listenTo);
+          events.forEach(listenTo);
+          // And those to come.
+          events.add = (name) => {
+            listenTo(name);
+            return Set.prototype.add.call(events, name);
+          };
         }
         return frame;
       },
@@ -55,7 +60,7 @@ export function openEventSource({ url, credentials, EventSource, names }, to) {
     source.close();
     to.lost({});
   });
-  return { close: () => source.close(), listen: listenTo };
+  return { close: () => source.close() };
 }
 
 /** @param {string} text */

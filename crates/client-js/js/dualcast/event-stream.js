@@ -23,95 +23,92 @@
  * @property {(text: string) => void} [comment] a line that begins with a colon, which is a sign of life
  */
 
-export class EventStreamParser {
-  /** The last event ID, which a block of `id:` alone moves, too. A block that has not ended does not. */
-  lastEventId = "";
-
-  /** @type {EventStreamListener} */
-  #listener;
+/** @param {EventStreamListener} listener */
+export function createEventStreamParser(listener) {
   /** Takes off one byte order mark at the start; what is no UTF-8 becomes U+FFFD. */
-  #decoder = new TextDecoder();
+  const decoder = new TextDecoder();
   /** What has come of a line that has not ended. */
-  #line = "";
+  let rest = "";
   /** An LF that comes next belongs to the line end that is told already. */
-  #isAfterCr = false;
+  let isAfterCr = false;
 
   // The block that has not ended.
-  #event = "";
+  let event = "";
   /** @type {string | undefined} */
-  #data;
+  let data;
   /** @type {string | undefined} */
-  #id;
+  let id;
   /** @type {string | undefined} */
-  #type;
-
-  /** @param {EventStreamListener} listener */
-  constructor(listener) {
-    this.#listener = listener;
-  }
-
-  /**
-   * Takes the next bytes of the stream, and tells what they complete. Not to be called by a listener.
-   *
-   * @param {Uint8Array} bytes
-   * @throws what a listener threw first, when all is told
-   */
-  push(bytes) {
-    let text = this.#decoder.decode(bytes, { stream: true });
-    if (!text) return;
-    if (this.#isAfterCr && text[0] === "\n") text = text.slice(1);
-    this.#isAfterCr = text.endsWith("\r");
-
-    // Most streams have no CR, and of all ways to cut a string this is the fastest.
-    const lines = text.split(text.includes("\r") ? /\r\n?|\n/ : "\n");
-    lines[0] = this.#line + lines[0];
-    this.#line = /** @type {string} */ (lines.pop());
-
-    let failed;
-    for (const line of lines) {
-      try {
-        this.#take(line);
-      } catch (error) {
-        failed ??= { error };
-      }
-    }
-    if (failed) throw failed.error;
-  }
+  let type;
 
   /** @param {string} line */
-  #take(line) {
-    if (line === "") return this.#dispatch();
+  function take(line) {
+    if (line === "") return dispatch();
     const colon = line.indexOf(":");
     const value = colon < 0 ? "" : line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
     switch (colon < 0 ? line : line.slice(0, colon)) {
       case "":
-        this.#listener.comment?.(value);
+        listener.comment?.(value);
         break;
       case "data":
-        this.#data = this.#data === undefined ? value : `${this.#data}\n${value}`;
+        data = data === undefined ? value : `${data}\n${value}`;
         break;
       case "event":
-        this.#event = value;
+        event = value;
         break;
       case "id":
-        if (!value.includes("\0")) this.#id = value;
+        if (!value.includes("\0")) id = value;
         break;
       case "type":
-        this.#type = value;
+        type = value;
         break;
       case "retry":
-        if (/^\d+$/.test(value)) this.#listener.retry?.(Number(value));
+        if (/^\d+$/.test(value)) listener.retry?.(Number(value));
     }
   }
 
   /** The block is over before the listener hears of it, who may throw. */
-  #dispatch() {
-    const data = this.#data;
-    const block = { event: this.#event || "message", data: data ?? "", id: this.#id, type: this.#type };
-    this.#event = "";
-    this.#data = this.#id = this.#type = undefined;
-    if (block.id !== undefined) this.lastEventId = block.id;
+  function dispatch() {
+    const block = { event: event || "message", data: data ?? "", id, type };
+    const isEvent = data !== undefined;
+    event = "";
+    parser.lastEventId = id ?? parser.lastEventId;
+    data = id = type = undefined;
     // The standard gives out no event without data; that of one empty line is data.
-    if (data !== undefined) this.#listener.event(block);
+    if (isEvent) listener.event(block);
   }
+
+  const parser = {
+    /** The last event ID, which a block of `id:` alone moves, too. A block that has not ended does not. */
+    lastEventId: "",
+
+    /**
+     * Takes the next bytes of the stream, and tells what they complete. Not to be called by a listener. What a listener throws is thrown when
+     * all is told, the first of it.
+     *
+     * @param {Uint8Array} bytes
+     */
+    push(bytes) {
+      let text = decoder.decode(bytes, { stream: true });
+      if (!text) return;
+      if (isAfterCr && text[0] === "\n") text = text.slice(1);
+      isAfterCr = text.endsWith("\r");
+
+      // Most streams have no CR, and of all ways to cut a string this is the fastest.
+      const lines = text.split(text.includes("\r") ? /\r\n?|\n/ : "\n");
+      lines[0] = rest + lines[0];
+      rest = /** @type {string} */ (lines.pop());
+
+      let failed;
+      for (const line of lines) {
+        try {
+          take(line);
+        } catch (error) {
+          failed ??= { error };
+        }
+      }
+      if (failed) throw failed.error;
+    },
+  };
+  return parser;
 }

@@ -1,26 +1,28 @@
 // One connection, whatever carries it: it is opened or not, hears until it falls silent, and ends once, with all that is known of why.
 
-import { Asks } from "./asks.js";
+import { createAsks } from "./asks.js";
 import { LONGEST_TIMER } from "./environment.js";
 import { openEventStream } from "./sse.js";
 import { openWebSocket } from "./web-socket.js";
 
+/** @typedef {import("./asks.js").Answer} Answer */
 /** @typedef {import("./choice.js").TransportName} TransportName */
 /** @typedef {import("./frames.js").Frame} Frame */
 /** @typedef {import("./frames.js").Notice} Notice */
+/** @typedef {import("./joined.js").Member} Member */
+/** @typedef {import("./rights.js").Right} Right */
 
 /**
  * @typedef {object} Request
  * @property {string} url
- * @property {Headers} headers
+ * @property {Right} right
  * @property {RequestCredentials} credentials
- * @property {string | null} [token]
  * @property {typeof fetch} fetch
  * @property {typeof WebSocket} WebSocket
  * @property {typeof EventSource} EventSource
- * @property {() => string[]} names the events that somebody listens to
+ * @property {Set<string>} events those that somebody listens to, or did
  * @property {string | undefined} shown the cursor that the server is shown
- * @property {string[]} channels the joined channels that it is asked for
+ * @property {Member[]} members the joined channels that it is asked for
  * @property {number} connectTimeout in milliseconds, as all of these
  * @property {number} stableAfter
  * @property {number} replyTimeout
@@ -30,8 +32,7 @@ import { openWebSocket } from "./web-socket.js";
 /**
  * @typedef {object} Wire
  * @property {() => void} close
- * @property {(message: object) => void} [send]
- * @property {(event: string) => void} [listen]
+ * @property {(text: string) => void} [send]
  */
 
 /**
@@ -41,7 +42,7 @@ import { openWebSocket } from "./web-socket.js";
  * @property {() => void} alive bytes came, perhaps of a frame that is large
  * @property {(read: () => Frame, raw?: unknown) => void} frame something came; what can't be read is told as it is
  * @property {(milliseconds: number) => void} retry the server says when to come back
- * @property {(end: { status?: number, code?: number, message?: string, retry?: number }) => void} lost
+ * @property {(end: { status?: number, code?: any, message?: string, retry?: number }) => void} lost
  */
 
 /** @typedef {(request: Request, to: Ear) => Wire} OpenWire */
@@ -60,18 +61,27 @@ import { openWebSocket } from "./web-socket.js";
 
 /**
  * @typedef {object} Listener
- * @property {(link: Link, welcome: Notice) => void} opened
+ * @property {(link: Link, welcome: Partial<Notice>) => void} opened
  * @property {(link: Link, frame: Frame) => void} frame
  * @property {(link: Link, frame: unknown) => void} unknown
  * @property {(link: Link, end: End) => void} lost
  */
 
-/** What opens a wire. The browser's own EventSource is for few: it is loaded when it is wanted. @type {Record<TransportName, () => Promise<OpenWire>>} */
-const OPENERS = {
-  ws: async () => openWebSocket,
-  sse: async () => openEventStream,
-  eventsource: async () => (await import("./event-source.js")).openEventSource,
-};
+/**
+ * @typedef {object} Link
+ * @property {TransportName} transport
+ * @property {Request} asked for what the server was asked, and with which cursor
+ * @property {boolean} isOpen
+ * @property {() => boolean} hasLasted whether it went on after its beginning
+ * @property {() => boolean} canSend whether messages go out by it, once it is open
+ * @property {(message: object, answered: (answer: Answer) => void) => void} ask asks something that is answered, unless the connection ends first
+ * @property {(answer: any) => boolean} answer the server's. Answers whether it was waited for
+ * @property {() => void} check ends it where it is silent for too long already: no timer runs while a machine sleeps
+ * @property {() => void} close ends it, without a word to its listener
+ */
+
+/** What opens a wire. @type {Record<string, OpenWire>} */
+const OPENERS = { ws: openWebSocket, sse: openEventStream };
 
 /** The statuses that have names. @type {Record<number, string>} */
 const REASONS = { 204: "finished", 401: "unauthorized" };
@@ -79,120 +89,114 @@ const REASONS = { 204: "finished", 401: "unauthorized" };
 /** How often a server is taken to speak that does not say so, in milliseconds. */
 const USUAL_INTERVAL = 20_000;
 
-/** What opens a connection by this transport. @param {TransportName} transport */
-export const openerOf = (transport) => OPENERS[transport]();
+/** What opens a wire. The browser's own EventSource is for few: it is loaded when it is wanted. @param {TransportName} transport */
+export async function openerOf(transport) {
+  return OPENERS[transport] ?? (await import("./event-source.js")).openEventSource;
+}
 
-export class Link {
-  transport;
-  /** For what the server was asked, and with which cursor. */
-  asked;
-  isOpen = false;
-  asks = new Asks();
-  #to;
+/**
+ * @param {TransportName} transport
+ * @param {OpenWire} open what carries it
+ * @param {Request} request
+ * @param {Listener} to
+ * @returns {Link}
+ */
+export function createLink(transport, open, request, to) {
+  const asks = createAsks();
   /** @type {Wire | undefined} */
-  #wire;
-  #openedAt = Infinity;
-  #heardAt = Date.now();
-  #isEnded = false;
+  let wire;
+  let openedAt = Infinity;
+  let heardAt = Date.now();
+  let isEnded = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #timer;
-  #interval = USUAL_INTERVAL;
+  let timer;
+  let interval = USUAL_INTERVAL;
   /** @type {number | undefined} */
-  #retry;
+  let retry;
+  /** The most that the server takes in one message, in bytes. */
+  let maxBytes = Infinity;
 
-  /**
-   * @param {TransportName} transport
-   * @param {OpenWire} open what carries it
-   * @param {Request} request
-   * @param {Listener} to
-   */
-  constructor(transport, open, request, to) {
-    this.transport = transport;
-    this.asked = request;
-    this.#to = to;
-    try {
-      this.#wire = open(request, {
-        alive: () => this.isOpen && (this.#heardAt = Date.now()),
-        frame: (read, raw) => this.#isEnded || this.#read(read, raw),
-        retry: (milliseconds) => (this.#retry = milliseconds),
-        lost: (end) => this.#end({ reason: end.status ? (REASONS[end.status] ?? "refused") : "lost", code: end.status, ...end }),
-      });
-    } catch (error) {
-      // Such as a token that no subprotocol can carry.
-      queueMicrotask(() => this.#end({ reason: "lost", message: String(error) }));
-    }
-    this.check();
-  }
+  /** @type {Link} */
+  const link = {
+    transport,
+    asked: request,
+    isOpen: false,
+    hasLasted: () => heardAt - openedAt >= request.stableAfter,
+    canSend: () => Boolean(wire?.send),
+    answer: asks.answer,
 
-  /** Whether it went on after its beginning. */
-  get hasLasted() {
-    return this.#heardAt - this.#openedAt >= this.asked.stableAfter;
-  }
+    ask(message, answered) {
+      const asked = asks.ask(message, answered);
+      const text = JSON.stringify(asked);
+      // It would be the end of the connection.
+      if (new Blob([text]).size > maxBytes) asks.answer({ ref: asked.ref, code: "too-large" });
+      else wire?.send?.(text);
+      link.check();
+    },
 
-  /** Whether messages go out by it. */
-  get canSend() {
-    return this.isOpen && this.#wire?.send !== undefined;
-  }
+    check() {
+      clearTimeout(timer);
+      // A clock may be set back.
+      heardAt = Math.min(heardAt, Date.now());
+      const { connectTimeout, silence = 2 * interval, replyTimeout } = request;
+      const until = Math.min(heardAt + (link.isOpen ? silence : connectTimeout), asks.since() + replyTimeout);
+      const left = until - Date.now();
+      if (left <= 0) end({ reason: "silent" });
+      else timer = setTimeout(link.check, Math.min(left, LONGEST_TIMER));
+    },
 
-  /** Asks something that is answered, unless the connection ends first. @param {object} message @param {(answer: import("./asks.js").Answer) => void} answered */
-  ask(message, answered) {
-    this.#wire?.send?.(this.asks.ask(message, answered));
-    this.check();
-  }
-
-  /** Hears these events, too, where a transport has to be told. @param {string} event */
-  listenTo(event) {
-    if (this.isOpen) this.#wire?.listen?.(event);
-  }
-
-  /** Ends it, without a word to its listener. */
-  close() {
-    this.#isEnded = true;
-    clearTimeout(this.#timer);
-    this.#wire?.close();
-  }
-
-  /** Ends it where it is silent for too long already: no timer runs while a machine sleeps. */
-  check() {
-    clearTimeout(this.#timer);
-    const { connectTimeout, silence = 2 * this.#interval, replyTimeout } = this.asked;
-    const limit = this.isOpen ? silence : connectTimeout;
-    const until = Math.min(this.#heardAt + limit, this.asks.since() + replyTimeout);
-    const left = until - Date.now();
-    if (left <= 0) this.#end({ reason: "silent" });
-    else this.#timer = setTimeout(() => this.check(), Math.min(left, LONGEST_TIMER));
-  }
+    close() {
+      isEnded = true;
+      clearTimeout(timer);
+      wire?.close();
+    },
+  };
 
   /** @param {() => Frame} read @param {unknown} raw */
-  #read(read, raw) {
-    this.#heardAt = Date.now();
+  function hear(read, raw) {
+    if (isEnded) return;
+    heardAt = Date.now();
     /** @type {any} */
     let frame;
     let control;
     try {
       ({ control } = frame = read());
     } catch {
-      return this.#to.unknown(this, raw);
+      return to.unknown(link, raw);
     }
-    if (control === "closing") return this.#end(frame);
+    if (control === "closing") return end(frame);
     const isGreeting = control === "welcome" || control === "heartbeat";
-    if (isGreeting) {
-      this.#interval = frame.interval ?? this.#interval;
-      this.#retry = frame.retry ?? this.#retry;
-    }
-    if (this.isOpen) return this.#to.frame(this, frame);
+    if (isGreeting) ({ interval = interval, retry = retry, max_bytes: maxBytes = maxBytes } = frame);
+    if (link.isOpen) return to.frame(link, frame);
     // The first word opens it. It is a greeting, unless the route has comments for those.
-    this.isOpen = true;
-    this.#openedAt = Date.now();
-    this.check();
-    this.#to.opened(this, isGreeting ? frame : { control: "welcome" });
-    if (!isGreeting) this.#to.frame(this, frame);
+    link.isOpen = true;
+    openedAt = Date.now();
+    link.check();
+    to.opened(link, isGreeting ? frame : {});
+    if (!isGreeting) to.frame(link, frame);
   }
 
-  /** @param {End} end */
-  #end(end) {
-    if (this.#isEnded) return;
-    this.close();
-    this.#to.lost(this, { ...end, retry: end.retry ?? this.#retry });
+  /** @param {End} why */
+  function end(why) {
+    if (isEnded) return;
+    link.close();
+    to.lost(link, { retry, ...why });
   }
+
+  try {
+    wire = open(request, {
+      alive: () => link.isOpen && (heardAt = Date.now()),
+      frame: hear,
+      retry: (milliseconds) => (retry = milliseconds),
+      lost: (why) => {
+        const { status, code } = why;
+        end({ reason: status ? (REASONS[status] ?? "refused") : "lost", ...why, code: status ?? code });
+      },
+    });
+  } catch (error) {
+    // Such as a token that no subprotocol can carry.
+    queueMicrotask(() => end({ reason: "lost", message: String(error) }));
+  }
+  link.check();
+  return link;
 }

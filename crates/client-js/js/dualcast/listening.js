@@ -9,7 +9,7 @@
  * What the client tells of itself.
  *
  * @typedef {{
- *   state: import("./live.js").State, // each change
+ *   state: import("./connection.js").State, // each change
  *   gap: Gap, // messages are missing here
  *   recovered: { count: number, transport: string }, // after an interruption the page has all again, so many of them just now
  *   merged: { channel: string, count: number }, // so many were left out for newer ones of the same key, as the route wants it

@@ -18,133 +18,133 @@ import { LiveError, PASSING, USUAL_RETRY } from "./error.js";
  * @property {ReturnType<typeof setTimeout>} [timer] it waits for another try
  */
 
-/** For how long the server knows an idempotency key, in milliseconds. What is older might act twice. */
+/** For how long the server knows an idempotency key, in milliseconds. What is handled later might act twice. */
 const KEY_LIFETIME = 120_000;
 
-export class Outbox {
-  #house;
-  #maxUnsent;
+/** @param {House} house @param {{ maxUnsent: number, replyTimeout: number }} options */
+export function createOutbox({ stage, link, post }, { maxUnsent, replyTimeout }) {
+  /** For how long a message may be sent again, in milliseconds. A POST asks for rights first, and may take two attempts. */
+  const lifetime = KEY_LIFETIME - 2 * replyTimeout;
   /** All that is not answered, in order. @type {Set<Letter>} */
-  #letters = new Set();
+  const letters = new Set();
   /** The one that is posted. @type {Letter | undefined} */
-  #posted;
+  let posted;
 
-  /** @param {House} house @param {number} maxUnsent */
-  constructor(house, maxUnsent) {
-    this.#house = house;
-    this.#maxUnsent = maxUnsent;
-  }
-
-  get count() {
-    return this.#letters.size;
-  }
-
-  /**
-   * @param {Message} message
-   * @param {Policy} policy what becomes of it while there is no connection
-   * @returns {Promise<any>} the data of the reply
-   */
-  async send(message, policy) {
-    const isAway = !this.#house.link() && policy !== "queue";
-    if (isAway || this.count >= this.#maxUnsent) {
-      if (policy === "drop") return undefined;
-      throw new LiveError(isAway ? "away" : "queue-full");
+  /** @param {Letter} letter */
+  async function postLetter(letter) {
+    const { message } = (posted = letter);
+    // A browser repeats a POST by itself where a connection that it had kept was cut under it, and asks nobody.
+    message.key ??= newKey();
+    try {
+      settle(letter, undefined, await post(message));
+    } catch (error) {
+      fail(letter, /** @type {LiveError} */ (error));
     }
-    if (policy === "queue") message.key ??= newKey();
-    // As it is now, and not when its turn comes.
-    const copy = JSON.parse(JSON.stringify(message));
-    return new Promise((resolve, reject) => {
-      this.#letters.add({ message: copy, policy, resolve, reject });
-      this.#counted();
-      this.flush();
-    });
+    posted = undefined;
+    flush();
   }
 
   /** Sends what waits, as far as it may. */
-  flush() {
-    for (const letter of this.#letters) {
-      const link = this.#house.link();
+  function flush() {
+    for (const letter of letters) {
+      const by = link();
       // One POST at a time, or they would overtake each other; and what waits for another try holds up those behind it.
-      if (!link || this.#posted || letter.timer) return;
+      if (!by || posted || letter.timer) return;
       if (letter.isOut) continue;
-      if (isTooOld(letter)) {
-        this.#fail(letter, new LiveError("unconfirmed"));
-        continue;
-      }
+      const isLate = isTooOld(letter);
       letter.isOut = true;
       letter.sentAt ??= Date.now();
-      if (link.canSend) link.ask(letter.message, (answer) => this.#answer(letter, answer));
-      else this.#post(letter);
+      if (isLate) fail(letter, new LiveError("unconfirmed"));
+      else if (!by.canSend()) postLetter(letter);
+      else
+        by.ask(letter.message, ({ code, message, retry, data }) =>
+          code ? fail(letter, new LiveError(code, message, { retry })) : settle(letter, undefined, data),
+        );
     }
   }
 
-  /** The connection is gone: what had left by it is not answered any more, and what had not may not want to wait for another one. */
-  lost() {
-    const isAway = !this.#house.link();
-    for (const letter of this.#letters) {
-      if (letter === this.#posted) continue;
-      if (letter.isOut) this.#fail(letter, new LiveError("unconfirmed"));
-      else if (isAway && letter.policy !== "queue") this.#fail(letter, new LiveError("away"));
-    }
-  }
-
-  /** @param {LiveError} error */
-  close(error) {
-    for (const letter of this.#letters) this.#settle(letter, () => letter.reject(error));
-  }
-
-  /** @param {Letter} letter @param {import("./asks.js").Answer} answer */
-  #answer(letter, { code, message, retry, data }) {
-    if (code) this.#fail(letter, new LiveError(code, message, { retry }));
-    else this.#settle(letter, () => letter.resolve(data));
-  }
-
-  /** @param {Letter} letter */
-  async #post(letter) {
-    this.#posted = letter;
-    // A browser repeats a POST by itself where a connection that it had kept was cut under it, and asks nobody.
-    letter.message.key ??= newKey();
-    try {
-      this.#answer(letter, { data: await this.#house.post(letter.message) });
-    } catch (error) {
-      this.#fail(letter, /** @type {LiveError} */ (error));
-    }
-    this.#posted = undefined;
-    this.flush();
-  }
+  /** Whether the server may have forgotten its key by the time it comes. @param {Letter} letter */
+  const isTooOld = ({ sentAt = Infinity }) => Date.now() - sentAt >= lifetime;
 
   /** @param {Letter} letter @param {LiveError} error */
-  #fail(letter, error) {
-    if (!this.#letters.has(letter)) return;
+  function fail(letter, error) {
     const { policy } = letter;
     const isPassing = PASSING.includes(error.code);
-    if (isPassing && policy === "drop") return this.#settle(letter, () => letter.resolve(undefined));
-    if (!isPassing || policy === "reject" || isTooOld(letter)) return this.#settle(letter, () => letter.reject(error));
+    if (isPassing && policy === "drop") return settle(letter);
+    if (!isPassing || policy === "reject" || isTooOld(letter)) return settle(letter, error);
+    if (!letters.has(letter)) return;
     letter.isOut = false;
     letter.timer = setTimeout(() => {
       letter.timer = undefined;
-      this.flush();
+      flush();
     }, error.retry ?? USUAL_RETRY);
   }
 
-  /** @param {Letter} letter @param {() => void} answer */
-  #settle(letter, answer) {
+  /** @param {Letter} letter @param {LiveError} [error] @param {any} [data] of the reply */
+  function settle(letter, error, data) {
     clearTimeout(letter.timer);
-    if (!this.#letters.delete(letter)) return;
-    answer();
-    this.#counted();
+    if (!letters.delete(letter)) return;
+    if (error) letter.reject(error);
+    else letter.resolve(data);
+    counted();
   }
 
   /** Not in the middle of what changes the count: the page may close the client at this. */
-  #counted() {
-    const { count } = this;
-    queueMicrotask(() => this.#house.stage.tell("unsent", count));
+  function counted() {
+    const { size } = letters;
+    queueMicrotask(() => stage.tell("unsent", size));
   }
-}
 
-/** Whether the server may have forgotten its key. @param {Letter} letter */
-function isTooOld({ sentAt = Infinity }) {
-  return Date.now() - sentAt >= KEY_LIFETIME;
+  return {
+    flush,
+
+    count: () => letters.size,
+
+    /**
+     * @param {Message} given
+     * @param {Policy} policy what becomes of it while there is no connection
+     * @returns {Promise<any>} the data of the reply
+     */
+    async send(given, policy) {
+      // As it is now, and not when its turn comes.
+      /** @type {Message} */
+      const message = JSON.parse(JSON.stringify(given));
+      if (policy === "queue") message.key ??= newKey();
+      for (const letter of policy === "drop" ? letters : []) {
+        // One that waits, and need not, gives way to a newer one.
+        if (letter.policy === policy && letter.message.event === message.event && !letter.isOut) settle(letter);
+      }
+      const isAway = !link() && policy !== "queue";
+      if (isAway || letters.size >= maxUnsent) {
+        if (policy === "drop") return undefined;
+        throw new LiveError(isAway ? "away" : "queue-full");
+      }
+      return new Promise((resolve, reject) => {
+        letters.add({ message, policy, resolve, reject });
+        counted();
+        flush();
+      });
+    },
+
+    /**
+     * The connection is gone: what had left by it is not answered any more, and what had not may not want to wait for another one.
+     *
+     * @param {string | false} [code] what that means for those that had left
+     */
+    lost(code) {
+      const isAway = !link();
+      for (const letter of letters) {
+        if (letter === posted) continue;
+        if (letter.isOut) fail(letter, new LiveError(code || "unconfirmed"));
+        else if (isAway && letter.policy !== "queue") fail(letter, new LiveError("away"));
+      }
+    },
+
+    /** @param {LiveError} error */
+    close(error) {
+      for (const letter of letters) settle(letter, letter.policy === "drop" ? undefined : error);
+    },
+  };
 }
 
 /** 128 random bits. `crypto.randomUUID` is for secure contexts only. */

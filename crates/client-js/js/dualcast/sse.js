@@ -1,37 +1,40 @@
 // An event stream, read with `fetch`: so its status, the bodies of errors and its comments can be seen, and headers be sent.
 
-import { EventStreamParser } from "./event-stream.js";
+import { read } from "./answer.js";
+import { createEventStreamParser } from "./event-stream.js";
 import { fromBlock } from "./frames.js";
 
-/** As much of an error's body as is worth telling, in characters. */
-const LONGEST_ERROR = 1_000;
-
 /** @type {import("./link.js").OpenWire} */
-export function openEventStream({ url, headers, credentials, fetch }, to) {
+export function openEventStream({ url, right: { headers }, credentials, fetch }, to) {
   const controller = new AbortController();
   const { signal } = controller;
-  let namesChannels = false;
+  /** Those that stand in front of a slash, on a stream of several. @type {string[] | undefined} */
+  let channels;
 
-  const parser = new EventStreamParser({
+  const parser = createEventStreamParser({
     event: (block) =>
       to.frame(() => {
-        const frame = fromBlock(block, namesChannels);
-        // The first says so.
-        namesChannels ||= frame.control !== undefined && "channels" in frame;
+        /** @type {any} */
+        const frame = fromBlock(block, Boolean(channels));
+        // The opening says so.
+        channels ??= frame.channels;
         return frame;
       }, block),
     retry: to.retry,
-    // Heartbeats may be comments.
-    comment: (text) => text.trim() === "heartbeat" && to.frame(() => ({ control: "heartbeat" })),
+    // Heartbeats may be comments, and the opening, too.
+    comment(text) {
+      const [word, names] = text.split(" ");
+      if (word === "channels") channels = names.split(",");
+      if (word === "heartbeat") to.frame(() => ({ control: "heartbeat", channels }));
+    },
   });
 
-  const read = async () => {
+  headers.set("accept", "text/event-stream");
+
+  const follow = async () => {
     const response = await fetch(url, { headers, credentials, signal, cache: "no-store" });
-    const { ok, status, headers: head } = response;
-    if (!ok || !head.get("content-type")?.startsWith("text/event-stream")) {
-      // A date is no number, and what is no number asks for nothing.
-      const retry = Number(head.get("retry-after")) * 1_000 || undefined;
-      return to.lost({ status, retry, message: (await response.text()).slice(0, LONGEST_ERROR) });
+    if (!response.ok || !response.headers.get("content-type")?.startsWith("text/event-stream")) {
+      return to.lost(await read(response));
     }
     const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
     for (;;) {
@@ -41,6 +44,6 @@ export function openEventStream({ url, headers, credentials, fetch }, to) {
       parser.push(value);
     }
   };
-  read().catch((error) => to.lost({ message: String(error) }));
+  follow().catch((error) => to.lost({ message: String(error) }));
   return { close: () => controller.abort() };
 }

@@ -6,12 +6,10 @@ import { fromSocket } from "./frames.js";
 const NORMAL_CLOSURE = 1000;
 
 /** @type {import("./link.js").OpenWire} */
-export function openWebSocket({ url, token, WebSocket }, to) {
-  const address = new URL(url);
-  address.protocol = address.protocol.replace("http", "ws");
+export function openWebSocket({ url, right: { token }, WebSocket }, to) {
   // A browser can't set a header on a WebSocket. The one that is spoken has to be offered, too: a token is never echoed.
   const protocols = ["dualcast.v1", ...(token ? [`dualcast.token.${token}`] : [])];
-  const socket = new WebSocket(address, protocols);
+  const socket = new WebSocket(url.replace(/^http/, "ws"), protocols);
   socket.binaryType = "arraybuffer";
 
   socket.onmessage = ({ data }) => to.frame(() => fromSocket(data), data);
@@ -20,6 +18,6 @@ export function openWebSocket({ url, token, WebSocket }, to) {
   socket.onclose = ({ code, reason }) => to.lost({ code, message: reason });
   return {
     close: () => socket.close(NORMAL_CLOSURE),
-    send: (message) => socket.send(JSON.stringify(message)),
+    send: (text) => socket.send(text),
   };
 }

@@ -1,10 +1,10 @@
 // What a program for Node writes: it follows a stream, prints what came, closes, and nothing is left that keeps it running.
 
 import { createServer } from "node:http";
-import { connect, EventStreamParser, LiveError } from "dualcast";
+import { connect, createEventStreamParser, LiveError } from "dualcast";
 
 if (new LiveError("away", "a message").code !== "away") throw new Error("a LiveError has its code");
-const parser = new EventStreamParser({ event: ({ data }) => console.log("parsed", data) });
+const parser = createEventStreamParser({ event: ({ data }) => console.log("parsed", data) });
 parser.push(new TextEncoder().encode("data: a\n\n"));
 
 const server = createServer((_request, response) => {

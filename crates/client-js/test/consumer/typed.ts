@@ -1,7 +1,7 @@
 // What an application in TypeScript writes, against the declarations that the package ships. It is compiled, and not run. The
 // line behind a `@ts-expect-error` has to be refused: the compiler complains where it is not.
 
-import { connect, EventStreamParser, LiveError } from "dualcast";
+import { connect, createEventStreamParser, LiveError } from "dualcast";
 import type { Gap, Item, Meta, Options, State } from "dualcast";
 
 type Events = { note: { text: string }; count: number };
@@ -95,7 +95,7 @@ const prices = connect<Prices>({ sse: "/prices", send: new URL("https://example.
 prices.on("price", ({ bid }) => bid.toFixed());
 connect("/rooms/42").on("anything", (data, { id }) => console.log(data.text, id));
 
-const parser = new EventStreamParser({ event: ({ event, data, id, type }) => console.log(event, data, id?.length, type) });
+const parser = createEventStreamParser({ event: ({ event, data, id, type }) => console.log(event, data, id?.length, type) });
 parser.push(new Uint8Array());
 // @ts-expect-error: it takes bytes
 parser.push("data: a");
