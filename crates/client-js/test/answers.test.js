@@ -167,7 +167,7 @@ describe("a stream that is refused when the client comes back with joined channe
     return { server, page, stream, channel, b: notesOf(channel) };
   }
 
-  for (const status of [403, 410]) {
+  for (const status of [400, 403, 404, 410]) {
     test(`with ${status} ends those channels, and is asked for without them after a pause`, async () => {
       const { server, page, stream, channel, b } = await comingBack();
       const after = fate(channel[Symbol.asyncIterator]().next());
@@ -182,7 +182,9 @@ describe("a stream that is refused when the client comes back with joined channe
       next.end();
       assert.equal((await server.later("sse")).channels, null, "nobody asks for them again");
     });
+  }
 
+  for (const status of [403, 410]) {
     test(`with ${status} is the end where it is refused without them, too`, async () => {
       const { server, page, stream } = await comingBack();
       stream.refuse(403, "no");
@@ -208,8 +210,8 @@ describe("a stream that is refused when the client comes back with joined channe
     assert.deepEqual([page.live.state.status, server.attempts.length], ["closed", 4]);
   });
 
-  test("with 503 or 404 is tried again with them", async () => {
-    for (const status of [404, 503]) {
+  test("with 429 or 503 is tried again with them", async () => {
+    for (const status of [429, 503]) {
       const { server, stream, b } = await comingBack();
       stream.refuse(status, "not now");
       assert.equal((await server.later("sse")).channels, "b");

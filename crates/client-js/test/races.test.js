@@ -52,6 +52,39 @@ describe("a client that the page closes", () => {
   });
 });
 
+describe("a probe of the better transport", () => {
+  test("whose token the page answers by closing the client is not made again", async () => {
+    const server = new Server();
+    server.refusesSockets = true;
+    let isOver = false;
+    const page = client(server, { token: () => (isOver && page.live.close(), "t") });
+    const stream = (await server.stream()).welcome({ id: "a-1" });
+    await settle();
+    isOver = true;
+    await passAlive(stream, 30_020, "a-1");
+    assert.equal(page.live.state.status, "closed");
+    isOver = false;
+    await pass(1_200_000);
+    assert.deepEqual([server.order, server.open, page.states.at(-1)], [["ws", "sse"], 0, "closed"]);
+  });
+
+  test("comes in its time, however often another stream takes over meanwhile", async () => {
+    const server = new Server();
+    server.refusesSockets = true;
+    const { live } = client(server);
+    (await server.stream()).welcome({ id: "a-1", channels: ["room"] });
+    await settle();
+    server.refusesSockets = false;
+    for (let time = 0; time < 4 && server.order.filter((by) => by === "ws").length < 2; time++) {
+      await pass(8_000);
+      live.subscribe(`room.${time}`);
+      await pass(100);
+      if (server.attempts.at(-1).by === "sse") welcome(server.attempts.at(-1));
+    }
+    assert.deepEqual(server.order.filter((by) => by === "ws").length, 2);
+  });
+});
+
 describe("a channel that is left and joined again", () => {
   test("while it is served ends where the stream that it needs is refused", async () => {
     const { server, page, stream, channel } = await streaming();
@@ -111,6 +144,39 @@ describe("a refused stream", () => {
     welcome(last);
     await settle();
     assert.deepEqual([d, server.open], [{ value: null }, 1]);
+  });
+
+  test("to which a channel was joined at once ends that, and the client opens without it", async () => {
+    for (const status of [400, 403, 404]) {
+      const server = new Server();
+      const { live } = client(server, { transport: "sse" });
+      const ready = fate(live.subscribe("typo").ready);
+      (await server.stream()).refuse(status, "no such channel");
+      (await server.later("sse")).welcome({ id: "a-1" });
+      await settle();
+      assert.deepEqual([ready, live.state.status, server.attempts[1].channels], [{ error: `http-${status}` }, "open", null]);
+    }
+  });
+
+  test("leaves the one that serves its own pause when that is lost", async () => {
+    const { server, page, stream } = await streaming();
+    await passAlive(stream, 15_000, "a-1");
+    page.live.subscribe("c");
+    (await server.later("sse")).refuse(503, "busy", { "retry-after": "3600" });
+    await passAlive(stream, 15_000, "a-1");
+    stream.end();
+    await pass(1_020);
+    assert.equal(server.attempts.length, 3);
+  });
+
+  test("for a new token is not asked for again before the pause is over that the server wants", async () => {
+    const server = new Server();
+    client(server, { transport: "sse", token: () => "t" });
+    (await server.stream()).welcome({ id: "a-1", expires: 20_000, interval: 60_000 });
+    await pass(16_100);
+    (await server.stream()).refuse(503, "busy", { "retry-after": "30" });
+    await pass(3_500);
+    assert.equal(server.attempts.length, 2);
   });
 
   test("leaves ready what the one before it brought", async () => {
@@ -182,6 +248,26 @@ describe("a greeting without a place", () => {
     next.accept().raw("retry: 1000\n: channels c,room\n: heartbeat\n\n").event("c/note", "x", "a-6");
     await settle();
     assert.deepEqual([ready, messages, stream.isGone, server.open], [{ value: null }, ["x"], true, 1]);
+  });
+
+  test("does not take over where it was asked for before there was a cursor, but asks with that", async () => {
+    const server = new Server();
+    const page = client(server, { transport: "sse" });
+    const stream = (await server.stream()).accept().raw("retry: 1000\n: heartbeat\n\n");
+    await settle();
+    page.live.subscribe("c");
+    const next = await server.later("sse");
+    stream.note("a-1", "1");
+    await settle();
+    // It begins behind a-2, which the other has yet to tell.
+    next.accept().raw("retry: 1000\n: channels c,room\n: heartbeat\n\n");
+    await settle();
+    const last = await server.stream();
+    assert.deepEqual([next.isGone, stream.isGone, last.cursor], [true, false, "a-1"]);
+    stream.note("a-2", "2");
+    last.accept().raw("retry: 1000\n: channels c,room\n: heartbeat\n\n").event("room/note", "2", "a-2").event("room/note", "3", "a-3");
+    await settle();
+    assert.deepEqual([page.messages, server.open], [["1", "2", "3"], 1]);
   });
 
   test("takes over on a WebSocket of no channel but those that are joined, and not where it is refused", async () => {

@@ -240,7 +240,7 @@ describe("a session that expires", () => {
       const socket = await server.welcome({ id: "a-1", expires: 10_000 });
       await pass(8_100);
       if (options.token) socket.error("no-token");
-      const next = await server.socket();
+      const next = await server.later("ws");
       assert.equal(next.cursor, "a-1");
       next.welcome({ id: "a-1" });
       await settle();

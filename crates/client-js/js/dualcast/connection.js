@@ -159,14 +159,14 @@ export function createConnection(address, given) {
     const url = new URL(isSocket ? urls.ws : urls.sse);
     const { searchParams } = url;
     if (shown) searchParams.set("last-event-id", shown);
-    const names = [searchParams.get("channels"), ...members.map(({ name }) => name)];
-    if (members.length) searchParams.set("channels", names.filter(Boolean).join());
+    const names = [searchParams.get("channels"), ...members.map(({ name }) => name)].filter(Boolean).join();
+    if (names) searchParams.set("channels", names);
     for (const [name, value] of Object.entries(right.query)) searchParams.set(name, value);
     const request = { ...options, url: url.href, right, events, shown, members };
     return createLink(transport, openWire, request, {
       opened,
       frame: (by, frame) => by === link && hearing.hear(by, frame),
-      unknown: (_, frame) => hearing.unknown(frame),
+      unknown: hearing.unknown,
       lost,
     });
   }
@@ -175,10 +175,11 @@ export function createConnection(address, given) {
   function opened(by, welcome) {
     const { transport, asked } = by;
     const isProbe = by === probe;
-    if (!isProbe && by !== link) return by.close();
     if (isProbe) {
       // A WebSocket of no place and no channels is refused, and hears why in a moment.
       if (transport === "ws" && asked.shown && !welcome.id && !welcome.channels) return;
+      // It was asked for before there was a cursor, and begins behind what the other may have yet to tell.
+      if (!asked.shown && cursors.of()) return renew();
       // It takes over, also from what else is on its way there.
       turn++;
       isRenewing = false;
@@ -194,9 +195,11 @@ export function createConnection(address, given) {
     if (!isProbe && (asked.shown || !joined.isWhole())) hearing.interrupted();
     refreshIn(welcome.expires);
     after("stable", stableAfter, backoff.reset);
-    probeLater();
-    // At last, since the page may close it at these.
-    if (!isProbe || transport !== state.transport) change("open", {}, { transport });
+    if (!isProbe || transport !== state.transport) {
+      probeLater();
+      change("open", {}, { transport });
+    }
+    // At last, since the page may close it at this, and at that.
     outbox.flush();
   }
 
@@ -219,16 +222,17 @@ export function createConnection(address, given) {
       return;
     }
     if (by !== link) return;
-    const isOwnFault = OWN_FAULTS.includes(reason);
-    drop(isOwnFault && reason);
+    const ownFault = OWN_FAULTS.includes(reason) && reason;
+    drop(ownFault);
+    // What became of attempts beside it says nothing of this.
+    if (by.hasLasted()) backoff.reset();
     if (status === 401 && rights.areAsked && refusals++ === 0) {
       choice.again();
       return attempt(end);
     }
-    if (FINAL_STATUSES.includes(status) || (reconnect === false && !isOwnFault)) {
-      if (!refusal || !asked.members.length) return finish(end);
-      joined.endAll(refusal, asked.members);
-    } else if (reconnect || (by.isOpen && (reason !== "silent" || by.hasLasted()))) choice.again();
+    if (refusal && asked.members.length) joined.endAll(refusal, asked.members);
+    else if (FINAL_STATUSES.includes(status) || (reconnect === false && !ownFault)) return finish(end);
+    else if (reconnect || (by.isOpen && (reason !== "silent" || by.hasLasted()))) choice.again();
     else if (choice.refused()) return attempt(end);
     retryAfter(end);
   }
@@ -248,7 +252,7 @@ export function createConnection(address, given) {
   function drop(code) {
     turn++;
     isRenewing = false;
-    cancel(...timers.keys());
+    timers.forEach(clearTimeout);
     link?.close();
     probe?.close();
     link = probe = undefined;
@@ -337,18 +341,17 @@ export function createConnection(address, given) {
     cancel("probe");
     if (choice.isBest) return;
     after("probe", choice.nextProbe(), () => {
-      if (!isHidden() && !isOffline()) {
-        choice.probed();
-        tryBeside(choice.best);
-      }
+      if (isHidden() || isOffline()) return probeLater();
+      choice.probed();
+      // First: the page may close it at what it is asked.
       probeLater();
+      tryBeside(choice.best);
     });
   }
 
   /** The request has to say something else. */
   function renew() {
     if (!link?.isOpen) return;
-    isRenewing = true;
     // The page may never answer what it is asked for; and then a connection has its time.
     after("renew", 2 * connectTimeout, renew);
     tryBeside(link.transport);
@@ -369,13 +372,13 @@ export function createConnection(address, given) {
   async function refresh() {
     const by = link;
     rights.areStale = true;
-    if (!by?.canSend() || !options.token) return renew();
+    if (!by?.canSend() || !options.token) return house.changed();
     try {
       const { token } = await rights.ask();
       if (by !== link) return;
       by.ask({ control: "token", token }, ({ code, data }) => {
         // Refused, it lives until its time is over, and comes back.
-        if (code === "no-token") renew();
+        if (code === "no-token") house.changed();
         else if (!code) refreshIn(data?.expires);
       });
     } catch (error) {
@@ -407,9 +410,9 @@ export function createConnection(address, given) {
     timers.set(name, setTimeout(run, Math.min(milliseconds, LONGEST_TIMER)));
   }
 
-  /** @param {...string} names */
-  function cancel(...names) {
-    for (const name of names) clearTimeout(timers.get(name));
+  /** @param {string} name */
+  function cancel(name) {
+    clearTimeout(timers.get(name));
   }
 
   if (options.signal?.aborted) close();

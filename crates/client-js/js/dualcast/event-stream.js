@@ -32,50 +32,37 @@ export function createEventStreamParser(listener) {
   /** An LF that comes next belongs to the line end that is told already. */
   let isAfterCr = false;
 
-  // The block that has not ended.
-  let event = "";
-  /** @type {string | undefined} */
-  let data;
-  /** @type {string | undefined} */
-  let id;
-  /** @type {string | undefined} */
-  let type;
+  /** Those of the block that has not ended. @type {Record<string, string | undefined>} */
+  let fields = {};
 
   /** @param {string} line */
   function take(line) {
     if (line === "") return dispatch();
     const colon = line.indexOf(":");
     const value = colon < 0 ? "" : line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
-    switch (colon < 0 ? line : line.slice(0, colon)) {
+    const name = colon < 0 ? line : line.slice(0, colon);
+    switch (name) {
       case "":
         listener.comment?.(value);
         break;
-      case "data":
-        data = data === undefined ? value : `${data}\n${value}`;
-        break;
-      case "event":
-        event = value;
-        break;
-      case "id":
-        if (!value.includes("\0")) id = value;
-        break;
-      case "type":
-        type = value;
-        break;
       case "retry":
         if (/^\d+$/.test(value)) listener.retry?.(Number(value));
+        break;
+      case "data":
+        fields.data = fields.data === undefined ? value : `${fields.data}\n${value}`;
+        break;
+      default:
+        if (name !== "id" || !value.includes("\0")) fields[name] = value;
     }
   }
 
   /** The block is over before the listener hears of it, who may throw. */
   function dispatch() {
-    const block = { event: event || "message", data: data ?? "", id, type };
-    const isEvent = data !== undefined;
-    event = "";
+    const { event, data, id, type } = fields;
+    fields = {};
     parser.lastEventId = id ?? parser.lastEventId;
-    data = id = type = undefined;
     // The standard gives out no event without data; that of one empty line is data.
-    if (isEvent) listener.event(block);
+    if (data !== undefined) listener.event({ event: event || "message", data, id, type });
   }
 
   const parser = {

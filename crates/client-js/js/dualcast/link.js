@@ -63,7 +63,7 @@ import { openWebSocket } from "./web-socket.js";
  * @typedef {object} Listener
  * @property {(link: Link, welcome: Partial<Notice>) => void} opened
  * @property {(link: Link, frame: Frame) => void} frame
- * @property {(link: Link, frame: unknown) => void} unknown
+ * @property {(frame: unknown) => void} unknown
  * @property {(link: Link, end: End) => void} lost
  */
 
@@ -162,7 +162,7 @@ export function createLink(transport, open, request, to) {
     try {
       ({ control } = frame = read());
     } catch {
-      return to.unknown(link, raw);
+      return to.unknown(raw);
     }
     if (control === "closing") return end(frame);
     const isGreeting = control === "welcome" || control === "heartbeat";
