@@ -149,6 +149,20 @@ inEachBrowser((test) => {
     network.heal();
   });
 
+  for (const transport of transports) {
+    test(`rejects a message that is too large, by itself, on ${transport}`, async ({ fixture, page }) => {
+      const live = await page.connect(path, { transport, whileAway: "queue" });
+      await live.opened();
+      // Fewer letters than the server takes bytes, and more bytes.
+      const { error } = await live.send("note", "é".repeat(40_000));
+      assert.equal(error.code, "too-large");
+      const { reply } = await live.send("note", "small");
+      assert.deepEqual((await live.messages(1)).map(({ id, data }) => [id, data]), [[reply.id, "small"]]);
+      assert.equal((await live.state()).status, "open");
+      assert.equal((await fixture.requests("/live")).filter(({ method }) => method === "GET").length, 1);
+    });
+  }
+
   test("tells a message that can't be sent, and goes on", async ({ page }) => {
     const live = await page.connect(path);
     await live.opened();
