@@ -18,12 +18,7 @@ inEachBrowser((test) => {
   test("goes on by event stream and POST behind an nginx that upgrades nothing", async ({ browser, fixture }) => {
     await behind(upgradesNothing, browser, fixture, async (page) => {
       const live = await page.connect(news);
-      await live.opened();
-      await fixture.publish("news", "heard");
-      await live.messages(1);
-      assert.equal((await live.send("message", "sent")).error, undefined);
-      assert.deepEqual(await live.story(2), ["heard", "sent"]);
-      assert.deepEqual(await ways(live), ["connecting ws", "connecting sse", "open sse"]);
+      await hasGivenWay(live, fixture);
 
       // For the session it keeps to that: another client of the page, and the page that is loaded anew.
       const second = await page.connect(news);
@@ -69,12 +64,7 @@ inEachBrowser((test) => {
     const { fixture, network, page } = scene;
     network.stallUpgrades();
     const live = await page.connect(news, eager);
-    await live.opened();
-    await fixture.publish("news", "heard");
-    await live.messages(1);
-    assert.equal((await live.send("message", "sent")).error, undefined);
-    assert.deepEqual(await live.story(2), ["heard", "sent"]);
-    assert.deepEqual(await ways(live), ["connecting ws", "connecting sse", "open sse"]);
+    await hasGivenWay(live, fixture);
     assert.equal((await live.state()).reason, undefined, "it stands as if nothing had been");
 
     const second = await page.connect(news, eager);
@@ -165,6 +155,16 @@ async function hasten(page) {
     const { setTimeout } = globalThis;
     globalThis.setTimeout = (run, milliseconds) => setTimeout(run, milliseconds > 10_000 ? milliseconds / 20 : milliseconds);
   });
+}
+
+/** It went to the event stream, by which it hears, and sends by POST. */
+async function hasGivenWay(live, fixture) {
+  await live.opened();
+  await fixture.publish("news", "heard");
+  await live.messages(1);
+  assert.equal((await live.send("message", "sent")).error, undefined);
+  assert.deepEqual(await live.story(2), ["heard", "sent"]);
+  assert.deepEqual(await ways(live), ["connecting ws", "connecting sse", "open sse"]);
 }
 
 /** The steps of its way, such as `connecting ws`. */

@@ -12,24 +12,9 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
-import { Server, client, fate, notesOf, pass, passAlive, settle, stopTime } from "./fakes.js";
+import { Server, client, fate, notesOf, pass, passAlive, settle, stopTime, streaming, welcome } from "./fakes.js";
 
 beforeEach(() => stopTime());
-
-/** A client on an event stream, which follows a channel "b" beside the route's own, "room". */
-async function streaming(options = {}) {
-  const server = new Server();
-  const page = client(server, { transport: "sse", ...options });
-  const channel = page.live.subscribe("b");
-  const stream = welcome(await server.stream());
-  await channel.ready;
-  return { server, page, stream, channel, b: notesOf(channel) };
-}
-
-/** Opens a stream as a route does that follows all channels which it is asked for. */
-function welcome(stream, more = {}) {
-  return stream.welcome({ id: stream.cursor ?? "a-1", channels: ["room", ...(stream.channels?.split(",") ?? [])], ...more });
-}
 
 /** The page noticed nothing. */
 function assertUnnoticed({ states, told }) {

@@ -3,7 +3,7 @@
 //
 // The client gets `fetch`, `WebSocket` and `EventSource` by its options, as an application's own would be.
 
-export { client, fate, notesOf, onSocket, onStream, posted, sent } from "./fakes/client.js";
+export { client, fallenBack, fate, notesOf, onSocket, onStream, posted, sent, streaming, welcome } from "./fakes/client.js";
 export { pass, passAlive, setClock, settle, sleepMachine, stopTime } from "./fakes/clock.js";
 export { Page } from "./fakes/page.js";
 export { Server } from "./fakes/server.js";

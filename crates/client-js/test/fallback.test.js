@@ -10,20 +10,9 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
-import { Page, Server, client, pass, passAlive, settle, stopTime } from "./fakes.js";
+import { Page, Server, client, fallenBack, pass, passAlive, settle, stopTime } from "./fakes.js";
 
 beforeEach(() => stopTime());
-
-/** A client on the event stream, since its WebSockets are refused. */
-async function fallenBack(options = {}) {
-  const server = new Server();
-  server.refusesSockets = true;
-  const page = client(server, options);
-  const stream = (await server.stream()).welcome({ id: "a-1" });
-  await settle();
-  server.refusesSockets = false;
-  return { server, stream, ...page };
-}
 
 describe("a WebSocket that does not work", () => {
   test("gives way to the event stream at once when it is refused, and that is remembered", async () => {

@@ -11,24 +11,9 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
-import { Page, Server, client, fate, notesOf, pass, passAlive, settle, stopTime } from "./fakes.js";
+import { Page, Server, client, fallenBack, fate, notesOf, pass, passAlive, settle, stopTime, streaming, welcome } from "./fakes.js";
 
 beforeEach(() => stopTime());
-
-/** A client on an event stream, which follows a channel "b" beside the route's own, "room". */
-async function streaming(options = {}) {
-  const server = new Server();
-  const page = client(server, { transport: "sse", ...options });
-  const channel = page.live.subscribe("b");
-  const stream = welcome(await server.stream());
-  await channel.ready;
-  return { server, page, stream, channel };
-}
-
-/** Opens a stream as a route does that follows all channels which it is asked for. */
-function welcome(stream) {
-  return stream.welcome({ id: stream.cursor ?? "a-1", channels: ["room", ...(stream.channels?.split(",") ?? [])] });
-}
 
 describe("a client that the page closes", () => {
   test("while it hears that its token can't be had stays so", async () => {
@@ -69,12 +54,7 @@ describe("a probe of the better transport", () => {
   });
 
   test("comes in its time, however often another stream takes over meanwhile", async () => {
-    const server = new Server();
-    server.refusesSockets = true;
-    const { live } = client(server);
-    (await server.stream()).welcome({ id: "a-1", channels: ["room"] });
-    await settle();
-    server.refusesSockets = false;
+    const { server, live } = await fallenBack();
     for (let time = 0; time < 4 && server.order.filter((by) => by === "ws").length < 2; time++) {
       await pass(8_000);
       live.subscribe(`room.${time}`);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { Page, Server, client, settle, stopTime } from "./fakes.js";
+import { Page, Server, client, fallenBack, settle, stopTime } from "./fakes.js";
 
 beforeEach(() => {
   stopTime();
@@ -10,12 +10,7 @@ beforeEach(() => {
 });
 
 test("the one that worked in the place of the best is tried first by the next client", async () => {
-  const server = new Server();
-  server.refusesSockets = true;
-  client(server);
-  await settle();
-  (await server.stream()).welcome({ id: "a-1" });
-  await settle();
+  const { server } = await fallenBack();
   client(server);
   await settle();
   assert.deepEqual(server.order, ["ws", "sse", "sse"]);
@@ -32,12 +27,7 @@ test("one that a client had to take is not tried first by those who may choose",
 });
 
 test("the choice of one list is none of another's", async () => {
-  const server = new Server();
-  server.refusesSockets = true;
-  client(server);
-  await settle();
-  (await server.stream()).welcome({ id: "a-1" });
-  await settle();
+  await fallenBack();
   const other = new Server();
   client(other, { transport: ["sse", "ws"] });
   (await other.stream()).refuse(404);

@@ -60,3 +60,29 @@ export async function onStream(options = {}) {
 export const sent = (socket) => socket.heard.filter(({ event }) => event).map(({ data }) => data);
 /** The data of those that it posted. */
 export const posted = (server) => server.posts.map(({ body }) => body.data);
+
+/** A client on the event stream, since its WebSockets are refused. */
+export async function fallenBack(options = {}) {
+  const server = new Server();
+  server.refusesSockets = true;
+  const page = client(server, options);
+  const stream = (await server.stream()).welcome({ id: "a-1" });
+  await settle();
+  server.refusesSockets = false;
+  return { server, stream, ...page };
+}
+
+/** A client on an event stream, which follows a channel "b" beside the route's own, "room". */
+export async function streaming(options = {}) {
+  const server = new Server();
+  const page = client(server, { transport: "sse", ...options });
+  const channel = page.live.subscribe("b");
+  const stream = welcome(await server.stream());
+  await channel.ready;
+  return { server, page, stream, channel, b: notesOf(channel) };
+}
+
+/** Opens a stream as a route does that follows all channels which it is asked for. */
+export function welcome(stream, more = {}) {
+  return stream.welcome({ id: stream.cursor ?? "a-1", channels: ["room", ...(stream.channels?.split(",") ?? [])], ...more });
+}
