@@ -38,4 +38,4 @@ pub use server::{Server, eventually};
 pub use setup::Setup;
 pub use socket::Socket;
 pub use tls::Tls;
-pub use told::{Data, End, Told};
+pub use told::{Data, End, Member, Presence, Told};

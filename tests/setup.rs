@@ -9,12 +9,13 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use dualcast::{
-    Channel, Error, Hub, HubBuilder, Identity, Inbound, Nats, NatsOptions, Reply, ServerOptions,
+    Channel, Error, Hub, HubBuilder, Identity, Inbound, Member, Nats, NatsOptions, Reply, ServerOptions,
     SessionOptions, Sse, SseOptions, Subscribe, SubscribeRequest, Ws, WsOptions,
 };
 use futures::FutureExt;
 use futures::future::{self, BoxFuture};
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::broker::nats_options;
 use crate::matrix::{FanOut, Under};
@@ -55,6 +56,7 @@ struct Routes {
     on_subscribe: Option<SubscribeHandler>,
     on_token: Option<TokenHandler>,
     expires: Option<Duration>,
+    is_told_of_presence: bool,
 }
 
 impl Setup {
@@ -69,6 +71,7 @@ impl Setup {
             on_subscribe: None,
             on_token: None,
             expires: None,
+            is_told_of_presence: false,
         };
         Self {
             under,
@@ -153,6 +156,12 @@ impl Setup {
     ) -> Self {
         self.routes.expires = Some(after);
         self.routes.on_token = Some(Arc::new(on_token));
+        self
+    }
+
+    /// Tells every session who is present. Those that say by `who=` in the query who they are, are, under that name.
+    pub fn present(mut self) -> Self {
+        self.routes.is_told_of_presence = true;
         self
     }
 
@@ -322,7 +331,15 @@ impl Asked {
             .split(',')
             .map(|name| Ok(hub.channel(name)?.name().clone()));
         let names: Vec<_> = names.collect::<Result<_, Error>>()?;
-        Ok((routes.subscribe)(hub.subscribe(names)))
+        let subscribe = (routes.subscribe)(hub.subscribe(names));
+        Ok(match &self.who {
+            _ if !routes.is_told_of_presence => subscribe,
+            Some(who) => {
+                let member = Member::new(who.as_str()).data(&json!({ "name": who }))?;
+                subscribe.present(member)
+            }
+            None => subscribe.watch_presence(),
+        })
     }
 
     fn first(&self, hub: &Hub) -> Result<Channel, Error> {

@@ -1,5 +1,7 @@
 //! What a client is told, the same for both transports: it is all that a contract test looks at.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use dualcast_event_stream::Event;
@@ -34,6 +36,8 @@ pub enum Told {
         interval: u64,
         /// Milliseconds until the session expires, if it does.
         expires: Option<u64>,
+        /// Of each channel, the version of its presence.
+        presence: BTreeMap<String, u64>,
     },
     /// A message.
     Message {
@@ -80,6 +84,8 @@ pub enum Told {
         /// Which one.
         channel: String,
     },
+    /// Who is present, or what has changed of that.
+    Presence(Presence),
     /// An answer to an inbound message.
     Reply {
         /// To which.
@@ -113,6 +119,38 @@ pub enum Told {
     },
     /// The connection ended.
     End(End),
+}
+
+/// Who is present on a channel.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Presence {
+    /// On which.
+    pub channel: String,
+    /// The version that this makes.
+    pub version: u64,
+    /// The version that it changes. None where it is the whole.
+    pub since: Option<u64>,
+    /// How many there are.
+    pub count: usize,
+    /// All of them, in whole.
+    pub members: Option<Vec<Member>>,
+    /// Who has come, or says something else.
+    #[serde(default)]
+    pub joined: Vec<Member>,
+    /// Who has left.
+    #[serde(default)]
+    pub left: Vec<String>,
+}
+
+/// Somebody who is present.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// Its id.
+    pub id: String,
+    /// What is said of it.
+    pub data: Option<Value>,
 }
 
 /// How a connection ended.
@@ -278,11 +316,16 @@ impl Told {
                 }
             }
             ("heartbeat", None) => {
-                let HeartbeatNotice { interval, expires } = read(notice);
+                let HeartbeatNotice {
+                    interval,
+                    expires,
+                    presence,
+                } = read(notice);
                 Self::Heartbeat {
                     id,
                     interval,
                     expires,
+                    presence,
                 }
             }
             ("gap", _) => {
@@ -311,6 +354,7 @@ impl Told {
             ("unsubscribed", _) => Self::Unsubscribed {
                 channel: read::<FinishedNotice>(notice).channel,
             },
+            ("presence", _) => Self::Presence(read(notice)),
             ("reply", _) => {
                 let ReplyNotice { reference, data } = read(notice);
                 Self::Reply { reference, data }
@@ -384,6 +428,8 @@ struct OpeningNotice {
 struct HeartbeatNotice {
     interval: u64,
     expires: Option<u64>,
+    #[serde(default)]
+    presence: BTreeMap<String, u64>,
 }
 
 #[derive(Deserialize)]

@@ -25,6 +25,7 @@ mod order;
 mod origin;
 mod own;
 mod payload;
+mod presence;
 mod raw;
 mod requests;
 mod resume;

@@ -10,8 +10,9 @@ use axum::body::Body;
 use axum::extract::FromRequest;
 use axum::http::Request;
 use dualcast::{
-    CloseReason, Error, GapReason, Identity, Inbound, LagRule, LimitReached, MaxLag, Message, NameError,
-    OriginPolicy, Payload, PublishError, Reconnect, Reply, SUBPROTOCOL, SubscribeError, Transport,
+    CloseReason, Error, GapReason, Identity, Inbound, LagRule, LimitReached, MaxLag, Member, Message,
+    NameError, OriginPolicy, Payload, Present, PublishError, Reconnect, Reply, SUBPROTOCOL, SubscribeError,
+    Transport,
 };
 use dualcast_tests::{Event, EventStream, Frame, HttpServer, HttpVersion, Server, Setup, Told, Under, run};
 use serde_json::{Value, json};
@@ -127,8 +128,29 @@ async fn talkative() -> Server {
             }
         })
         .joinable()
-        .expiring(Duration::from_secs(3_600), |_| Ok(SystemTime::now()));
+        .expiring(Duration::from_secs(3_600), |_| Ok(SystemTime::now()))
+        .present();
     setup.start().await
+}
+
+/// Somebody who comes when somebody else is told who is there, and goes when that one is told so.
+#[derive(Default)]
+struct Visitor {
+    present: Option<Present>,
+    is_told_to_have_left: bool,
+}
+
+impl Visitor {
+    fn hear(&mut self, server: &Server, update: &Value) {
+        if update.get("members").is_some() {
+            let presence = server.channel("room").presence();
+            self.present = Some(presence.join(Member::new("visitor")).unwrap());
+        } else if update.get("joined").is_some() {
+            self.present.take().unwrap().leave();
+        } else {
+            self.is_told_to_have_left = true;
+        }
+    }
 }
 
 /// A channel with several records of one key, and a position before them.
@@ -158,7 +180,7 @@ async fn said_by_sse() -> (Notices, Names) {
         http.send(request).await.unwrap();
         let mut framing = http.head().await.unwrap().body();
         let mut stream = EventStream::default();
-        let (mut beats, mut is_finishing) = (0, false);
+        let (mut beats, mut is_finishing, mut visitor) = (0, false, Visitor::default());
         while let Some(piece) = http.body(&mut framing).await.unwrap() {
             stream.feed(&piece);
             while let Some(event) = stream.event() {
@@ -174,12 +196,15 @@ async fn said_by_sse() -> (Notices, Names) {
                 };
                 beats += usize::from(is_heartbeat);
                 notices.note_event(name, &event);
+                if name.ends_with("presence") {
+                    visitor.hear(&server, &serde_json::from_str(&event.data).unwrap());
+                }
             }
-            if cursor == "garbage" && beats > 1 && !is_finishing {
+            if cursor == "garbage" && beats > 1 && visitor.is_told_to_have_left && !is_finishing {
                 is_finishing = true;
                 server.channel("room").finish().await.unwrap();
             }
-            if cursor != "garbage" && beats > 1 {
+            if cursor != "garbage" && beats > 1 && visitor.is_told_to_have_left {
                 break;
             }
         }
@@ -210,7 +235,7 @@ async fn said_by_ws() -> Notices {
         ] {
             frames.send(&Frame::text(&message.to_string())).await.unwrap();
         }
-        let (mut beats, mut is_finishing) = (0, false);
+        let (mut beats, mut is_finishing, mut visitor) = (0, false, Visitor::default());
         loop {
             let frame = frames.next().await.unwrap();
             if frame.opcode == Frame::CLOSE {
@@ -222,7 +247,10 @@ async fn said_by_ws() -> Notices {
             };
             beats += usize::from(control == "heartbeat");
             notices.note(control.as_str().unwrap(), fields(&notice));
-            if cursor == "garbage" && beats > 1 && !is_finishing {
+            if control == "presence" {
+                visitor.hear(&server, &notice);
+            }
+            if cursor == "garbage" && beats > 1 && visitor.is_told_to_have_left && !is_finishing {
                 is_finishing = true;
                 server.channel("room").finish().await.unwrap();
                 let anna = Identity::new("anna");
@@ -234,7 +262,7 @@ async fn said_by_ws() -> Notices {
             {
                 server.hub.shutdown();
             }
-            if cursor != "garbage" && beats > 1 {
+            if cursor != "garbage" && beats > 1 && visitor.is_told_to_have_left {
                 break;
             }
         }
@@ -357,7 +385,8 @@ fn codes_of_values() -> Names {
         .into_iter()
         .map(|error| Error::from(error).code().to_owned())
         .collect();
-    for error in [SubscribeError::NoChannel, SubscribeError::Limit(limit())] {
+    let nobody = SubscribeError::Member(dualcast::MemberError::IdEmpty);
+    for error in [SubscribeError::NoChannel, SubscribeError::Limit(limit()), nobody] {
         codes.insert(Error::from(error).code().into());
     }
     let json = serde_json::from_str::<u8>("x").unwrap_err();

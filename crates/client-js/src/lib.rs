@@ -40,7 +40,7 @@ pub fn client_js<S: Clone + Send + Sync + 'static>() -> Router<S> {
 fn preloads() -> String {
     let modules = FILES
         .iter()
-        .filter(|(path, _)| ![ENTRY, ON_REQUEST].contains(path));
+        .filter(|(path, _)| *path != ENTRY && !ON_REQUEST.contains(path));
     let links = modules.map(|(path, _)| format!("<{}>; rel=modulepreload", &path[1..]));
     links.collect::<Vec<_>>().join(", ")
 }
@@ -49,7 +49,7 @@ fn preloads() -> String {
 const ENTRY: &str = "/dualcast.js";
 
 /// What is imported only where a page asks for it.
-const ON_REQUEST: &str = "/dualcast/event-source.js";
+const ON_REQUEST: [&str; 2] = ["/dualcast/event-source.js", "/dualcast/presence.js"];
 
 /// Files below `js/`, each with the path at which it is served.
 macro_rules! files {
@@ -58,7 +58,7 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &[u8]); 25] = files![
+const FILES: [(&str, &[u8]); 26] = files![
     "dualcast.js",
     "dualcast/answer.js",
     "dualcast/asks.js",
@@ -80,6 +80,7 @@ const FILES: [(&str, &[u8]); 25] = files![
     "dualcast/live.js",
     "dualcast/options.js",
     "dualcast/outbox.js",
+    "dualcast/presence.js",
     "dualcast/rights.js",
     "dualcast/sse.js",
     "dualcast/stage.js",

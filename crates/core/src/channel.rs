@@ -7,6 +7,7 @@ use crate::hub::Hub;
 use crate::message::Message;
 use crate::name::ChannelName;
 use crate::position::Position;
+use crate::presence::Presence;
 use crate::record;
 use crate::subscribe::Subscribe;
 
@@ -78,6 +79,12 @@ impl Channel {
     /// A subscription to this channel, from now on unless told otherwise.
     pub fn subscribe(&self) -> Subscribe {
         Subscribe::new(self.hub.clone(), vec![self.name.clone()])
+    }
+
+    /// Who is there.
+    #[must_use]
+    pub fn presence(&self) -> Presence {
+        Presence::of(self.clone())
     }
 
     /// How many subscriptions follow it on this node.

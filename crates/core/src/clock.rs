@@ -1,11 +1,16 @@
 //! Where a hub reads the time, so that a test can say what time it is.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A clock that never goes back.
 pub trait Clock: Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Instant;
+
+    /// The time of day, by which several nodes agree on who came last. It may be set back.
+    fn system_time(&self) -> SystemTime {
+        SystemTime::now()
+    }
 }
 
 /// The machine's monotonic clock: what a hub reads unless it is told otherwise.

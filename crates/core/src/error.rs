@@ -4,6 +4,7 @@ use std::error::Error;
 
 use crate::message::MessageError;
 use crate::meters::count_refused;
+use crate::presence::MemberError;
 
 /// A limit of the hub was reached. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +71,9 @@ pub enum SubscribeError {
     /// It names no channel.
     #[error("a subscription needs at least one channel")]
     NoChannel,
+    /// Whoever was to be present breaks a rule.
+    #[error(transparent)]
+    Member(#[from] MemberError),
     /// A limit of the hub was reached.
     #[error(transparent)]
     Limit(#[from] LimitReached),

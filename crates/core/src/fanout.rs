@@ -68,6 +68,15 @@ pub trait FanOut: Send + Sync + 'static {
         let _ = order;
     }
 
+    /// Whether it tells other nodes who is present here.
+    fn shares_presence(&self) -> bool {
+        false
+    }
+
+    /// Somebody watches who is present on some channel, or [what is known here](Ingest::take_presence) of that has changed. May be told more often than
+    /// that, and often.
+    fn presence_changed(&self) {}
+
     /// How it is.
     fn health(&self) -> Health {
         Health::default()

@@ -13,6 +13,7 @@ use crate::logs::Logs;
 use crate::name::ChannelName;
 use crate::past::Past;
 use crate::position::Position;
+use crate::presence::Attendance;
 use crate::record::Record;
 use crate::sleepers::Place;
 use crate::sync::Mutex;
@@ -34,6 +35,8 @@ pub(crate) struct Followed {
     is_over: bool,
     /// What it reads before that.
     past: Option<Box<Past>>,
+    /// Its part in who is present.
+    pub(crate) attendance: Option<Box<Attendance>>,
 }
 
 /// The channel is of another life than who reads it.
@@ -51,6 +54,7 @@ impl Followed {
             told_through: 0,
             is_over: false,
             past: None,
+            attendance: None,
         }
     }
 
@@ -253,6 +257,13 @@ impl Followed {
     pub(crate) fn sleep(&mut self, waker: &Waker) {
         let given_up = self.cell.lock().sleepers.enter(&mut self.place, waker);
         drop(given_up);
+        self.has_presence_news(waker);
+    }
+
+    /// Whether somebody has come or gone, of which it has to be told. Else it waits for that.
+    pub(crate) fn has_presence_news(&mut self, waker: &Waker) -> bool {
+        let attendance = self.attendance.as_mut();
+        attendance.is_some_and(|attendance| attendance.sleep(waker))
     }
 
     /// Jumps behind the head. Answers, if that leaves anything out, up to where: more may have been published since the head

@@ -11,6 +11,7 @@ use crate::message::Message;
 use crate::meters::hub_meters;
 use crate::name::ChannelName;
 use crate::position::{Check, Epoch, Position};
+use crate::presence::Held;
 use crate::record::Record;
 
 /// The one way into a hub's logs. It appends each record at its place, moves the head, and then wakes whoever follows, in this
@@ -195,6 +196,17 @@ impl Ingest {
     /// Hands a message to whoever follows its channel now, on this node.
     pub fn send_volatile(&self, channel: &ChannelName, message: Message) {
         self.logs.send_volatile(channel, message);
+    }
+
+    /// What has changed of those whom this node has sessions of, since this was asked for last; at first, all of them.
+    #[must_use]
+    pub fn take_presence(&self) -> Vec<Held> {
+        self.logs.rosters.take_changed()
+    }
+
+    /// Takes up what another node, of this name, says of somebody.
+    pub fn set_presence(&self, node: &Arc<str>, held: Held) {
+        self.logs.rosters.set_elsewhere(&self.logs.limits, node, held);
     }
 
     /// Counts a message that this node's application had logged elsewhere.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::gap::{Gap, Merged};
 use crate::meters::{count_gap, hub_meters};
 use crate::position::Position;
+use crate::presence::PresenceUpdate;
 use crate::record::{Record, Volatile};
 
 /// One thing that a subscription reads.
@@ -30,6 +31,8 @@ pub enum Item {
         /// The cursor at this place.
         id: Position,
     },
+    /// Who is present on a channel, or what has changed of that.
+    Presence(Arc<PresenceUpdate>),
 }
 
 /// What a batch held.
@@ -67,6 +70,7 @@ impl Batch {
                     batch.logged_at.get_or_insert(record.logged_at());
                 }
                 Item::Volatile(_) => batch.messages += 1,
+                Item::Presence(_) => {}
                 Item::Gap { gap, .. } => {
                     batch.has_id = true;
                     batch.has_gap = true;

@@ -19,6 +19,7 @@ pub(crate) fn join(items: &[Item], wire: &dyn Wire) -> Bytes {
         match item {
             Item::Record(record) => out.extend_from_slice(record.bytes(wire)),
             Item::Volatile(volatile) => out.extend_from_slice(volatile.bytes(wire)),
+            Item::Presence(update) => out.extend_from_slice(update.bytes(wire)),
             Item::Gap { gap, id } => wire.write(Entry::Gap { gap, id: *id }, &mut out),
             Item::Merged { merged, id } => wire.write(Entry::Merged { merged, id: *id }, &mut out),
         }

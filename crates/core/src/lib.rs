@@ -37,6 +37,7 @@ mod meters;
 mod name;
 mod past;
 mod position;
+mod presence;
 mod record;
 mod ring;
 mod session;
@@ -73,6 +74,7 @@ pub use meters::{
 };
 pub use name::{ChannelName, IntoChannelName, MAX_CHANNEL_NAME_BYTES, NameError};
 pub use position::{Check, Epoch, Position, PositionError};
+pub use presence::{Elsewhere, Held, Member, MemberError, Presence, PresenceUpdate, Present};
 pub use record::{RECORD_OVERHEAD_BYTES, Record, Volatile};
 pub use session::{Session, SessionHandle, SessionId, SessionInfo, Transport};
 pub use subscribe::Subscribe;

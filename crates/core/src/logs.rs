@@ -6,7 +6,7 @@
 mod numbered;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use crate::cell::{Cell, State};
 use crate::clock::Clock;
@@ -19,6 +19,7 @@ use crate::message::Message;
 use crate::meters::hub_meters;
 use crate::name::ChannelName;
 use crate::position::Position;
+use crate::presence::Rosters;
 use crate::record::{self, RECORD_OVERHEAD_BYTES, Record, Volatile};
 use crate::sleepers::Woken;
 use crate::sync::{AtomicU64, AtomicUsize, DashMap, Entry, Mutex, Ordering};
@@ -42,6 +43,7 @@ pub(crate) struct Logs {
     pub(crate) limits: Limits,
     pub(crate) notices: Notices,
     pub(crate) fan_out: Arc<dyn FanOut>,
+    pub(crate) rosters: Rosters,
     clock: Box<dyn Clock>,
     log_limits_for: LogLimitsFor,
     cells: DashMap<ChannelName, Arc<Cell>>,
@@ -83,6 +85,7 @@ impl Logs {
         let number = life.number();
         Self {
             notices,
+            rosters: Rosters::new(Arc::clone(&fan_out)),
             fan_out,
             clock,
             log_limits_for,
@@ -102,6 +105,10 @@ impl Logs {
 
     pub(crate) fn now(&self) -> Instant {
         self.clock.now()
+    }
+
+    pub(crate) fn system_time(&self) -> SystemTime {
+        self.clock.system_time()
     }
 
     /// The life that it lives now.
@@ -297,6 +304,7 @@ impl Logs {
             self.trim(&cell, |state| state.log.trim_aged(now, &cell.log_limits));
         }
         self.upkeep.cool(now, &self.limits);
+        self.rosters.tick(now);
         self.tell_meters(self.channel_count(), self.log_bytes());
     }
 

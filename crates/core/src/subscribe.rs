@@ -13,6 +13,7 @@ use crate::logs::Logs;
 use crate::message::Identity;
 use crate::name::ChannelName;
 use crate::position::Position;
+use crate::presence::Member;
 use crate::subscription::{Origin, Subscription};
 
 /// A subscription to be opened. It reads from now on, unless told otherwise.
@@ -24,6 +25,14 @@ pub struct Subscribe {
     start: Start,
     lag_rule: LagRule,
     without: Option<Identity>,
+    presence: Option<Attending>,
+}
+
+/// What a subscription has to do with who is present on its channels.
+#[derive(Debug, Clone)]
+enum Attending {
+    Watching,
+    Present(Member),
 }
 
 /// From where a subscription reads.
@@ -52,6 +61,7 @@ impl Subscribe {
             start: Start::Now,
             lag_rule: LagRule::default(),
             without: None,
+            presence: None,
         }
     }
 
@@ -92,6 +102,18 @@ impl Subscribe {
         self
     }
 
+    /// Is told who is [present](crate::Presence) on its channels, and is one of them as long as it lasts.
+    pub fn present(mut self, member: Member) -> Self {
+        self.presence = Some(Attending::Present(member));
+        self
+    }
+
+    /// Is told who is [present](crate::Presence) on its channels, and is not one of them itself.
+    pub fn watch_presence(mut self) -> Self {
+        self.presence = Some(Attending::Watching);
+        self
+    }
+
     /// Its hub.
     #[must_use]
     pub fn hub(&self) -> &Hub {
@@ -124,12 +146,21 @@ impl Subscribe {
         if self.channels.len() > max {
             return Err(LimitReached::new("max_channels_per_subscription", max).into());
         }
+        if let Some(Attending::Present(member)) = &self.presence {
+            member.check(&logs.limits)?;
+        }
         let mut subscription = Subscription::new(logs, self.is_multi(), self.lag_rule, self.without)?;
         for channel in &self.channels {
             subscription.follow(channel)?;
         }
         let origin = place(&subscription.logs, &mut subscription.followed, self.start);
         subscription.begin(origin);
+        // Last: who couldn't open it was never there.
+        match &self.presence {
+            Some(Attending::Present(member)) => subscription.attend(Some(member)),
+            Some(Attending::Watching) => subscription.attend(None),
+            None => {}
+        }
         Ok(subscription)
     }
 }

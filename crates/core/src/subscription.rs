@@ -12,6 +12,7 @@
 mod caught_up;
 mod gather;
 mod pages;
+mod presence;
 
 use std::collections::VecDeque;
 use std::future;
@@ -19,6 +20,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+
+use gather::Telling;
 
 use crate::close::CloseReason;
 use crate::error::{LimitReached, SubscribeError};
@@ -189,7 +192,7 @@ impl Subscription {
     pub fn read(&mut self, max_bytes: usize) -> Result<Vec<Item>, CloseReason> {
         self.gather(
             max_bytes,
-            false,
+            Telling::default(),
             |record| record.size(),
             |volatile| volatile.size(),
         )
@@ -241,7 +244,7 @@ impl Subscription {
         let items = ready!(self.poll_gather(cx, |subscription| {
             subscription.gather(
                 max_bytes,
-                wire.ends_at_gap(),
+                Telling::of(wire),
                 |record| record.bytes(wire).len(),
                 |volatile| volatile.bytes(wire).len(),
             )
@@ -339,6 +342,9 @@ impl Subscription {
         let (true, [followed]) = (is_plain, &mut *self.followed) else {
             return Shortcut::None;
         };
+        if followed.has_presence_news(cx.waker()) {
+            return Shortcut::None;
+        }
         let mut state = followed.cell.lock();
         // Under the channel's lock, so that the head is at or past all that the channel holds and no more. And before the tears
         // are looked at: one that comes later lies behind this head.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::gap::{Gap, Merged};
 use crate::position::Position;
+use crate::presence::PresenceUpdate;
 use crate::record::{Record, Volatile};
 
 /// How a transport writes entries down. Its adapters implement it; one value serves all connections of that kind.
@@ -23,6 +24,11 @@ pub trait Wire: Send + Sync {
     /// Of several channels the rest of a batch still does.
     fn ends_at_gap(&self) -> bool {
         false
+    }
+
+    /// Whether it can say who is present. Else that is left out.
+    fn tells_presence(&self) -> bool {
+        true
     }
 
     /// How many bytes [`Wire::seal`] wants free in front of what it seals.
@@ -59,6 +65,8 @@ pub enum Entry<'a> {
         /// The cursor to come back with.
         id: Position,
     },
+    /// Who is present on a channel, or what has changed of that. It moves no cursor.
+    Presence(&'a PresenceUpdate),
 }
 
 /// What commonly stands around a message: its id, and the names of its fields.

@@ -26,12 +26,12 @@
 #[cfg(feature = "client-js")]
 pub use dualcast_client_js::client_js;
 pub use dualcast_core::{
-    Arrival, Channel, ChannelName, Check, Clock, CloseReason, ConfigError, Epoch, FanOut, Gap, GapReason,
-    Health, History, Hooks, Hub, HubBuilder, Identity, Ingest, IntoChannelName, Item, LagRule, LimitReached,
-    Limits, Local, LogLimits, Lost, METRICS, MaxLag, Merged, Message, MessageError, Metric, MetricKind,
-    NameError, Order, Page, Payload, Position, PositionError, PublishError, Publishing, Reconnect, Record,
-    SessionId, SessionInfo, Step, Subscribe, SubscribeError, Subscription, SystemClock, Transport, Volatile,
-    Wanted, WeakHub,
+    Arrival, Channel, ChannelName, Check, Clock, CloseReason, ConfigError, Elsewhere, Epoch, FanOut, Gap,
+    GapReason, Health, Held, History, Hooks, Hub, HubBuilder, Identity, Ingest, IntoChannelName, Item,
+    LagRule, LimitReached, Limits, Local, LogLimits, Lost, METRICS, MaxLag, Member, MemberError, Merged,
+    Message, MessageError, Metric, MetricKind, NameError, Order, Page, Payload, Position, PositionError,
+    Presence, PresenceUpdate, Present, PublishError, Publishing, Reconnect, Record, SessionId, SessionInfo,
+    Step, Subscribe, SubscribeError, Subscription, SystemClock, Transport, Volatile, Wanted, WeakHub,
 };
 #[cfg(feature = "tls")]
 pub use dualcast_http::rustls;

@@ -39,7 +39,7 @@ pub trait Dialect: Wire {
 }
 
 /// What a client is told at the beginning.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Opening<'a> {
     /// The first sign of life: its id is the position from which the stream follows.
     pub heartbeat: Heartbeat,
@@ -63,7 +63,7 @@ pub struct Closing {
 }
 
 /// A sign of life.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Heartbeat {
     /// The position up to which there is nothing to tell. None on a stream without positions.
     pub id: Option<Position>,
@@ -71,4 +71,6 @@ pub struct Heartbeat {
     pub interval: Duration,
     /// After how long the session ends unless it is renewed. None where it doesn't expire.
     pub expires: Option<Duration>,
+    /// Up to which version it was told who is present, for each channel of which it is.
+    pub presence: Vec<(ChannelName, u64)>,
 }

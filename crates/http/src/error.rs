@@ -138,6 +138,7 @@ impl From<SubscribeError> for Error {
     fn from(error: SubscribeError) -> Self {
         let (status, code) = match &error {
             SubscribeError::NoChannel => (StatusCode::BAD_REQUEST, "no-channel"),
+            SubscribeError::Member(_) => (StatusCode::BAD_REQUEST, "bad-member"),
             _ => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         };
         Self::new(status, code, error.to_string())

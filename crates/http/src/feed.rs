@@ -346,6 +346,10 @@ impl Feed {
     pub fn end(&mut self, reason: CloseReason) {
         if self.ended.is_none() {
             self.ended = Some(reason);
+            // Whoever is sent away is not waited for.
+            if matches!(reason, CloseReason::Disconnected | CloseReason::Revoked) {
+                self.subscriptions_mut().for_each(Subscription::forgo_grace);
+            }
             self.observed.ended(reason);
             if let Some(session) = &mut self.session {
                 session.ended(reason);

@@ -60,7 +60,7 @@ impl Joined {
         self.joining.take_if(|joining| joining == channel);
         let place = self.place(channel);
         if let Some(place) = place {
-            self.subscriptions.remove(place);
+            self.subscriptions.remove(place).forgo_grace();
         }
         place.is_some()
     }

@@ -3,38 +3,42 @@
 use std::time::Duration;
 
 use dualcast_core::{ChannelName, Reconnect};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::dialect::{Closing, Heartbeat, Opening};
 
 /// With each sign of life: the next one comes within so many milliseconds, and the session expires after so many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct HeartbeatNotice {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HeartbeatNotice<'a> {
     interval: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<u64>,
+    /// Of each channel, up to which version its client was told who is present.
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "by_channel")]
+    presence: &'a [(ChannelName, u64)],
 }
 
-impl From<&Heartbeat> for HeartbeatNotice {
-    fn from(heartbeat: &Heartbeat) -> Self {
+impl<'a> From<&'a Heartbeat> for HeartbeatNotice<'a> {
+    fn from(heartbeat: &'a Heartbeat) -> Self {
         Self {
             interval: millis(heartbeat.interval),
             expires: heartbeat.expires.map(millis),
+            presence: &heartbeat.presence,
         }
     }
 }
 
 /// The first sign of life also names the channels, where messages name theirs. Once: a client keeps it as long as the stream lasts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OpeningNotice<'a> {
     #[serde(flatten)]
-    heartbeat: HeartbeatNotice,
+    heartbeat: HeartbeatNotice<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     channels: Option<&'a [&'a ChannelName]>,
 }
 
-impl<'a> From<&Opening<'a>> for OpeningNotice<'a> {
-    fn from(opening: &Opening<'a>) -> Self {
+impl<'a> From<&'a Opening<'a>> for OpeningNotice<'a> {
+    fn from(opening: &'a Opening<'a>) -> Self {
         Self {
             heartbeat: HeartbeatNotice::from(&opening.heartbeat),
             channels: opening.channels,
@@ -78,6 +82,10 @@ impl From<&Closing> for ClosingNotice {
             message: reason.text(),
         }
     }
+}
+
+fn by_channel<S: Serializer>(versions: &[(ChannelName, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(versions.iter().map(|(channel, version)| (channel, version)))
 }
 
 /// A duration in whole milliseconds, as the wire has it.

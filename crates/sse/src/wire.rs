@@ -167,6 +167,7 @@ impl Wire for SseWire {
                     field::notice(out, "gap", gap);
                 }
             }
+            Entry::Presence(update) => field::notice(out, "presence", update),
             Entry::Merged { merged, id } => {
                 if self.own == Own::Plain {
                     field::comment(out, "merged");
@@ -180,6 +181,10 @@ impl Wire for SseWire {
 
     fn ends_at_gap(&self) -> bool {
         self.own == Own::Plain
+    }
+
+    fn tells_presence(&self) -> bool {
+        self.own != Own::Plain
     }
 
     fn headroom(&self) -> usize {
@@ -348,6 +353,7 @@ mod tests {
             id: Some(id),
             interval: std::time::Duration::from_secs(15),
             expires: None,
+            presence: Vec::new(),
         };
         SseWire::in_body(0).write_heartbeat(&heartbeat, &mut out);
         let expected = format!("id: {id}\nevent: dualcast:heartbeat\ndata: {{\"interval\":15000}}\n\n");

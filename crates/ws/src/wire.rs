@@ -127,6 +127,7 @@ impl Wire for WsWire {
             }
             Entry::Gap { gap, id } => control("gap", Some(id), gap, out),
             Entry::Merged { merged, id } => control("merged", Some(id), merged, out),
+            Entry::Presence(update) => control("presence", None, update, out),
         }
     }
 }

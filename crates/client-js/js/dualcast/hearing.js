@@ -70,9 +70,11 @@ export function createHearing({ stage, cursors, choice }, joined) {
       const notice = /** @type {any} */ (frame);
       switch (frame.control) {
         case "heartbeat":
-          return heartbeat(link, notice);
+          heartbeat(link, notice);
+          return tell(notice);
         case "gap":
         case "merged":
+        case "presence":
         case "finished":
           return tell(notice);
         case "unsubscribed":

@@ -20,7 +20,7 @@ import { LiveError } from "./error.js";
  */
 
 /** The names that are the client's own. */
-const OWN = ["state", "gap", "recovered", "merged", "finished", "closed", "unsent", "unknown", "error", "*"];
+const OWN = ["*", "unknown", "unsent", "closed", "finished", "merged", "error", "state", "recovered", "gap"];
 
 /** Before those names: no event of an application begins like this. */
 const PREFIX = "dualcast:";

@@ -2,6 +2,7 @@
 
 import { createServer } from "node:http";
 import { connect, createEventStreamParser, LiveError } from "dualcast";
+import { createPresence } from "dualcast/presence";
 
 if (new LiveError("away", "a message").code !== "away") throw new Error("a LiveError has its code");
 const parser = createEventStreamParser({ event: ({ data }) => console.log("parsed", data) });
@@ -14,6 +15,7 @@ const server = createServer((_request, response) => {
 });
 server.listen(0, "127.0.0.1", () => {
   const live = connect(`http://127.0.0.1:${server.address().port}/`, { transport: "sse" });
+  if (createPresence(live).count !== 0) throw new Error("nobody has said who is there");
   live.on("note", ({ text }, { id }) => {
     console.log("heard", text, id);
     live.close();

@@ -2,6 +2,7 @@
 // line behind a `@ts-expect-error` has to be refused: the compiler complains where it is not.
 
 import { connect, createEventStreamParser, LiveError } from "dualcast";
+import { createPresence } from "dualcast/presence";
 import type { Gap, Item, Meta, Options, State } from "dualcast";
 
 type Events = { note: { text: string }; count: number };
@@ -25,6 +26,12 @@ const off: () => void = live.on("note", (note, meta) => {
 });
 off();
 live.on("count", (count) => count.toFixed(2));
+
+const here = createPresence<{ name: string }>(live, { channel: "room.42" });
+here.on(() => console.log(here.count.toFixed(), here.members.get("u1")?.name.length));
+// @ts-expect-error: it is the server's
+here.members.set("u2", { name: "Bob" });
+here.stop();
 live.onMessage("note", ({ text }) => text.length);
 
 live.on("state", ({ status, transport, retryAt, code, reason }: State) => {

@@ -13,18 +13,46 @@ use crate::lag::LagRule;
 use crate::merge::{Taken, merge};
 use crate::position::Position;
 use crate::record::{Record, Volatile};
+use crate::wire::Wire;
+
+/// What of all that there is to tell is told, and how.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Telling {
+    /// Nothing of a channel follows a gap.
+    ends_at_gap: bool,
+    tells_presence: bool,
+}
+
+impl Telling {
+    pub(super) fn of(wire: &dyn Wire) -> Self {
+        Self {
+            ends_at_gap: wire.ends_at_gap(),
+            tells_presence: wire.tells_presence(),
+        }
+    }
+}
+
+impl Default for Telling {
+    /// All of it.
+    fn default() -> Self {
+        Self {
+            ends_at_gap: false,
+            tells_presence: true,
+        }
+    }
+}
 
 impl Subscription {
     /// Reads what stands after the cursor, up to the head, and moves the cursor behind it.
     pub(super) fn gather(
         &mut self,
         limit: usize,
-        ends_at_gap: bool,
+        telling: Telling,
         size: impl Fn(&Record) -> usize,
         volatile_size: impl Fn(&Volatile) -> usize,
     ) -> Result<Vec<Item>, CloseReason> {
         loop {
-            let items = self.gather_once(limit.max(1), ends_at_gap, &size, &volatile_size)?;
+            let items = self.gather_once(limit.max(1), telling, &size, &volatile_size)?;
             // Pages that have nothing to tell are turned; who waits for one waits.
             if !items.is_empty() || self.is_asking() || !self.is_in_the_past() {
                 return Ok(items);
@@ -36,7 +64,7 @@ impl Subscription {
     fn gather_once(
         &mut self,
         limit: usize,
-        ends_at_gap: bool,
+        telling: Telling,
         size: impl Fn(&Record) -> usize,
         volatile_size: impl Fn(&Volatile) -> usize,
     ) -> Result<Vec<Item>, CloseReason> {
@@ -77,9 +105,12 @@ impl Subscription {
         self.lag = found.iter().map(|found| found.lag).sum();
         self.tell_trims(&found, &mut items);
         // Of several channels some records may stand before the gap's end: without them its client would come back to the same gap.
-        if ends_at_gap && !self.is_multi && !items.is_empty() {
+        if telling.ends_at_gap && !self.is_multi && !items.is_empty() {
             self.step_to_starts(&found);
             return Ok(items);
+        }
+        if telling.tells_presence {
+            self.take_presence(&mut items);
         }
         let taken = merge(&found, limit, size);
         self.tell_merged(&found, &taken, &mut items);

@@ -97,6 +97,7 @@ fn told(entry: Entry<'_>) -> Told {
             count: merged.count,
             id: id.to_string(),
         },
+        Entry::Presence(update) => unreachable!("nobody asked for {update:?}"),
     }
 }
 

@@ -12,6 +12,7 @@ mod lag;
 mod limits;
 mod lives;
 mod order;
+mod presence;
 mod repeats;
 mod replaying;
 mod starts;
@@ -29,7 +30,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dualcast_core::{
-    Channel, Gap, Hub, HubBuilder, Item, Message, Payload, Position, PublishError, Subscription,
+    Channel, Gap, Hub, HubBuilder, Item, Member, Message, Payload, Position, PresenceUpdate, PublishError,
+    Subscription,
 };
 use futures::FutureExt;
 use futures::task::ArcWake;
@@ -104,8 +106,21 @@ fn line(item: &Item) -> String {
             format!("gap {channel} {from}-{to} {reason}")
         }
         Item::Merged { merged, .. } => format!("merged {} {}", merged.channel, merged.count),
+        Item::Presence(update) => presence_line(update),
         other => format!("{other:?}"),
     }
+}
+
+/// `room has 2: ada bob` for the whole, `room has 2: +bob -cy` for a change.
+fn presence_line(update: &PresenceUpdate) -> String {
+    let name = |member: &Member| {
+        let data = member.get_data().map(|data| format!("={data}"));
+        format!("{}{}", member.id(), data.unwrap_or_default())
+    };
+    let mut words: Vec<_> = update.members().iter().map(name).collect();
+    words.extend(update.joined().iter().map(|member| format!("+{}", name(member))));
+    words.extend(update.left().iter().map(|id| format!("-{id}")));
+    format!("{} has {}: {}", update.channel(), update.count(), words.join(" "))
 }
 
 /// Everything there is to read, as lines.

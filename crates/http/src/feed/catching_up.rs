@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use dualcast_core::Subscription;
+use dualcast_core::{ChannelName, Subscription};
 
 use super::Feed;
 use crate::dialect::Heartbeat;
@@ -82,7 +82,7 @@ impl Feed {
         own.into_iter().chain(self.joined.iter())
     }
 
-    fn subscriptions_mut(&mut self) -> impl Iterator<Item = &mut Subscription> {
+    pub(super) fn subscriptions_mut(&mut self) -> impl Iterator<Item = &mut Subscription> {
         let own = match &mut self.source {
             Source::Subscription(subscription) => Some(&mut **subscription),
             _ => None,
@@ -104,6 +104,14 @@ impl Feed {
             id: least(self.subscriptions().map(Subscription::cursor)),
             interval: self.heartbeats.interval(),
             expires: self.expiry.remaining(),
+            presence: self.presence_versions(),
         }
+    }
+
+    fn presence_versions(&self) -> Vec<(ChannelName, u64)> {
+        let versions = self.subscriptions().flat_map(Subscription::presence_versions);
+        versions
+            .map(|(channel, version)| (channel.clone(), version))
+            .collect()
     }
 }
