@@ -7,6 +7,7 @@ contract!(
     over nats: a_volatile_message_comes_without_an_id_and_is_never_replayed,
     several_channels_tell_whose_volatile_message_it_is,
     a_client_that_does_not_read_loses_volatile_messages_and_no_others,
+    of_one_key_a_client_that_does_not_read_gets_the_newest,
 );
 contract!(a_volatile_message_to_nobody_is_dropped_and_counted);
 
@@ -96,5 +97,40 @@ async fn a_client_that_does_not_read_loses_volatile_messages_and_no_others(under
         volatile.len() as u64 + server.hub.volatile_dropped(),
         101,
         "and were counted"
+    );
+}
+
+async fn of_one_key_a_client_that_does_not_read_gets_the_newest(under: Under) {
+    const ROUNDS: usize = 200;
+    let server = Setup::new(under).small_buffers().start().await;
+    let mut client = server.dial("room").slow().open().await;
+    let channel = server.channel("room");
+    for round in 0..ROUNDS {
+        server.publish("room", "x".repeat(4 << 10)).await;
+        for who in ["ann", "bob"] {
+            let place = typing(&format!("{who} {round}")).conflation_key(who);
+            channel.publish(place).await.unwrap();
+        }
+    }
+    let mut heard = Vec::new();
+    let last: Vec<_> = ["ann", "bob"].map(|who| format!("{who} {}", ROUNDS - 1)).into();
+    while !last.iter().all(|last| heard.contains(last)) {
+        let told = client.next().await;
+        if told.id().is_none() {
+            heard.push(told.text().to_owned());
+        }
+    }
+    assert!(heard.len() < 2 * ROUNDS, "it got each of them");
+    for who in ["ann", "bob"] {
+        let rounds = heard
+            .iter()
+            .filter_map(|text| text.strip_prefix(who)?.trim().parse::<usize>().ok());
+        let rounds: Vec<_> = rounds.collect();
+        assert!(rounds.is_sorted(), "{rounds:?}");
+    }
+    assert_eq!(
+        server.hub.volatile_dropped(),
+        0,
+        "for what it missed a newer one stood there"
     );
 }

@@ -57,7 +57,8 @@ pub struct Limits {
     /// The most records of which it is remembered when a broker stored them, after they left memory, 4 bytes each. Default
     /// 1,000,000. It tells a cursor of a lost history from one of this log without asking the broker.
     pub max_checks: usize,
-    /// The most volatile messages that wait for a channel's followers. Default 64.
+    /// The most volatile messages that wait for a channel's followers. Default 64. Of those with one conflation key only the newest waits: for
+    /// a hundred cursors on a canvas it takes a hundred places, however often they move.
     pub max_volatile_messages: usize,
     /// The most bytes of them, counted as in [`LogLimits::max_bytes`]. Default 64 KiB. A volatile message that is
     /// larger alone is refused.

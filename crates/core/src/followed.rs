@@ -322,7 +322,7 @@ impl Followed {
         let (dropped, volatile) = state.ring.after(self.next_volatile);
         found.volatile_dropped = dropped;
         found.volatile.extend(volatile.cloned());
-        found.volatile_from = state.ring.end() - found.volatile.len() as u64;
+        found.volatile_end = state.ring.end();
         Ok(found)
     }
 }

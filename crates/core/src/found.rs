@@ -29,9 +29,10 @@ pub(crate) struct Found {
     pub(crate) is_cut: bool,
     /// How many records stand after its place, all in all.
     pub(crate) lag: u64,
-    pub(crate) volatile: Vec<Arc<Volatile>>,
-    /// The ordinal of the first of them.
-    pub(crate) volatile_from: u64,
+    /// Each with its ordinal.
+    pub(crate) volatile: Vec<(u64, Arc<Volatile>)>,
+    /// The ordinal behind the last of them.
+    pub(crate) volatile_end: u64,
     pub(crate) volatile_dropped: u64,
     /// Whether nothing can follow.
     pub(crate) is_finished: bool,

@@ -139,7 +139,8 @@ impl Message {
         Self::new(event, Payload::Binary(bytes.into()))
     }
 
-    /// For subscribers that [conflate](crate::LagRule::Conflate): of the messages with one key, only the newest matters.
+    /// For subscribers that [conflate](crate::LagRule::Conflate): of the messages with one key, only the newest matters. Of
+    /// [volatile](Message::volatile) ones only the newest waits, for whichever subscriber.
     #[must_use]
     pub fn conflation_key(mut self, key: impl Into<Arc<str>>) -> Self {
         self.conflation_key = Some(key.into());

@@ -1,4 +1,5 @@
-//! The volatile messages of one channel: a small shared ring, from which the oldest fall out unread.
+//! The volatile messages of one channel: a small shared ring, from which the oldest fall out unread. Of those with one conflation key only
+//! the newest waits: who reads at once sees each of them, and who doesn't sees the last.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,9 +12,12 @@ use crate::record::Volatile;
 /// What was sent lately without being logged.
 #[derive(Debug, Default)]
 pub(crate) struct Ring {
-    messages: VecDeque<Arc<Volatile>>,
-    /// The ordinal of the oldest message in it.
-    first: u64,
+    /// Each with its ordinal, the oldest first.
+    messages: VecDeque<(u64, Arc<Volatile>)>,
+    /// The ordinal that the next message will have.
+    end: u64,
+    /// Up to which ordinal the oldest have fallen out.
+    dropped_through: u64,
     bytes: usize,
 }
 
@@ -24,44 +28,62 @@ impl Ring {
 
     /// The ordinal that the next message will have.
     pub(crate) fn end(&self) -> u64 {
-        self.first + self.messages.len() as u64
+        self.end
     }
 
     pub(crate) fn push(&mut self, message: Arc<Volatile>, limits: &Limits) {
+        if let Some(key) = message.message().get_conflation_key() {
+            self.supersede(key);
+        }
         self.bytes += message.cost();
-        self.messages.push_back(message);
+        self.messages.push_back((self.end, message));
+        self.end += 1;
         while self.messages.len() > limits.max_volatile_messages || self.bytes > limits.max_volatile_bytes {
             self.drop_oldest();
         }
     }
 
-    /// What a reader that stands before `next` gets, and how many it missed.
-    pub(crate) fn after(&self, next: u64) -> (u64, impl Iterator<Item = &Arc<Volatile>>) {
-        let dropped = self.first.saturating_sub(next);
-        let from = next.saturating_sub(self.first) as usize;
-        (dropped, self.messages.iter().skip(from))
+    /// What a reader that stands before `next` gets, each with its ordinal, and how many it missed up to the last that fell out. One of
+    /// which a newer stands here is not missed.
+    pub(crate) fn after(&self, next: u64) -> (u64, impl Iterator<Item = &(u64, Arc<Volatile>)>) {
+        let dropped = self.dropped_through.saturating_sub(next);
+        let from = self.messages.partition_point(|(ordinal, _)| *ordinal < next);
+        (dropped, self.messages.range(from..))
     }
 
     pub(crate) fn drop_aged(&mut self, now: Instant, limits: &Limits) {
         while self
             .messages
             .front()
-            .is_some_and(|oldest| later(oldest.sent_at(), limits.max_volatile_age) <= now)
+            .is_some_and(|(_, oldest)| later(oldest.sent_at(), limits.max_volatile_age) <= now)
         {
             self.drop_oldest();
         }
     }
 
     pub(crate) fn clear(&mut self) {
-        self.first = self.end();
+        self.dropped_through = self.end;
         self.messages = VecDeque::new();
         self.bytes = 0;
     }
 
+    /// A newer message of a key comes: there is at most one before it.
+    fn supersede(&mut self, key: &Arc<str>) {
+        let mut messages = self.messages.iter();
+        let is_older =
+            |(_, message): &(u64, Arc<Volatile>)| message.message().get_conflation_key() == Some(key);
+        if let Some((_, older)) = messages
+            .position(is_older)
+            .and_then(|place| self.messages.remove(place))
+        {
+            self.bytes -= older.cost();
+        }
+    }
+
     fn drop_oldest(&mut self) {
-        if let Some(oldest) = self.messages.pop_front() {
+        if let Some((ordinal, oldest)) = self.messages.pop_front() {
             self.bytes -= oldest.cost();
-            self.first += 1;
+            self.dropped_through = ordinal + 1;
         }
         if self.messages.is_empty() {
             self.messages = VecDeque::new();
@@ -100,6 +122,47 @@ mod tests {
         let (dropped, left) = ring.after(0);
         assert_eq!((dropped, left.count()), (1, 2));
         assert_eq!(ring.after(3).1.count(), 0);
+    }
+
+    #[test]
+    fn of_one_key_only_the_newest_waits_and_nobody_reads_it_twice() {
+        let limits = Limits {
+            max_volatile_messages: 3,
+            ..Limits::default()
+        };
+        let (mut ring, now) = (Ring::default(), Instant::now());
+        let push = |ring: &mut Ring, text: &str, key: &str| {
+            let message = Message::text("e", text).conflation_key(key);
+            let channel = ChannelName::parse("c").unwrap();
+            ring.push(Arc::new(Volatile::new(channel, message, now)), &limits);
+        };
+        let texts = |ring: &Ring, next: u64| {
+            let (dropped, left) = ring.after(next);
+            let left =
+                left.map(|(ordinal, volatile)| format!("{ordinal}:{:?}", volatile.message().payload()));
+            (dropped, left.collect::<Vec<_>>())
+        };
+        for text in ["a1", "b1", "a2", "a3"] {
+            push(&mut ring, text, &text[..1]);
+        }
+        assert_eq!(
+            texts(&ring, 0),
+            (0, vec!["1:Text(\"b1\")".into(), "3:Text(\"a3\")".into()])
+        );
+        assert_eq!(
+            texts(&ring, 2),
+            (0, vec!["3:Text(\"a3\")".into()]),
+            "who has read b"
+        );
+        assert_eq!(texts(&ring, 4).1, [""; 0]);
+        for text in ["c1", "d1"] {
+            push(&mut ring, text, &text[..1]);
+        }
+        assert_eq!(texts(&ring, 2).0, 0, "what fell out was before that");
+        assert_eq!(texts(&ring, 0).0, 2);
+        assert_eq!(ring.messages.len(), 3);
+        let cost: usize = ring.messages.iter().map(|(_, message)| message.cost()).sum();
+        assert_eq!(ring.bytes, cost);
     }
 
     #[test]

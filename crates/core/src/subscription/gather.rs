@@ -258,12 +258,12 @@ impl Subscription {
     ) {
         for (followed, found) in self.followed.iter_mut().zip(found) {
             self.logs.count_volatile_dropped(found.volatile_dropped);
-            followed.next_volatile = found.volatile_from;
-            for volatile in &found.volatile {
+            followed.next_volatile = found.volatile_end;
+            for (ordinal, volatile) in &found.volatile {
                 if room == 0 {
+                    followed.next_volatile = *ordinal;
                     break;
                 }
-                followed.next_volatile += 1;
                 if !volatile.is_from(self.without.as_ref()) {
                     room = room.saturating_sub(size(volatile));
                     items.push(Item::Volatile(Arc::clone(volatile)));
@@ -275,8 +275,7 @@ impl Subscription {
     /// Leaves the channels that have ended, and of which it has all.
     fn leave_finished(&mut self, found: &[Found]) {
         for (index, found) in found.iter().enumerate().rev() {
-            let volatile_end = found.volatile_from + found.volatile.len() as u64;
-            if found.is_finished && self.followed[index].next_volatile == volatile_end {
+            if found.is_finished && self.followed[index].next_volatile == found.volatile_end {
                 self.followed.remove(index).leave(&self.logs);
             }
         }
