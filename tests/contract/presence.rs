@@ -8,7 +8,7 @@ use dualcast_tests::{Client, Member, Presence, Server, Setup, Told, Under, contr
 use serde_json::json;
 
 contract!(
-    who_comes_is_told_who_is_there_and_the_others_that_it_came,
+    over nats: who_comes_is_told_who_is_there_and_the_others_that_it_came,
     who_only_looks_on_is_told_and_not_counted,
     who_comes_back_within_the_grace_was_never_away,
     who_is_gone_is_told_to_have_left,

@@ -9,6 +9,7 @@ mod lives;
 mod orders;
 mod outside;
 mod past;
+mod presence;
 mod privileges;
 mod publishing;
 mod retention;

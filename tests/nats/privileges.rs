@@ -1,10 +1,12 @@
 //! The least privileges: those that `docs/nats.md` lists are enough for a node and for a publisher, and no more than that.
 
 use std::fs;
+use std::time::Duration;
 
 use dualcast::{Access, Hub, Nats, NatsOptions};
 use dualcast_nats_server::NatsServer;
 use dualcast_tests::{Outsider, Under, run};
+use tokio::time;
 
 use crate::works::{everything_works, nodes, under};
 
@@ -52,7 +54,19 @@ async fn made_by_another(_: Under) {
     let mut making = options(&broker, "maker");
     making.stream.max_bytes = 16 << 20;
     let maker = Nats::connect(making).await.unwrap();
-    drop(Hub::builder().fan_out(maker).build().unwrap());
+    let maker = Hub::builder().fan_out(maker).build().unwrap();
+    // The bucket for presence is made when somebody asks.
+    let hall = maker.channel("hall").unwrap();
+    assert_eq!(hall.presence().now().count(), 0);
+    while !broker
+        .monitor("/jsz?streams=1")
+        .await
+        .to_string()
+        .contains("KV_dualcast_presence")
+    {
+        time::sleep(Duration::from_millis(20)).await;
+    }
+    drop((hall, maker));
     everything_works(options(&broker, "node")).await;
 }
 

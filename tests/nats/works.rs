@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use dualcast::{Identity, Message, NatsOptions, Transport};
+use dualcast::{Identity, Member, Message, NatsOptions, Transport};
 use dualcast_nats_server::NatsServer;
-use dualcast_tests::{HttpServer, HttpVersion, Outsider, Server, Setup, Told, Under};
+use dualcast_tests::{HttpServer, HttpVersion, Outsider, Server, Setup, Told, Under, eventually};
 use tokio::time;
 
 /// Two nodes, whose logs keep so many records: what is missing there has to come from the stream.
@@ -36,7 +36,7 @@ pub(crate) fn under() -> Under {
     Under::new(Transport::Sse, HttpServer::Dualcast, HttpVersion::Http1).over_nats(2)
 }
 
-/// On both nodes and over both transports: publishing, following, resuming, ending a channel, volatile messages, orders. They are ready, so they
+/// On both nodes and over both transports: publishing, following, resuming, ending a channel, volatile messages, presence, orders. They are ready, so they
 /// have a stream, an epoch, and heard what they said themselves.
 pub(crate) async fn everything_works(options: NatsOptions) {
     let server = nodes(options, 5).await;
@@ -63,6 +63,7 @@ pub(crate) async fn everything_works(options: NatsOptions) {
         assert_eq!(back.texts(20).await, all, "from the stream");
     }
     volatile(&server).await;
+    presence(&server).await;
     for client in &mut clients {
         client.until_text("the last").await;
     }
@@ -77,6 +78,17 @@ pub(crate) async fn everything_works(options: NatsOptions) {
         told.iter().any(|told| matches!(told, Told::Finished { .. })),
         "{told:?}"
     );
+}
+
+/// Who is present on one node is so on the other.
+async fn presence(server: &Server) {
+    for node in server.nodes() {
+        let here = node.channel("hall").presence().join(Member::new("anna")).unwrap();
+        let is_known = |count| move |node: &Server| node.channel("hall").presence().now().count() == count;
+        eventually("both know", || server.nodes().all(is_known(1))).await;
+        here.leave();
+        eventually("both know that she has left", || server.nodes().all(is_known(0))).await;
+    }
 }
 
 /// From each node to whoever follows on the other, as soon as that has subscribed.

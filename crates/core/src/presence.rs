@@ -45,7 +45,8 @@ impl Presence {
         Self(channel)
     }
 
-    /// Who is there now, as far as this node knows; in a large room, how many, and [some of them](crate::Limits::max_presence_sample).
+    /// Who is there now, as far as this node knows; in a large room, how many, and [some of them](crate::Limits::max_presence_sample). With several
+    /// nodes, one that had nothing to do with presence before begins to listen to the others with this.
     #[must_use]
     pub fn now(&self) -> Arc<PresenceUpdate> {
         let logs = &self.0.hub().ingest().logs;

@@ -132,6 +132,17 @@ impl Api {
         }
     }
 
+    /// Publishes, and waits until it is stored. Sent again while nobody answers: for what may be stored twice.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiError`]: JetStream's own, or that there is no answer.
+    pub(crate) async fn publish(&self, subject: &str, payload: Bytes) -> Result<(), ApiError> {
+        let request = Request::new().payload(payload);
+        let _: IgnoredAny = self.request(subject.to_owned(), request).await?;
+        Ok(())
+    }
+
     /// Publishes where the last record on the subject is still this one, or none for 0. Like a question it is sent again while nobody answers: the
     /// second of two finds the first one's record.
     ///

@@ -293,7 +293,7 @@ const KEPT_EPOCHS: usize = 16;
 const BUCKET_BYTES: u64 = 64 << 10;
 
 /// JetStream's number for a stream that is there otherwise.
-const NAME_TAKEN: u64 = 10_058;
+pub(crate) const NAME_TAKEN: u64 = 10_058;
 
 #[cfg(test)]
 mod tests;

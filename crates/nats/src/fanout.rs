@@ -26,6 +26,7 @@ use crate::mirror::MirrorOptions;
 use crate::node;
 use crate::options::NatsOptions;
 use crate::orders::Orders;
+use crate::presence::Presences;
 use crate::publisher::{Failure, Publisher, Stored};
 use crate::reads::Reads;
 use crate::shared::{Shared, Trouble};
@@ -55,6 +56,7 @@ pub struct Nats {
     histories: Arc<Histories>,
     volatiles: Volatiles,
     orders: Orders,
+    presences: Presences,
     runtime: Handle,
 }
 
@@ -126,6 +128,7 @@ impl Nats {
             histories: Arc::new(Histories::new(Arc::clone(&shared))),
             volatiles: Volatiles::new(Arc::clone(&shared)),
             orders: Orders::new(Arc::clone(&shared)),
+            presences: Presences::new(Arc::clone(&shared)),
             loaded: Mutex::new(Some(loaded)),
             runtime: Handle::current(),
             shared,
@@ -187,7 +190,8 @@ impl FanOut for Nats {
         };
         self.shared.warn_of_max_payload(strong.limits().max_message_bytes);
         self.histories.start(hub.clone(), strong.limits());
-        self.volatiles.start(hub);
+        self.volatiles.start(hub.clone());
+        self.presences.start(hub);
         self.runtime.spawn(node::start(&self.shared, &strong, loaded));
     }
 
@@ -243,6 +247,14 @@ impl FanOut for Nats {
 
     fn send_order(&self, order: Order) {
         self.orders.send(order);
+    }
+
+    fn shares_presence(&self) -> bool {
+        true
+    }
+
+    fn presence_changed(&self) {
+        self.presences.changed();
     }
 
     fn health(&self) -> Health {

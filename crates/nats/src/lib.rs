@@ -27,6 +27,7 @@ mod options;
 mod orders;
 mod page;
 mod percent;
+mod presence;
 mod publisher;
 mod reads;
 mod reckoning;

@@ -47,6 +47,10 @@ pub struct NatsOptions {
     /// throughput of one server. Each holds its message in memory. Past it a publish waits for another to end, within its deadline. Orders to other nodes
     /// (`Hub::disconnect`) count, too: up to 1,024 while the broker is away.
     pub max_in_flight: usize,
+    /// For how long a node that says nothing more is believed to have those who were [present](dualcast_core::Presence) on it. Default 10 seconds: a
+    /// killed node's people vanish within that, and whoever was cut with it has come back to another node. Each node writes whom it has three times as often, so a cluster that
+    /// elects a leader for as long as that is survived. The same on all nodes: it is how long the bucket keeps what is written.
+    pub presence_lifetime: Duration,
     /// Within what time a request to JetStream is answered: the stream's state, a page of records. Default 5 seconds.
     pub request_deadline: Duration,
     /// The most messages that the live subscription holds for the node to take them. Default 16,384, a second and more at ten thousand a
@@ -219,6 +223,16 @@ impl NatsOptions {
                 "is at least 100 milliseconds",
             ),
             (
+                "presence_lifetime",
+                self.presence_lifetime < SHORTEST_LIFETIME,
+                "is at least 1 second",
+            ),
+            (
+                "presence_lifetime",
+                nanoseconds(self.presence_lifetime).is_none(),
+                "is too long",
+            ),
+            (
                 "stream.duplicate_window",
                 duplicate_window > max_age,
                 "can't be longer than `stream.max_age`",
@@ -259,6 +273,7 @@ impl Default for NatsOptions {
             publish_deadline: Duration::from_secs(5),
             max_in_flight: 4_096,
             request_deadline: Duration::from_secs(5),
+            presence_lifetime: Duration::from_secs(10),
             max_live_messages: 16_384,
             hole_deadline: Duration::from_secs(10),
             history_deadline: Duration::from_secs(10),
@@ -339,6 +354,9 @@ fn is_plain(byte: u8) -> bool {
 }
 
 const OUR_SEGMENTS: [&str; 3] = ["log", "live", "volatile"];
+
+/// Below that a moment's hold-up on the way would look like a node's end.
+const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
 
 /// The shortest that servers take.
 const SHORTEST_AGE: Duration = Duration::from_millis(100);

@@ -77,9 +77,14 @@ impl Settled {
 impl Shared {
     /// Hears everything that is stored from now on.
     pub(crate) async fn listen(&self) -> Result<Subscriber, Trouble> {
+        self.listen_to(self.subjects.every_live()).await
+    }
+
+    /// Hears what is published on a subject from now on.
+    pub(crate) async fn listen_to(&self, subject: String) -> Result<Subscriber, Trouble> {
         let listening = async {
             let client = self.live.client().await?;
-            let subscriber = client.subscribe(self.subjects.every_live()).await?;
+            let subscriber = client.subscribe(subject).await?;
             // Out of the client's hands: whatever is asked by this connection afterwards, the server hears behind it.
             client.flush().await?;
             Ok(subscriber)

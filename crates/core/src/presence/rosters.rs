@@ -109,9 +109,7 @@ impl Rosters {
                 });
             }
         });
-        if self.fan_out.shares_presence() {
-            self.fan_out.presence_changed();
-        }
+        self.tell_fan_out();
         Part { kept, stay }
     }
 
@@ -127,8 +125,8 @@ impl Rosters {
             }
         });
         drop(given_up);
-        if part.stay.is_some() && self.fan_out.shares_presence() {
-            self.fan_out.presence_changed();
+        if part.stay.is_some() {
+            self.tell_fan_out();
         }
     }
 
@@ -168,6 +166,7 @@ impl Rosters {
 
     /// All that is told of a channel now.
     pub(crate) fn whole(&self, channel: &ChannelName) -> Arc<PresenceUpdate> {
+        self.tell_fan_out();
         match self.find(channel) {
             Some(kept) => kept.state.lock().roster.whole(),
             None => Arc::new(PresenceUpdate::whole(channel.clone(), 0, 0, Vec::new())),
@@ -187,8 +186,8 @@ impl Rosters {
                 }
             });
         }
-        if has_changed && self.fan_out.shares_presence() {
-            self.fan_out.presence_changed();
+        if has_changed {
+            self.tell_fan_out();
         }
     }
 
@@ -249,6 +248,13 @@ impl Rosters {
             state.is_dead |= is_over;
             is_over
         });
+    }
+
+    /// With no lock held.
+    fn tell_fan_out(&self) {
+        if self.fan_out.shares_presence() {
+            self.fan_out.presence_changed();
+        }
     }
 
     fn note_changed(&self, channel: &ChannelName, id: &Arc<str>) {
