@@ -9,6 +9,7 @@
 mod lives;
 mod memory;
 mod opening;
+mod presence;
 mod publishing;
 mod reading;
 mod tears;
