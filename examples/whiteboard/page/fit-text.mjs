@@ -1,0 +1,39 @@
+// How large a note's text is: as large as fits, down to what can just be read. Computed from the widths of its words, so that nothing has to be
+// laid out to find it.
+
+const sizes = [28, 24, 20, 17, 15, 13, 11];
+
+/** How high a line is, as a share of the size. */
+export const lineHeight = 1.3;
+
+/**
+ * @param {string} text
+ * @param {{ w: number, h: number }} room without the padding
+ * @param {(word: string) => number} widthOf a word's width at the size 1
+ */
+export function fitText(text, room, widthOf) {
+  const lines = text.split("\n").map((line) => line.split(/(?<=\s)/).map(widthOf));
+  const size = sizes.find((candidate) => heightOf(lines, room.w / candidate) * candidate * lineHeight <= room.h);
+  return size ?? sizes.at(-1);
+}
+
+/** How many lines it takes, where a line has room for so much. A word that is wider is broken. */
+function heightOf(lines, room) {
+  let count = 0;
+  for (const words of lines) {
+    let used = 0;
+    count += 1;
+    for (const width of words) {
+      if (used > 0 && used + width > room) {
+        count += 1;
+        used = 0;
+      }
+      used += width;
+      while (used > room) {
+        count += 1;
+        used -= room;
+      }
+    }
+  }
+  return count;
+}
