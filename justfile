@@ -3,6 +3,10 @@
 _default:
     @just --list --unsorted
 
+# Run the whiteboard: open it in two windows
+whiteboard *args:
+    cargo run -p whiteboard -- {{ args }}
+
 # Run the two transports and the client side by side, in a page
 side-by-side:
     cargo run -p side-by-side

@@ -1,8 +1,10 @@
-// Does what README.md tells a newcomer to do, by its own words: the sections "Try it" and "Try it by hand", line by line,
-// with another port.
+// Does what README.md tells a newcomer to do, by its own words: the sections "Try it", "See the transports side by side" and "Try it by
+// hand", line by line, with another port.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { launchers } from "./browsers.mjs";
 import { startCommandLine } from "./curl.mjs";
@@ -13,24 +15,42 @@ import { until } from "./until.mjs";
 const timeout = 60_000;
 const first = await readSection("Try it");
 const [runFirst] = blocks(first, ["sh"]);
+const second = await readSection("See the transports side by side");
+const [runSecond] = blocks(second, ["sh"]);
 const byHand = await readSection("Try it by hand");
 const [run, follow, publish, open, comeBack, openAgain] = blocks(byHand, ["sh", "sh", "sh", "js", "sh", "js"]);
 
-before(async () => Promise.all(["side-by-side", "hello"].map(buildExample)), { timeout: buildTimeout });
+before(async () => Promise.all(["whiteboard", "side-by-side", "hello"].map(buildExample)), { timeout: buildTimeout });
 
 for (const [name, launch] of Object.entries(launchers)) {
   describe(`README.md, with ${name}`, () => {
-    let browser, sideBySide, hello, page;
+    let browser, whiteboard, sideBySide, hello, page;
     before(async () => (browser = await launch()), { timeout });
     after(async () => {
       await browser?.close();
+      await whiteboard?.stop();
       await sideBySide?.stop();
       await hello?.stop();
     });
 
-    it("shows a page first", { timeout }, async () => {
-      sideBySide = await startByCommandLine(runFirst);
-      const page = await openSideBySide(browser, at(sideBySide, place(first)));
+    it("has a board made, and opened in a second window", { timeout }, async () => {
+      whiteboard = await startByCommandLine(`${runFirst} -- --data ${await newFile()}`);
+      const pages = [await browser.newPage(at(whiteboard, place(first)))];
+      await pages[0].evaluate(() => document.querySelector("button").click());
+      const board = () => pages[0].evaluate(() => (globalThis.whiteboard?.live.state.status === "open" ? location.href : ""));
+      await until(async () => (await board()).includes("/b/"), () => "a new board is open");
+      pages.push(await browser.newPage(await board()));
+      for (const page of pages) {
+        const here = () => page.evaluate(() => globalThis.whiteboard?.people.count);
+        // One browser is one person, in however many windows.
+        await until(async () => (await here()) === 1, () => "both windows know who is there");
+      }
+      assert.deepEqual(await whiteboard.stop("SIGINT"), { code: 0, signal: null });
+    });
+
+    it("shows both transports side by side", { timeout }, async () => {
+      sideBySide = await startByCommandLine(runSecond);
+      const page = await openSideBySide(browser, at(sideBySide, place(second)));
       await page.close();
       assert.deepEqual(await sideBySide.stop("SIGINT"), { code: 0, signal: null });
     });
@@ -94,6 +114,13 @@ for (const [name, launch] of Object.entries(launchers)) {
       return publishing.output.trim();
     }
   });
+}
+
+/** A file that nobody else has. */
+async function newFile() {
+  const directory = await mkdtemp(join(tmpdir(), "dualcast-"));
+  after(() => rm(directory, { recursive: true, force: true }));
+  return join(directory, "boards.redb");
 }
 
 /** A line as a reader would type it, whose server has this address and who saw this id last. */

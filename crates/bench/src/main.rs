@@ -4,6 +4,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod board;
 mod broker;
 mod child;
 mod figure;
@@ -40,6 +41,8 @@ struct Cli {
 enum Command {
     /// Drives one server once, whatever it is
     Load(Box<single::Single>),
+    /// Puts examples/whiteboard under load: editors who point and draw, viewers who look on, one of them on a slow link
+    Board(board::BoardLoad),
     /// Runs one of the servers that Dualcast is compared with, at the address in ADDR
     Serve {
         #[arg(value_enum)]
@@ -68,6 +71,11 @@ fn main() -> Result<()> {
         }
         Some(Command::Load(single)) => {
             std::io::stdout().write_all(single.run()?.as_bytes())?;
+            Ok(())
+        }
+        Some(Command::Board(load)) => {
+            child::end_with_us()?;
+            std::io::stdout().write_all(load.run()?.as_bytes())?;
             Ok(())
         }
         Some(Command::Serve { role }) => match role {

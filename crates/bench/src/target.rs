@@ -37,7 +37,8 @@ pub(crate) struct Dialect {
     pub(crate) ws: Option<String>,
     /// A text that a WebSocket client sends once it is open: to subscribe, where the path doesn't.
     pub(crate) ws_hello: Option<String>,
-    /// Headers of a subscriber's request: `authorization: …`.
+    /// Headers of a subscriber's request, with `{channel}` or `{key}` in them: `authorization: …`. A key is the channel's number, in 43
+    /// digits.
     #[serde(default)]
     pub(crate) headers: Vec<String>,
     /// The path to publish to, by POST.
@@ -80,6 +81,8 @@ fn yes() -> bool {
     true
 }
 
+const KEY: &str = "{key}";
+const KEY_LENGTH: usize = 43;
 const CHANNEL: &str = "{channel}";
 const MESSAGE: &str = "{message}";
 
@@ -104,8 +107,10 @@ impl Target {
         self.address
     }
 
-    pub(crate) fn headers(&self) -> &[String] {
-        &self.dialect.headers
+    pub(crate) fn headers(&self, channel: usize) -> impl Iterator<Item = String> {
+        let key = format!("{channel:0KEY_LENGTH$}");
+        let headers = self.dialect.headers.iter();
+        headers.map(move |header| with_channel(header, channel).replace(KEY, &key))
     }
 
     pub(crate) fn pipelines(&self) -> bool {

@@ -10,6 +10,7 @@ use mio::{Events, Poll, Token};
 
 use crate::load::handshake;
 use crate::load::ledger::{Ledger, durations, record};
+use crate::load::marker;
 use crate::load::patience::Patience;
 use crate::load::publisher::Publisher;
 use crate::load::subscriber::{Asked, Clamp, Subscriber, Turn};
@@ -231,6 +232,28 @@ impl Fleet {
             self.turn(left)?;
         }
         Ok(())
+    }
+
+    /// Nobody is held to the ledger any more: they read, and what they get counts nowhere.
+    pub(crate) fn let_go(&mut self) {
+        for subscriber in &mut self.subscribers {
+            subscriber.let_go(&mut self.ledger);
+        }
+    }
+
+    /// A WebSocket client says something.
+    pub(crate) fn say(&mut self, client: usize, text: &str) -> Result<()> {
+        self.subscribers[client].say(text)
+    }
+
+    /// Numbers a message that somebody else publishes to the first channel now. Answers its payload.
+    pub(crate) fn expect(&mut self, bytes: usize) -> String {
+        marker::payload(self.ledger.publish(0, Instant::now()), bytes)
+    }
+
+    /// How many messages have not reached everybody.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.ledger.in_flight()
     }
 
     /// The id that came last to the first subscriber: what it would resume with.

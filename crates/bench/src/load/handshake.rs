@@ -33,7 +33,7 @@ pub(crate) fn request(
              sec-websocket-key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
         }
     };
-    for header in target.headers() {
+    for header in target.headers(channel) {
         headers = format!("{headers}{header}\r\n");
     }
     Ok(format!(

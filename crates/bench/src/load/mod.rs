@@ -14,5 +14,5 @@ mod subscriber;
 
 pub(crate) use fleet::{Crowd, Fleet, Load, Run};
 pub(crate) use ledger::{durations, record};
-pub(crate) use marker::payload;
+pub(crate) use marker::{Scanner, payload};
 pub(crate) use patience::PATIENCE;

@@ -294,6 +294,18 @@ impl Subscriber {
         ledger.leave(self.channel);
     }
 
+    /// Is held to the ledger no longer, and goes on reading.
+    pub(crate) fn let_go(&mut self, ledger: &mut Ledger) {
+        self.is_in_ledger = false;
+        ledger.leave(self.channel);
+    }
+
+    /// Says something on a WebSocket.
+    pub(crate) fn say(&mut self, text: &str) -> Result<()> {
+        self.unsent.extend(framing::text(text));
+        self.answer()
+    }
+
     /// Reads again: all that waits, and its end, of which the socket has told while nobody read.
     pub(crate) fn go_on(&mut self, buffer: &mut [u8], ledger: &mut Ledger) -> Result<Turn> {
         self.is_stalled = false;
