@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use dualcast::{Hub, Limits, Member, Nats, NatsOptions, Present, Subscription, Transport};
+use dualcast::{Hub, Item, Limits, Member, Nats, NatsOptions, Present, Subscription, Transport};
 use dualcast_nats_server::{Link, NatsServer};
 use dualcast_tests::{Client, HttpServer, HttpVersion, Server, Setup, Told, Under, eventually, run};
+
+use futures::FutureExt;
+use tokio::time;
 
 use crate::works::{come_by, delete, under};
 
@@ -162,7 +165,7 @@ async fn later(_: Under) {
     let mut watcher = watch(&new);
     eventually_there(&new, "ada").await;
     // None of all that it was told named anybody else.
-    while let Some(Ok(items)) = futures::FutureExt::now_or_never(watcher.next(1 << 20)) {
+    while let Some(Ok(items)) = watcher.next(1 << 20).now_or_never() {
         assert!(!format!("{items:?}").contains("zombie"), "{items:?}");
     }
     drop(before);
@@ -259,6 +262,117 @@ async fn crowd(_: Under) {
 }
 
 #[test]
+fn a_node_that_can_not_write_hears_and_forgets_all_the_same() {
+    run(deaf_ears, under());
+}
+
+async fn deaf_ears(_: Under) {
+    let config = r#"authorization { users: [
+        { user: "free", password: "free-secret" }
+        { user: "held", password: "held-secret", permissions: {
+            publish: { deny: "$KV.shop_presence.>" }, subscribe: ">" } }
+    ] }"#;
+    let broker = NatsServer::builder().config(config).start().await;
+    let by = |user: &str| {
+        let mut options = options(broker.url());
+        options.access = dualcast::Access::UserPassword {
+            user: user.into(),
+            password: format!("{user}-secret"),
+        };
+        options
+    };
+    let long = |limits: &mut Limits| limits.presence_grace = LONG;
+    let free = node(by("free"), long).await;
+    let held = node(by("held"), long).await;
+    let (_ada, _eve) = (come(&free, "ada"), come(&held, "eve"));
+    eventually_there(&held, "ada eve").await;
+    drop(free);
+    eventually_there(&held, "eve").await;
+}
+
+#[test]
+fn whoever_is_too_large_for_the_broker_keeps_nobody_else_back() {
+    run(too_large, under());
+}
+
+async fn too_large(_: Under) {
+    let broker = NatsServer::start().await;
+    let large = |limits: &mut Limits| {
+        limits.presence_grace = LONG;
+        limits.max_member_bytes = 4 << 20;
+    };
+    let [here, there_too] = [
+        node(options(broker.url()), large).await,
+        node(options(broker.url()), large).await,
+    ];
+    let _watcher = watch(&there_too);
+    let huge = Member::new("huge").data(&"x".repeat(2 << 20)).unwrap();
+    let _huge = here.channel("room").unwrap().presence().join(huge).unwrap();
+    let _zed = come(&here, "zed");
+    eventually_there(&there_too, "zed").await;
+    assert_eq!(there(&here), "huge zed");
+}
+
+#[test]
+fn while_the_broker_is_frozen_nobody_vanishes() {
+    run(frozen, under());
+}
+
+async fn frozen(_: Under) {
+    let mut broker = NatsServer::start().await;
+    let [here, looks_on] = [
+        node(options(broker.url()), |_| {}).await,
+        node(options(broker.url()), |_| {}).await,
+    ];
+    let _ada = come(&here, "ada");
+    let mut watcher = watch(&looks_on);
+    eventually_there(&looks_on, "ada").await;
+    broker.freeze();
+    // Longer than anything that was told holds.
+    time::sleep(2 * LIFETIME).await;
+    broker.thaw();
+    let _bob = come(&here, "bob");
+    eventually_there(&looks_on, "ada bob").await;
+    while let Some(Ok(items)) = watcher.next(1 << 20).now_or_never() {
+        let has_left = |item: &Item| matches!(item, Item::Presence(update) if !update.left().is_empty());
+        assert!(!items.iter().any(has_left), "{items:?}");
+    }
+}
+
+#[test]
+fn a_bucket_that_keeps_more_and_longer_shows_nobody_who_has_gone() {
+    run(keeps_longer, under());
+}
+
+async fn keeps_longer(_: Under) {
+    let broker = NatsServer::start().await;
+    let mut outsider = dualcast_tests::Outsider::connect(&broker.address(), None).await;
+    let config = r#"{"name":"KV_shop_presence","subjects":["$KV.shop_presence.>"],"storage":"file","max_msgs_per_subject":5,"allow_direct":true}"#;
+    let made = outsider
+        .ask("$JS.API.STREAM.CREATE.KV_shop_presence", b"", config.as_bytes())
+        .await;
+    assert!(made.contains("\"config\""), "{made}");
+    let zero = |limits: &mut Limits| limits.presence_grace = Duration::ZERO;
+    let killed = node(options(broker.url()), zero).await;
+    let old = node(options(broker.url()), zero).await;
+    let (_zombie, _ada) = (come(&killed, "zombie"), come(&old, "ada"));
+    let bob = come(&old, "bob");
+    eventually_there(&old, "ada bob zombie").await;
+    eventually_there(&killed, "ada bob zombie").await;
+    drop(bob);
+    eventually_there(&killed, "ada zombie").await;
+    drop(killed);
+    eventually_there(&old, "ada").await;
+    let new = node(options(broker.url()), zero).await;
+    let mut watcher = watch(&new);
+    eventually_there(&new, "ada").await;
+    while let Some(Ok(items)) = watcher.next(1 << 20).now_or_never() {
+        let all = format!("{items:?}");
+        assert!(!all.contains("zombie") && !all.contains("bob"), "{all}");
+    }
+}
+
+#[test]
 fn what_somebody_else_writes_there_harms_nobody() {
     run(garbage, under());
 }
@@ -273,15 +387,22 @@ async fn garbage(_: Under) {
     eventually_there(&other, "ada").await;
     let mut outsider = dualcast_tests::Outsider::connect(&broker.address(), None).await;
     let long = format!(
-        r#"{{"write":1,"members":[["room","{}",1,null],["a..b","x",1],["room","eve",1,{{}}]]}}"#,
+        r#"{{"write":1,"lifetime":2000,"members":[["room","{}",1,null],["a..b","x",1],["room","eve",1,{{}}]]}}"#,
         "x".repeat(300)
     );
     for (key, text) in [
         ("other.0", &*long),
         ("other.1", "{"),
-        ("other.2", r#"{"write":1}"#),
-        ("other.x", r#"{"write":1,"members":[]}"#),
-        ("other", r#"{"write":1,"members":[["room","mallory",1]]}"#),
+        ("other.2", r#"{"write":1,"lifetime":2000}"#),
+        ("other.x", r#"{"write":1,"lifetime":2000,"members":[]}"#),
+        (
+            "other",
+            r#"{"write":1,"lifetime":2000,"members":[["room","mallory",1,null]]}"#,
+        ),
+        (
+            "stale.0",
+            r#"{"write":1,"lifetime":0,"members":[["room","mallory",1,null]]}"#,
+        ),
     ] {
         outsider
             .ask(&format!("$KV.shop_presence.{key}"), b"", text.as_bytes())

@@ -47,9 +47,9 @@ pub struct NatsOptions {
     /// throughput of one server. Each holds its message in memory. Past it a publish waits for another to end, within its deadline. Orders to other nodes
     /// (`Hub::disconnect`) count, too: up to 1,024 while the broker is away.
     pub max_in_flight: usize,
-    /// For how long a node that says nothing more is believed to have those who were [present](dualcast_core::Presence) on it. Default 10 seconds: a
+    /// For how long a node that says nothing more is believed to have those who were [present](dualcast_core::Presence) on it. Default 15 seconds: a
     /// killed node's people vanish within that, and whoever was cut with it has come back to another node. Each node writes whom it has three times as often, so a cluster that
-    /// elects a leader for as long as that is survived. The same on all nodes: it is how long the bucket keeps what is written.
+    /// elects a leader for as long as that is survived. What a node writes says it, so nodes may differ for the time of a deploy; the bucket keeps what it kept when it was made.
     pub presence_lifetime: Duration,
     /// Within what time a request to JetStream is answered: the stream's state, a page of records. Default 5 seconds.
     pub request_deadline: Duration,
@@ -273,7 +273,7 @@ impl Default for NatsOptions {
             publish_deadline: Duration::from_secs(5),
             max_in_flight: 4_096,
             request_deadline: Duration::from_secs(5),
-            presence_lifetime: Duration::from_secs(10),
+            presence_lifetime: Duration::from_secs(15),
             max_live_messages: 16_384,
             hole_deadline: Duration::from_secs(10),
             history_deadline: Duration::from_secs(10),

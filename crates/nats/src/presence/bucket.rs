@@ -2,9 +2,12 @@
 //!
 //! It is kept in memory: what a server loses of it when it restarts the nodes write again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -24,6 +27,8 @@ pub(super) struct Bucket {
     reads: Reads,
     name: String,
     stream: String,
+    /// What the server said last of how large a message may be, in bytes.
+    max_payload: AtomicUsize,
 }
 
 impl Bucket {
@@ -37,6 +42,7 @@ impl Bucket {
             shared: Arc::clone(shared),
             name,
             stream,
+            max_payload: AtomicUsize::new(USUAL_PAYLOAD),
         }
     }
 
@@ -55,25 +61,27 @@ impl Bucket {
         Some((node.into(), number.parse().ok()?))
     }
 
-    /// Makes it where there is none. Answers for how long a part is kept there.
-    pub(super) async fn open(&self) -> Result<Duration, Trouble> {
+    /// Makes it where there is none. It answers only while the broker does.
+    pub(super) async fn open(&self) -> Result<(), ApiError> {
         loop {
-            match self
+            let told = self
                 .api
                 .ask::<Told>(&format!("STREAM.INFO.{}", self.stream), &json!({}))
-                .await
-            {
+                .await;
+            match told {
                 Ok(told) => {
-                    let ours = self.shared.options.presence_lifetime;
-                    // Somebody may have made it otherwise.
-                    let theirs = u64::try_from(told.config.max_age).unwrap_or(0);
-                    return Ok(match theirs {
-                        0 => ours,
-                        theirs => ours.min(Duration::from_nanos(theirs)),
-                    });
+                    let ours = nanoseconds(self.shared.options.presence_lifetime);
+                    if ours != Some(told.config.max_age) {
+                        // Made otherwise, or by nodes with another lifetime: whoever starts may find fewer there, or none.
+                        tracing::debug!(
+                            max_age_ns = told.config.max_age,
+                            "the bucket for presence has another `max_age`"
+                        );
+                    }
+                    return Ok(());
                 }
                 Err(error) if error.code() == Some(NOT_FOUND) => self.make().await?,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -88,7 +96,8 @@ impl Bucket {
             "storage": "memory",
             "num_replicas": self.shared.options.stream.replicas,
             "max_msgs_per_subject": 1,
-            "max_bytes": MAX_BYTES,
+            // Not so many bytes set aside: it has what the nodes have.
+            "max_bytes": -1,
             "max_age": nanoseconds(self.shared.options.presence_lifetime),
             "discard": "old",
             "allow_rollup_hdrs": true,
@@ -109,22 +118,25 @@ impl Bucket {
     pub(super) async fn read(&self) -> Result<Vec<(Stored, Duration)>, Trouble> {
         let deadline = Instant::now() + self.api.deadline();
         let state = self.reads.state().await?;
-        let mut parts = Vec::new();
+        // Where somebody has it keep more, the last of each.
+        let mut parts = HashMap::new();
         let mut next = state.first_sequence;
         while next <= state.last_sequence {
-            let stretch = self
-                .reads
-                .stretch(next..=state.last_sequence, PORTION, deadline)
-                .await?;
+            let range = next..=state.last_sequence;
+            let stretch = self.reads.stretch(range, PORTION, deadline).await?;
             let read = stretch.records.last().map_or(0, |record| record.sequence);
             let absent = stretch.absent.last().map_or(0, |absent| *absent.end());
             next = read.max(absent) + 1;
-            parts.extend(stretch.records);
+            parts.extend(
+                stretch
+                    .records
+                    .into_iter()
+                    .map(|part| (part.subject.clone(), part)),
+            );
         }
-        let age = |part: &Stored| u64::try_from(state.now_ns - part.timestamp_ns).unwrap_or(0);
-        let parts = parts.into_iter().map(|part| {
-            let age = Duration::from_nanos(age(&part));
-            (part, age)
+        let parts = parts.into_values().map(|part| {
+            let age = u64::try_from(state.now_ns - part.timestamp_ns).unwrap_or(0);
+            (part, Duration::from_nanos(age))
         });
         Ok(parts.collect())
     }
@@ -135,11 +147,13 @@ impl Bucket {
         self.api.publish(&subject, part.into()).await
     }
 
-    /// How large a part may be, in bytes: the server takes no larger message, and the larger a part, the more is written again for each who
-    /// comes.
-    pub(super) async fn max_part_bytes(&self) -> Result<usize, Trouble> {
-        let max_payload = self.shared.live.client().await?.max_payload();
-        Ok(MAX_PART_BYTES.min(max_payload / 2))
+    /// How large a message may be, in bytes, as the server said last.
+    pub(super) fn max_payload(&self) -> usize {
+        let client = self.shared.live.client().now_or_never().and_then(Result::ok);
+        if let Some(said) = client.map(|client| client.max_payload()).filter(|said| *said > 0) {
+            self.max_payload.store(said.max(LEAST_PAYLOAD), Ordering::Relaxed);
+        }
+        self.max_payload.load(Ordering::Relaxed)
     }
 }
 
@@ -154,11 +168,11 @@ struct Config {
     max_age: i64,
 }
 
-/// Some five hundred members with a name and a colour.
-const MAX_PART_BYTES: usize = 64 << 10;
+/// By default.
+const USUAL_PAYLOAD: usize = 1 << 20;
 
-/// What all nodes together may hold there: half a million such members.
-const MAX_BYTES: u64 = 64 << 20;
+/// Below that nobody fits in.
+const LEAST_PAYLOAD: usize = 4 << 10;
 
 const PORTION: Portion = Portion {
     max_records: 1_000,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dualcast_core::{Elsewhere, Held};
 
@@ -16,6 +16,7 @@ pub(super) struct Others {
 
 struct Part {
     write: u64,
+    lifetime: Duration,
     members: BTreeMap<Key, Elsewhere>,
     until: Instant,
 }
@@ -44,11 +45,16 @@ impl Others {
             .into_keys()
             .filter(|key| !told.members.contains_key(key))
             .collect();
-        let Told { write, members } = told;
+        let Told {
+            write,
+            lifetime,
+            members,
+        } = told;
         parts.insert(
             number,
             Part {
                 write,
+                lifetime,
                 members,
                 until,
             },
@@ -78,10 +84,10 @@ impl Others {
         changed
     }
 
-    /// Nothing could be heard for a while: what is known holds until then, at least.
-    pub(super) fn renew(&mut self, until: Instant) {
+    /// Nothing could be heard, or told, for a while: what is known holds as if it had been told now.
+    pub(super) fn pardon(&mut self, now: Instant) {
         for part in self.nodes.values_mut().flat_map(BTreeMap::values_mut) {
-            part.until = part.until.max(until);
+            part.until = part.until.max(now + part.lifetime);
         }
     }
 }
@@ -102,8 +108,6 @@ fn held((channel, id): &Key, stay: Option<Elsewhere>) -> Held {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use dualcast_core::{ChannelName, Member};
 
     use super::*;
@@ -119,7 +123,12 @@ mod tests {
             )
         });
         let members = members.collect();
-        Told { write, members }
+        let lifetime = Duration::from_secs(3);
+        Told {
+            write,
+            lifetime,
+            members,
+        }
     }
 
     /// `+ada` and `-bob`.
@@ -164,9 +173,9 @@ mod tests {
             ["-ada", "-bob"],
             "as that node's; the other has her still"
         );
-        others.renew(now + 5 * second);
-        assert!(others.expire(now + 4 * second).is_empty());
-        assert_eq!(others.expire(now + 5 * second).len(), 1);
+        others.pardon(now + second);
+        assert!(others.expire(now + 3 * second).is_empty());
+        assert_eq!(others.expire(now + 4 * second).len(), 1);
         assert!(others.nodes.is_empty());
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dualcast_core::{ChannelName, Elsewhere, Limits, Member};
 use serde::{Deserialize, Serialize};
@@ -16,12 +17,16 @@ pub(super) type Key = (ChannelName, Arc<str>);
 pub(super) struct Told {
     /// Which write of that node it is: a later one has a greater number.
     pub(super) write: u64,
+    /// For how long it holds, unless it is told again.
+    pub(super) lifetime: Duration,
     pub(super) members: BTreeMap<Key, Elsewhere>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Document<'a> {
     write: u64,
+    /// In milliseconds.
+    lifetime: u64,
     #[serde(borrow)]
     members: Vec<&'a RawValue>,
 }
@@ -49,6 +54,7 @@ impl Told {
         });
         Some(Self {
             write: document.write,
+            lifetime: Duration::from_millis(document.lifetime).min(LONGEST_LIFETIME),
             members: members.collect(),
         })
     }
@@ -64,10 +70,21 @@ pub(super) fn entry((channel, id): &Key, stay: &Elsewhere) -> Box<RawValue> {
 }
 
 /// A part, of these entries.
-pub(super) fn document<'a>(write: u64, entries: impl Iterator<Item = &'a RawValue>) -> Vec<u8> {
-    let members = entries.collect();
-    serde_json::to_vec(&Document { write, members }).unwrap_or_default()
+pub(super) fn document<'a>(
+    write: u64,
+    lifetime: Duration,
+    entries: impl Iterator<Item = &'a RawValue>,
+) -> Vec<u8> {
+    let document = Document {
+        write,
+        lifetime: u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX),
+        members: entries.collect(),
+    };
+    serde_json::to_vec(&document).unwrap_or_default()
 }
+
+/// Whatever somebody else writes: a day.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
@@ -77,7 +94,7 @@ mod tests {
     fn a_member_that_breaks_a_rule_is_left_out_alone() {
         let long = "x".repeat(300);
         let part = format!(
-            r#"{{"write":1,"members":[["room","{long}",1,null],["a..b","x",1,null],[1],["room","eve",1,{{}}],["room","\u0061da",1,null]]}}"#
+            r#"{{"write":1,"lifetime":9,"members":[["room","{long}",1,null],["a..b","x",1,null],[1],["room","eve",1,{{}}],["room","\u0061da",1,null]]}}"#
         );
         let told = Told::read(part.as_bytes(), &Limits::default()).unwrap();
         let named: Vec<_> = told.members.keys().map(|(_, id)| &**id).collect();
@@ -95,8 +112,9 @@ mod tests {
             since: 1_800_000_000_000,
         };
         let entries = [entry(&key, &stay)];
-        let document = document(3, entries.iter().map(|entry| &**entry));
+        let document = document(3, Duration::from_secs(2), entries.iter().map(|entry| &**entry));
         let told = Told::read(&document, &Limits::default()).unwrap();
-        assert_eq!((told.write, told.members), (3, BTreeMap::from([(key, stay)])));
+        assert_eq!((told.write, told.lifetime.as_secs()), (3, 2));
+        assert_eq!(told.members, BTreeMap::from([(key, stay)]));
     }
 }
