@@ -17,6 +17,8 @@ contract!(
     who_comes_back_is_told_the_whole_again,
     a_client_that_does_not_read_is_told_the_whole_when_it_does,
     whose_name_breaks_a_rule_is_refused,
+    a_right_that_is_taken_back_ends_the_grace_on_that_channel_alone,
+    data_arrive_as_they_are_however_they_are_written,
 );
 contract!(sse: a_plain_stream_is_told_of_nobody);
 contract!(ws: a_joined_channel_has_a_presence_of_its_own);
@@ -233,13 +235,47 @@ async fn whose_name_breaks_a_rule_is_refused(under: Under) {
     assert_eq!(server.channel("room").presence().now().count(), 0);
 }
 
+async fn a_right_that_is_taken_back_ends_the_grace_on_that_channel_alone(under: Under) {
+    let server = start(under, LONG).await;
+    let mut ada = server.dial("room,hall").query("who=ada").open().await;
+    let whole = |told: &Presence| (told.channel.clone(), told.count);
+    let told = [presence(&mut ada).await, presence(&mut ada).await];
+    assert_eq!(
+        told.each_ref().map(whole),
+        [("hall".into(), 1), ("room".into(), 1)]
+    );
+    server
+        .hub
+        .unsubscribe(&Identity::new("ada"), server.channel("room").name());
+    assert_eq!(ada.closing().await, ("revoked".into(), true));
+    let count = |channel: &str| server.channel(channel).presence().now().count();
+    eventually("she has left the room", || count("room") == 0).await;
+    assert_eq!(count("hall"), 1, "to which she may come back");
+}
+
+async fn data_arrive_as_they_are_however_they_are_written(under: Under) {
+    let server = start(under, LONG).await;
+    let mut viewer = server.dial("room").open().await;
+    next_line(&mut viewer).await;
+    let written = serde_json::value::RawValue::from_string("{\r\n\"name\":\n\"A\\nda\"\n}".into());
+    let member = Present::new("ada").data(&written.unwrap()).unwrap();
+    let _ada = server.channel("room").presence().join(member).unwrap();
+    let told = presence(&mut viewer).await;
+    assert_eq!(told.joined[0].data, Some(json!({ "name": "A\nda" })));
+}
+
 async fn a_plain_stream_is_told_of_nobody(under: Under) {
     let setup = Setup::new(under).present().sse(|options| options.is_plain = true);
     let server = setup.start().await;
     let mut http = server.http().await;
-    let request = "GET /sse?channels=room HTTP/1.1\r\nhost: a\r\n\r\n";
+    let request = "GET /sse?channels=room&who=eve HTTP/1.1\r\nhost: a\r\n\r\n";
     http.send(request).await.unwrap();
     let mut framing = http.head().await.unwrap().body();
+    assert_eq!(
+        server.channel("room").presence().now().count(),
+        0,
+        "nor is it told to others"
+    );
     let _ada = server
         .channel("room")
         .presence()

@@ -102,6 +102,25 @@ describe("presence", () => {
     assert.equal(live.state.status, "open");
   });
 
+  test("that begins when the whole was told already asks for it, by a change or by a heartbeat", async () => {
+    for (const frame of [{ control: "presence", ...change(5, { joined: [bob] }) }, { control: "heartbeat", id: "a-1", presence: { room: 4 } }]) {
+      const { live, server, socket } = await onSocket();
+      socket.say({ control: "presence", ...whole(4, [ada]) });
+      const presence = createPresence(live);
+      socket.say(frame, frame);
+      const next = await server.welcome({ id: "a-1" });
+      next.say({ control: "presence", ...whole(1, [ada, bob]) }, { control: "heartbeat", id: "a-1", presence: { room: 1 } });
+      assert.deepEqual([known(presence)[0], live.state.status], [2, "open"]);
+    }
+  });
+
+  test("of a channel with whatever name is that of no other", async () => {
+    const { live, socket } = await onSocket();
+    createPresence(live, { channel: "constructor" });
+    socket.say({ control: "heartbeat", id: "a-1", presence: { room: 1 } });
+    assert.equal(live.state.status, "open");
+  });
+
   test("is of the channel that is named, or else of the first that is told", async () => {
     const { live, socket } = await onSocket();
     const [first, named] = [createPresence(live), createPresence(live, { channel: "hall" })];
@@ -153,7 +172,7 @@ describe("presence", () => {
     const { live } = client(server, { transport: "eventsource" });
     const presence = createPresence(live);
     const source = await server.source();
-    source.notice("heartbeat", {}, "a-1").notice("presence", whole(1, [ada]));
+    source.notice("heartbeat", { channels: ["room", "hall"] }, "a-1").notice("presence", whole(1, [ada]));
     assert.deepEqual(known(presence), [1, { a: { name: "Ada" } }]);
   });
 });

@@ -65,8 +65,8 @@ pub struct Limits {
     pub max_volatile_bytes: usize,
     /// For how long a volatile message waits for a follower that lags. Default 2 seconds.
     pub max_volatile_age: Duration,
-    /// For how long somebody whose last session has ended is still shown as present, and up to a second more. Default 10 seconds: a client
-    /// that comes back does so within about five, and nobody sees that it was away.
+    /// For how long somebody whose last session has ended is still shown as present, and up to a second more. Default 15 seconds: a client
+    /// that comes back does so within about five, after a restart within ten, and nobody sees that it was away.
     pub presence_grace: Duration,
     /// The most members of a channel that are told by name. Default 100. Of a larger room watchers hear how many are there and
     /// so many of them, once a second.
@@ -91,7 +91,7 @@ impl Default for Limits {
             max_volatile_messages: 64,
             max_volatile_bytes: 64 << 10,
             max_volatile_age: Duration::from_secs(2),
-            presence_grace: Duration::from_secs(10),
+            presence_grace: Duration::from_secs(15),
             max_presence_sample: 100,
             max_member_bytes: 1 << 10,
         }

@@ -114,6 +114,12 @@ impl Subscribe {
         self
     }
 
+    /// Has nothing to do with who is present: where its client could not be told.
+    pub fn without_presence(mut self) -> Self {
+        self.presence = None;
+        self
+    }
+
     /// Its hub.
     #[must_use]
     pub fn hub(&self) -> &Hub {

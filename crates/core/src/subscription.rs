@@ -190,12 +190,7 @@ impl Subscription {
     ///
     /// The reason why nothing will follow: [`CloseReason::Finished`], or [`CloseReason::Slow`] by its lag rule.
     pub fn read(&mut self, max_bytes: usize) -> Result<Vec<Item>, CloseReason> {
-        self.gather(
-            max_bytes,
-            Telling::default(),
-            |record| record.size(),
-            |volatile| volatile.size(),
-        )
+        self.gather(max_bytes, Telling::Items)
     }
 
     /// Waits until something stands after the cursor.
@@ -242,12 +237,7 @@ impl Subscription {
             Shortcut::None => {}
         }
         let items = ready!(self.poll_gather(cx, |subscription| {
-            subscription.gather(
-                max_bytes,
-                Telling::of(wire),
-                |record| record.bytes(wire).len(),
-                |volatile| volatile.bytes(wire).len(),
-            )
+            subscription.gather(max_bytes, Telling::Bytes(wire))
         }))?;
         let bytes = join(&items, wire);
         let batch = Batch {

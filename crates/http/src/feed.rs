@@ -239,6 +239,8 @@ impl Feed {
             if self.joined.leave(&channel) {
                 self.untold.push_back(Untold::Unsubscribed(channel));
             } else if self.follows(&channel) {
+                self.subscriptions_mut()
+                    .for_each(|subscription| subscription.forgo_grace_on(&channel));
                 return Poll::Ready(CloseReason::Revoked);
             }
         }
@@ -347,7 +349,7 @@ impl Feed {
         if self.ended.is_none() {
             self.ended = Some(reason);
             // Whoever is sent away is not waited for.
-            if matches!(reason, CloseReason::Disconnected | CloseReason::Revoked) {
+            if reason == CloseReason::Disconnected {
                 self.subscriptions_mut().for_each(Subscription::forgo_grace);
             }
             self.observed.ended(reason);

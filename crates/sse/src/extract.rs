@@ -77,7 +77,10 @@ impl Sse {
     /// A client that comes back to finished channels of which it has seen everything is answered 204, at which an
     /// `EventSource` stays away.
     pub fn subscribe(self, to: impl Into<Subscribe>) -> Response {
-        let subscribe = to.into();
+        let mut subscribe = to.into();
+        if self.options.is_plain {
+            subscribe = subscribe.without_presence();
+        }
         let names = self.options.names_channels.then(|| names(subscribe.channels()));
         let mut response = match answer_without_stream(&self.method) {
             Some(answer) => answer,

@@ -3,7 +3,7 @@
 
 import { fromBlock } from "./frames.js";
 
-const NOTICES = ["heartbeat", "gap", "merged", "finished", "closing"];
+const NOTICES = ["heartbeat", "gap", "merged", "finished", "presence", "closing"];
 
 /** @type {import("./link.js").OpenWire} */
 export function openEventSource({ url, credentials, EventSource, events }, to) {

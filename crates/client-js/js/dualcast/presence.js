@@ -29,6 +29,7 @@ export function createPresence(live, { channel } = {}) {
   let count = 0;
   /** @type {number | undefined} */
   let version;
+  let isAsking = false;
 
   /** @param {Update} update */
   function take(update) {
@@ -36,24 +37,27 @@ export function createPresence(live, { channel } = {}) {
     if (update.channel !== channel) return;
     if (update.members) members.clear();
     else if (update.since !== version) return missed();
+    isAsking = false;
     for (const { id, data } of [...(update.members ?? []), ...(update.joined ?? [])]) members.set(id, data);
     for (const id of update.left ?? []) members.delete(id);
     ({ count, version } = update);
     handlers.emit("change");
   }
 
-  /** Whoever has missed a change is told the whole on a connection of its own. It is asked for once: until then nothing is known. */
+  /**
+   * Whoever has missed a change, or came when the whole had been told, is told it on another connection, which is asked for once.
+   */
   function missed() {
-    if (version === undefined) return;
     version = undefined;
-    live.reconnect();
+    if (!isAsking) live.reconnect();
+    isAsking = true;
   }
 
   const offs = [
     live.on("dualcast:presence", take),
     live.on("dualcast:heartbeat", ({ presence = {} }) => {
-      const told = presence[channel ?? ""];
-      if (told !== undefined && told !== version) missed();
+      channel ??= Object.keys(presence)[0];
+      if (Object.hasOwn(presence, channel ?? "") && presence[channel] !== version) missed();
     }),
   ];
 

@@ -35,12 +35,23 @@ impl Attendance {
         }
     }
 
-    /// What is to be told next. From here on it counts as told.
-    pub(crate) fn take_news(&mut self) -> Vec<Arc<PresenceUpdate>> {
-        let Some(part) = &self.part else {
+    /// What is to be told next, as far as there is room for it. From here on it counts as told.
+    pub(crate) fn take_news(
+        &mut self,
+        room: &mut usize,
+        size: impl Fn(&PresenceUpdate) -> usize,
+    ) -> Vec<Arc<PresenceUpdate>> {
+        let Some(part) = self.part.as_ref().filter(|_| *room > 0) else {
             return Vec::new();
         };
-        let news = part.kept.news(self.told);
+        let mut news = part.kept.news(self.told);
+        let has_room = |update: &Arc<PresenceUpdate>| {
+            let had_room = *room > 0;
+            *room = room.saturating_sub(size(update));
+            had_room
+        };
+        let count = news.iter().map(has_room).take_while(|had_room| *had_room).count();
+        news.truncate(count);
         if let Some(last) = news.last() {
             self.told = Some(last.version());
         }

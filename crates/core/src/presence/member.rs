@@ -34,14 +34,14 @@ impl Member {
     ///
     /// Whatever the value's own `Serialize` says.
     pub fn data<T: Serialize + ?Sized>(mut self, data: &T) -> Result<Self, serde_json::Error> {
-        self.data = Some(serde_json::value::to_raw_value(data)?.into());
+        self.data = Some(in_one_line(serde_json::value::to_raw_value(data)?).into());
         Ok(self)
     }
 
     /// As a fan-out carried it: data that is JSON already.
     #[must_use]
     pub fn carried(id: Arc<str>, data: Option<Box<RawValue>>) -> Self {
-        let data = data.map(Into::into);
+        let data = data.map(|data| in_one_line(data).into());
         Self { id, data }
     }
 
@@ -76,6 +76,15 @@ impl Member {
         }
         Ok(())
     }
+}
+
+/// JSON has line endings between its tokens only, where a space does as well; on an event stream they would end the field.
+fn in_one_line(data: Box<RawValue>) -> Box<RawValue> {
+    if !data.get().contains(['\n', '\r']) {
+        return data;
+    }
+    let line = data.get().replace(['\n', '\r'], " ");
+    RawValue::from_string(line).unwrap_or(data)
 }
 
 impl PartialEq for Member {
@@ -120,4 +129,22 @@ pub enum MemberError {
         /// The limit.
         max: usize,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_have_no_line_endings_however_they_were_written() {
+        let text = "{\r\n \"name\": \"A\\nda\",\n\"x\":\t1}";
+        let raw = || RawValue::from_string(text.into()).unwrap();
+        let expected = "{   \"name\": \"A\\nda\", \"x\":\t1}";
+        let given = Member::new("a").data(&raw()).unwrap();
+        let carried = Member::carried("a".into(), Some(raw()));
+        assert_eq!(
+            (given.get_data(), carried.get_data()),
+            (Some(expected), Some(expected))
+        );
+    }
 }

@@ -6,7 +6,7 @@
 //!
 //! Invariants: versions rise by one with each change that is told. A change turns what the version before it told into what its own does.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,8 +20,8 @@ pub(crate) struct Roster {
     channel: ChannelName,
     max_sample: usize,
     people: BTreeMap<Arc<str>, Person>,
-    /// Whose last session here is over, in the order in which their time is.
-    lingering: VecDeque<(Instant, Arc<str>)>,
+    /// Whose session here is over and who is shown until then, in that order.
+    lingering: BTreeSet<(Instant, Arc<str>)>,
     version: u64,
     /// How many are present, as it was told, and those of them who were named.
     told_count: usize,
@@ -59,7 +59,7 @@ impl Roster {
             channel,
             max_sample,
             people: BTreeMap::new(),
-            lingering: VecDeque::new(),
+            lingering: BTreeSet::new(),
             version: 0,
             told_count: 0,
             told: BTreeMap::new(),
@@ -85,30 +85,31 @@ impl Roster {
 
     /// A session begins. Whoever lingered has come back.
     pub(crate) fn join(&mut self, stay: Stay) {
-        let person = self.people.entry(Arc::clone(stay.member.id())).or_default();
+        let id = Arc::clone(stay.member.id());
+        let person = self.people.entry(Arc::clone(&id)).or_default();
+        for until in person.here.iter().filter_map(|known| known.until) {
+            self.lingering.remove(&(until, Arc::clone(&id)));
+        }
         person.here.retain(|known| known.until.is_none());
         person.here.push(stay);
         self.settle();
     }
 
-    /// A session ends. Where it was the last one here its member is shown until a time; without one no longer.
+    /// A session ends. What it said of its member is shown until a time; without one no longer.
     pub(crate) fn leave(&mut self, id: &Arc<str>, number: u64, until: Option<Instant>) {
         let Some(person) = self.people.get_mut(id) else {
             return;
         };
-        let is_last = person
-            .here
-            .iter()
-            .all(|stay| stay.number == number || stay.until.is_some());
         match until {
-            Some(until) if is_last => {
-                person.here.retain(|stay| stay.number == number);
-                for stay in &mut person.here {
-                    stay.until = Some(until);
-                }
-                self.lingering.push_back((until, Arc::clone(id)));
+            Some(until) => {
+                let ended = person.here.iter_mut().filter(|stay| stay.number == number);
+                ended.for_each(|stay| stay.until = Some(until));
+                self.lingering.insert((until, Arc::clone(id)));
             }
-            _ => person.here.retain(|stay| stay.number != number),
+            // Nor is it waited for because of another session that ended before.
+            None => person
+                .here
+                .retain(|stay| stay.number != number && stay.until.is_none()),
         }
         self.forget_if_gone(id);
         self.settle();
@@ -126,19 +127,17 @@ impl Roster {
         self.settle();
     }
 
-    /// Time has passed. Answers the ids of those who are no longer here.
+    /// Time has passed. Answers the ids of those of whom less is here.
     pub(crate) fn tick(&mut self, now: Instant) -> Vec<Arc<str>> {
         let mut over = Vec::new();
-        while self.lingering.front().is_some_and(|(until, _)| *until <= now) {
-            let Some((until, id)) = self.lingering.pop_front() else {
+        while self.lingering.first().is_some_and(|(until, _)| *until <= now) {
+            let Some((until, id)) = self.lingering.pop_first() else {
                 break;
             };
             if let Some(person) = self.people.get_mut(&id) {
-                let before = person.here.len();
                 person.here.retain(|stay| stay.until != Some(until));
-                let is_gone = person.here.len() < before;
                 self.forget_if_gone(&id);
-                over.extend(is_gone.then_some(id));
+                over.push(id);
             }
         }
         self.tell();
@@ -154,16 +153,19 @@ impl Roster {
             .max_by(|a, b| a.rank().cmp(&b.rank()))
     }
 
-    /// What somebody has to be told who was told up to a version, or nothing yet.
+    /// What somebody has to be told who was told up to a version, or nothing yet: what has changed since, where that is kept and no more than
+    /// the whole.
     pub(crate) fn news(&mut self, told: Option<u64>) -> Vec<Arc<PresenceUpdate>> {
-        let behind = told.map(|told| self.version - told);
-        match behind {
-            Some(behind) if behind as usize <= self.changes.len() => {
-                let known = self.changes.len() - behind as usize;
-                self.changes.range(known..).cloned().collect()
-            }
-            _ => vec![self.whole()],
+        let behind = told.map_or(usize::MAX, |told| (self.version - told) as usize);
+        let Some(known) = self.changes.len().checked_sub(behind) else {
+            return vec![self.whole()];
+        };
+        let changes: Vec<_> = self.changes.range(known..).cloned().collect();
+        let size: usize = changes.iter().map(|change| change.size()).sum();
+        if behind > 1 && size > self.whole().size() {
+            return vec![self.whole()];
         }
+        changes
     }
 
     /// All that is told now.

@@ -26,6 +26,8 @@ pub(crate) struct Rosters {
     /// Of whom the fan-out has to hear.
     changed: Mutex<BTreeSet<(ChannelName, Arc<str>)>>,
     next_number: AtomicU64,
+    /// Since when whoever came last is here: no two came at once, whatever the clock says.
+    last_since: AtomicU64,
     fan_out: Arc<dyn FanOut>,
 }
 
@@ -81,6 +83,7 @@ impl Rosters {
             restless: Mutex::default(),
             changed: Mutex::default(),
             next_number: AtomicU64::new(1),
+            last_since: AtomicU64::new(0),
             fan_out,
         }
     }
@@ -96,7 +99,7 @@ impl Rosters {
         let number = self.next_number.fetch_add(1, Ordering::SeqCst);
         let stay = member.as_ref().map(|member| (Arc::clone(member.id()), number));
         let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        let since = self.later(u64::try_from(since.as_millis()).unwrap_or(0));
         let kept = self.change(limits, channel, |state| {
             state.watchers += 1;
             if let Some(member) = &member {
@@ -111,6 +114,14 @@ impl Rosters {
         });
         self.tell_fan_out();
         Part { kept, stay }
+    }
+
+    /// A time, or a later one where somebody came at that or behind it.
+    fn later(&self, since: u64) -> u64 {
+        let (store, load) = (Ordering::SeqCst, Ordering::SeqCst);
+        let later = |last: u64| Some(since.max(last.saturating_add(1)));
+        let last = self.last_since.fetch_update(store, load, later);
+        later(last.unwrap_or_else(|last| last)).unwrap_or(since)
     }
 
     /// Ends a part. Its member is shown until a time; without one no longer.

@@ -12,47 +12,54 @@ use crate::item::Item;
 use crate::lag::LagRule;
 use crate::merge::{Taken, merge};
 use crate::position::Position;
+use crate::presence::PresenceUpdate;
 use crate::record::{Record, Volatile};
 use crate::wire::Wire;
 
-/// What of all that there is to tell is told, and how.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Telling {
-    /// Nothing of a channel follows a gap.
-    ends_at_gap: bool,
-    tells_presence: bool,
+/// How it is told: as items to a program, or in the bytes of a wire.
+#[derive(Clone, Copy)]
+pub(super) enum Telling<'a> {
+    Items,
+    Bytes(&'a dyn Wire),
 }
 
-impl Telling {
-    pub(super) fn of(wire: &dyn Wire) -> Self {
-        Self {
-            ends_at_gap: wire.ends_at_gap(),
-            tells_presence: wire.tells_presence(),
+impl Telling<'_> {
+    /// Whether nothing of a channel follows a gap.
+    fn ends_at_gap(self) -> bool {
+        matches!(self, Self::Bytes(wire) if wire.ends_at_gap())
+    }
+
+    fn tells_presence(self) -> bool {
+        !matches!(self, Self::Bytes(wire) if !wire.tells_presence())
+    }
+
+    fn size(self, record: &Record) -> usize {
+        match self {
+            Self::Items => record.size(),
+            Self::Bytes(wire) => record.bytes(wire).len(),
         }
     }
-}
 
-impl Default for Telling {
-    /// All of it.
-    fn default() -> Self {
-        Self {
-            ends_at_gap: false,
-            tells_presence: true,
+    fn volatile_size(self, volatile: &Volatile) -> usize {
+        match self {
+            Self::Items => volatile.size(),
+            Self::Bytes(wire) => volatile.bytes(wire).len(),
+        }
+    }
+
+    fn presence_size(self, update: &PresenceUpdate) -> usize {
+        match self {
+            Self::Items => update.size(),
+            Self::Bytes(wire) => update.bytes(wire).len(),
         }
     }
 }
 
 impl Subscription {
     /// Reads what stands after the cursor, up to the head, and moves the cursor behind it.
-    pub(super) fn gather(
-        &mut self,
-        limit: usize,
-        telling: Telling,
-        size: impl Fn(&Record) -> usize,
-        volatile_size: impl Fn(&Volatile) -> usize,
-    ) -> Result<Vec<Item>, CloseReason> {
+    pub(super) fn gather(&mut self, limit: usize, telling: Telling<'_>) -> Result<Vec<Item>, CloseReason> {
         loop {
-            let items = self.gather_once(limit.max(1), telling, &size, &volatile_size)?;
+            let items = self.gather_once(limit.max(1), telling)?;
             // Pages that have nothing to tell are turned; who waits for one waits.
             if !items.is_empty() || self.is_asking() || !self.is_in_the_past() {
                 return Ok(items);
@@ -61,13 +68,7 @@ impl Subscription {
     }
 
     /// Reads up to the head, or to where the first page ends, or the first tear begins.
-    fn gather_once(
-        &mut self,
-        limit: usize,
-        telling: Telling,
-        size: impl Fn(&Record) -> usize,
-        volatile_size: impl Fn(&Volatile) -> usize,
-    ) -> Result<Vec<Item>, CloseReason> {
+    fn gather_once(&mut self, limit: usize, telling: Telling<'_>) -> Result<Vec<Item>, CloseReason> {
         if self.logs.is_past(&self.life) {
             self.enter_new_life();
         }
@@ -105,14 +106,16 @@ impl Subscription {
         self.lag = found.iter().map(|found| found.lag).sum();
         self.tell_trims(&found, &mut items);
         // Of several channels some records may stand before the gap's end: without them its client would come back to the same gap.
-        if telling.ends_at_gap && !self.is_multi && !items.is_empty() {
+        if telling.ends_at_gap() && !self.is_multi && !items.is_empty() {
             self.step_to_starts(&found);
             return Ok(items);
         }
-        if telling.tells_presence {
-            self.take_presence(&mut items);
+        let mut limit = limit;
+        if telling.tells_presence() {
+            let size = |update: &PresenceUpdate| telling.presence_size(update);
+            limit = self.take_presence(limit, size, &mut items).max(1);
         }
-        let taken = merge(&found, limit, size);
+        let taken = merge(&found, limit, |record| telling.size(record));
         self.tell_merged(&found, &taken, &mut items);
         items.extend(taken.records.iter().cloned().map(Item::Record));
         self.step(&found, &taken, horizon);
@@ -120,7 +123,12 @@ impl Subscription {
         self.has_kept_up |= taken.cut_after.is_none() && horizon == head;
         if taken.cut_after.is_none() {
             let room = limit.saturating_sub(taken.bytes);
-            self.take_volatile(&found, room, volatile_size, &mut items);
+            self.take_volatile(
+                &found,
+                room,
+                |volatile| telling.volatile_size(volatile),
+                &mut items,
+            );
             self.leave_finished(&found);
             self.tell_tears(horizon, &mut items);
         }

@@ -3,7 +3,7 @@
 use super::Subscription;
 use crate::item::Item;
 use crate::name::ChannelName;
-use crate::presence::{Attendance, Member};
+use crate::presence::{Attendance, Member, PresenceUpdate};
 
 impl Subscription {
     /// Is told from here on who is present on its channels; and is one of them, where it is somebody.
@@ -32,11 +32,28 @@ impl Subscription {
         attendances.filter_map(|attendance| attendance.version())
     }
 
-    pub(super) fn take_presence(&mut self, items: &mut Vec<Item>) {
+    /// Whoever is present by it on a channel leaves that at once, whenever it ends.
+    pub fn forgo_grace_on(&mut self, channel: &ChannelName) {
+        let mut followed = self.followed.iter_mut();
+        let followed = followed.find(|followed| followed.name() == channel);
+        if let Some(attendance) = followed.and_then(|followed| followed.attendance.as_mut()) {
+            attendance.forgo_grace();
+        }
+    }
+
+    /// What is to be told of who is there. Answers the room that is left.
+    pub(super) fn take_presence(
+        &mut self,
+        mut room: usize,
+        size: impl Fn(&PresenceUpdate) -> usize,
+        items: &mut Vec<Item>,
+    ) -> usize {
         for followed in &mut self.followed {
             if let Some(attendance) = &mut followed.attendance {
-                items.extend(attendance.take_news().into_iter().map(Item::Presence));
+                let news = attendance.take_news(&mut room, &size);
+                items.extend(news.into_iter().map(Item::Presence));
             }
         }
+        room
     }
 }

@@ -10,7 +10,7 @@ use futures::task::waker;
 use crate::support::ManualClock;
 use crate::{ALL, Bell, finish, hub_that_keeps, lines, publish, transcript};
 
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(15);
 
 fn room() -> (Hub, ManualClock, Channel) {
     room_with(|_| {})
@@ -111,12 +111,73 @@ fn of_several_sessions_the_last_says_what_is_told_of_the_member() {
     let mut viewer = watch(&room);
     let _first = present_as(&room, "a", "Ada");
     assert_eq!(lines(&mut viewer), [r#"room has 1: a="Ada""#]);
-    clock.pass(Duration::from_millis(1));
     let second = present_as(&room, "a", "Countess");
     assert_eq!(lines(&mut viewer), [r#"room has 1: +a="Countess""#]);
     drop(second);
     pass(&hub, &clock, 2 * GRACE);
     assert_eq!(lines(&mut viewer), [r#"room has 1: +a="Ada""#]);
+}
+
+#[test]
+fn what_a_second_session_says_stays_while_that_is_away_for_a_moment() {
+    let (hub, clock, room) = room();
+    let mut viewer = watch(&room);
+    let _first = present_as(&room, "a", "Ada");
+    let second = present_as(&room, "a", "Countess");
+    lines(&mut viewer);
+    drop(second);
+    pass(&hub, &clock, GRACE / 2);
+    let second = present_as(&room, "a", "Countess");
+    pass(&hub, &clock, GRACE);
+    assert_eq!(lines(&mut viewer), [""; 0]);
+    drop(second);
+    pass(&hub, &clock, GRACE);
+    assert_eq!(lines(&mut viewer), [r#"room has 1: +a="Ada""#]);
+}
+
+#[test]
+fn who_is_sent_away_is_not_shown_for_a_session_that_ended_before() {
+    let (_hub, _, room) = room();
+    let mut viewer = watch(&room);
+    drop(present(&room, "ada"));
+    let mut again = present(&room, "ada");
+    drop(present(&room, "ada"));
+    lines(&mut viewer);
+    again.forgo_grace();
+    drop(again);
+    assert_eq!(lines(&mut viewer), ["room has 0: -ada"]);
+}
+
+#[test]
+fn a_batch_has_no_more_of_it_than_there_is_room_for() {
+    let (hub, _, _) = room();
+    let names: Vec<_> = (10..60)
+        .map(|number| hub.channel(("room", number)).unwrap().name().clone())
+        .collect();
+    let member = Member::new("a").data(&"x".repeat(1_000)).unwrap();
+    let _present = hub.subscribe(names.clone()).present(member).open().unwrap();
+    let mut viewer = hub.subscribe(names).watch_presence().open().unwrap();
+    let mut told = 0;
+    while told < 50 {
+        let items = viewer.read(5_000).unwrap();
+        assert!((1..=6).contains(&items.len()), "{}", items.len());
+        told += items.len();
+    }
+    assert_eq!(lines(&mut viewer), [""; 0]);
+}
+
+#[test]
+fn changes_that_are_more_than_the_whole_are_told_as_the_whole() {
+    let (_hub, _, room) = room();
+    let mut viewer = watch(&room);
+    lines(&mut viewer);
+    for round in 0..8 {
+        let _one = room
+            .presence()
+            .join(Member::new("a").data(&round).unwrap())
+            .unwrap();
+    }
+    assert_eq!(lines(&mut viewer), ["room has 1: a=7"]);
 }
 
 #[test]

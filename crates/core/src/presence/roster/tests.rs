@@ -111,15 +111,16 @@ fn run(ops: &[Op], max_sample: usize) {
                 let Some((number, id, _)) = live.get(which % live.len().max(1)).copied().copied() else {
                     continue;
                 };
-                let is_last = live.iter().filter(|(_, known, _)| *known == id).count() == 1;
                 let until = seconds + GRACE.as_secs();
                 roster.leave(
                     &name(id),
                     number,
                     has_grace.then(|| begun + Duration::from_secs(until)),
                 );
-                model.here.retain(|(known, _, _)| *known != number);
-                if has_grace && is_last {
+                let lingers =
+                    |other: &(u64, u8, Option<u64>)| !has_grace && other.1 == id && other.2.is_some();
+                model.here.retain(|other| other.0 != number && !lingers(other));
+                if has_grace {
                     model.here.push((number, id, Some(until)));
                 }
             }
