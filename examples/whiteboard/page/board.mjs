@@ -32,7 +32,7 @@
  * @property {string[]} deleted the ids of the objects that are deleted, in that order
  * @property {{ by: string, name: string, at: number, text: string }[]} chat
  * @property {{ at: number, by: string, name: string, did: string, kind: string, id: string }[]} activity
- * @property {Map<string, number>} seen the last `n` of each client, the one heard last at the end
+ * @property {Map<string, number>} seen the last `n` of each page, as `user/client`, the one heard last at the end
  */
 
 const mostSeen = 500;
@@ -70,10 +70,12 @@ export function writeBoard({ objects, deleted, chat, activity, seen }) {
 export function applyOp(board, op) {
   const ids = new Set();
   if (op.client !== undefined) {
-    if (board.seen.get(op.client) >= op.n) return ids;
+    // A page is its user's: what others say under its name is theirs.
+    const page = `${op.by}/${op.client}`;
+    if (board.seen.get(page) >= op.n) return ids;
     // To the end of the order, too.
-    board.seen.delete(op.client);
-    board.seen.set(op.client, op.n);
+    board.seen.delete(page);
+    board.seen.set(page, op.n);
     if (board.seen.size > mostSeen) board.seen.delete(board.seen.keys().next().value);
   }
   for (const change of op.changes) {

@@ -58,7 +58,10 @@ export class Shown {
   /** The board anew, from a snapshot. @param {import("./board.mjs").Board} board */
   reset(board) {
     this.#board = board;
-    for (const [client, n] of board.seen) this.#pending?.told(client, n);
+    for (const [page, n] of board.seen) {
+      const [by, client] = page.split("/");
+      if (by === this.#me) this.#pending?.told(client, n);
+    }
     const ids = new Set([...this.#objects.keys(), ...board.objects.keys()]);
     for (const change of this.#pending?.changes() ?? []) if (idOf(change)) ids.add(idOf(change));
     this.#refresh(ids);
@@ -67,7 +70,8 @@ export class Shown {
   /** A message of the log. @param {import("./board.mjs").Op} op */
   apply(op) {
     const ids = applyOp(this.#board, op);
-    for (const change of this.#pending?.told(op.client, op.n) ?? []) if (idOf(change)) ids.add(idOf(change));
+    const told = op.by === this.#me ? this.#pending?.told(op.client, op.n) : [];
+    for (const change of told ?? []) if (idOf(change)) ids.add(idOf(change));
     this.#refresh(ids);
   }
 

@@ -83,10 +83,10 @@ impl Board {
     /// Folds a message into it. Answers whether it was none that it had seen.
     pub(crate) fn apply(&mut self, op: &Op) -> bool {
         if let Some(sent) = &op.sent {
-            if self.has_seen(&sent.client, sent.n) {
+            if self.has_seen(&op.by, &sent.client, sent.n) {
                 return false;
             }
-            self.seen.note(&sent.client, sent.n);
+            self.seen.note(&op.by, &sent.client, sent.n);
         }
         for change in &op.changes {
             match change {
@@ -106,8 +106,8 @@ impl Board {
     }
 
     /// Whether a page's message is in it.
-    pub(crate) fn has_seen(&self, client: &str, n: u64) -> bool {
-        self.seen.has(client, n)
+    pub(crate) fn has_seen(&self, by: &str, client: &str, n: u64) -> bool {
+        self.seen.has(by, client, n)
     }
 
     /// An object, deleted or not.

@@ -90,6 +90,7 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     eprintln!("listening on http://{}", listener.local_addr()?);
     let boards = app.boards.clone();
     dualcast::serve(listener, routes::router(app))
+        .options(|server| server.send_buffer_bytes = SEND_BUFFER_BYTES)
         .with_graceful_shutdown(told_to_end())
         .await?;
     // Nobody writes any more.
@@ -122,6 +123,9 @@ fn hub() -> HubBuilder {
         log.max_bytes = 16 << 20;
     })
 }
+
+/// What is under way to a client at the most: on a slow link that is how old the cursors are that it is shown.
+const SEND_BUFFER_BYTES: usize = 32 << 10;
 
 /// For how long NATS keeps what was changed: so long a board may stay unopened after all nodes that had it in memory were killed before they
 /// stored it, which they do within seconds.

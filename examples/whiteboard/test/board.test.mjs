@@ -48,14 +48,21 @@ test("a repeat is ignored, whole, and a message of the server is none", () => {
   assert.deepEqual(board.chat.map(({ text }) => text), ["one", "two", "server", "server"]);
 });
 
+test("what somebody else says under a page's name keeps nothing of that page's away", () => {
+  const { board, say } = log();
+  say("ben", [], { client: "c1", n: Number.MAX_SAFE_INTEGER });
+  say("ada", [{ chat: "one" }], { client: "c1", n: 1 });
+  assert.equal(board.chat.length, 1);
+});
+
 test("of 501 clients the one that was heard longest ago is forgotten", () => {
   const { board, say } = log();
   for (let i = 0; i < 500; i++) say("ada", [], { client: `c${i}`, n: 1 });
   say("ada", [], { client: "c0", n: 2 });
   say("ada", [], { client: "new", n: 1 });
   assert.equal(board.seen.size, 500);
-  assert.equal(board.seen.get("c0"), 2);
-  assert.equal(board.seen.has("c1"), false);
+  assert.equal(board.seen.get("ada/c0"), 2);
+  assert.equal(board.seen.has("ada/c1"), false);
 });
 
 test("while somebody edits a note nobody else can edit it, or set its text, but move it", () => {

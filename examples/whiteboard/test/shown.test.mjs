@@ -64,7 +64,10 @@ test("a snapshot that knows of the page's messages takes them off its hands", as
   await turn();
   assert.equal(sent.length, 1);
   const board = emptyBoard();
-  board.seen.set("c1", 1);
+  board.seen.set("another/c1", 1);
+  shown.reset(board);
+  assert.equal(pending.untold, 1, "that is another's");
+  board.seen.set("me/c1", 1);
   shown.reset(board);
   // Added, and deleted and forgotten since.
   assert.equal(shown.get("n"), undefined);

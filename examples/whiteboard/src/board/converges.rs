@@ -97,7 +97,7 @@ impl Page {
         let is_told = |op: &Op| {
             op.sent
                 .as_ref()
-                .is_some_and(|sent| self.confirmed.has_seen(&sent.client, sent.n))
+                .is_some_and(|sent| self.confirmed.has_seen(&op.by, &sent.client, sent.n))
         };
         self.waiting.retain(|op| !is_told(op));
         self.flight.take_if(|op| is_told(op));

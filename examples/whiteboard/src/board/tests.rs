@@ -89,10 +89,21 @@ fn a_repeat_is_ignored_and_the_servers_own_messages_have_no_number() {
     assert!(board.apply(&op(2)));
     assert!(!board.apply(&op(2)) && !board.apply(&op(1)), "seen");
     assert!(board.apply(&op(5)), "numbers may be left out");
+    let others = Op {
+        by: "ben".into(),
+        ..op(u64::MAX)
+    };
+    assert!(
+        board.apply(&others) && !board.has_seen("anna", "client01", 6),
+        "under her page's name"
+    );
     let own = Op { sent: None, ..op(1) };
     assert!(board.apply(&own) && board.apply(&own));
-    assert_eq!(board.chat.iter().len(), 4);
-    assert_eq!(json_of(&board)["seen"], json!({ "client01": 5 }));
+    assert_eq!(board.chat.iter().len(), 5);
+    assert_eq!(
+        json_of(&board)["seen"],
+        json!({ "anna/client01": 5, "ben/client01": u64::MAX })
+    );
 }
 
 #[test]

@@ -292,7 +292,7 @@ impl Active {
         changes: &[Change],
     ) -> Result<Option<UnderWay<'_>>, Refused> {
         let mut state = self.lock();
-        if state.board.has_seen(client, n) {
+        if state.board.has_seen(&user.id, client, n) {
             return Ok(None);
         }
         let growth = state.board.admit(&user.id, changes, state.under_way)?;

@@ -157,7 +157,7 @@ async fn what_an_editor_changes_is_in_the_snapshot_with_who_did_it() {
         (&said["by"], &said["name"], &said["text"]),
         (&json!(ANNA), &json!("Anna"), &json!("hello"))
     );
-    assert_eq!(board["seen"], json!({ "client01": 1 }));
+    assert_eq!(board["seen"], json!({ (format!("{ANNA}/client01")): 1 }));
     // A repeat is answered as the first was.
     assert_eq!(server.say(KEY, "op", op(1, json!([note()]))).await, (200, reply));
     assert_eq!(server.snapshot().await, snapshot);
