@@ -20,14 +20,18 @@ export async function launchChromium() {
     chromiumSandbox: false,
     args: ["--disable-quic", "--disable-background-networking"],
   });
-  return new Browser("chromium", browser, ({ width, height, isDark }) =>
-    browser.newPage({
+  return new Browser("chromium", browser, async ({ width, height, isDark, isPhone, scale }) => {
+    const profile = await browser.newContext({
       viewport: { width, height },
       colorScheme: isDark ? "dark" : "light",
+      deviceScaleFactor: scale,
+      isMobile: isPhone,
+      hasTouch: isPhone,
       // `examples/tls-h2` makes its own certificate.
       ignoreHTTPSErrors: true,
-    }),
-  );
+    });
+    return profile.newPage();
+  });
 }
 
 export async function launchFirefox() {
@@ -82,9 +86,12 @@ class Browser {
     this.#open = open;
   }
 
-  /** A new tab of this size, in pixels, once `url` has loaded in it. Only Chromium can be told to be dark. */
-  async newPage(url, { width = 1280, height = 900, isDark = false } = {}) {
-    const driver = await this.#open({ width, height, isDark });
+  /**
+   * A new tab of this size, in pixels, once `url` has loaded in it. Only Chromium can be told to be dark, or a phone, or to have `scale` dots to a
+   * pixel; and only there it is a profile of its own.
+   */
+  async newPage(url, { width = 1280, height = 900, isDark = false, isPhone = false, scale = 1 } = {}) {
+    const driver = await this.#open({ width, height, isDark, isPhone, scale });
     const page = new Page(driver, this.#driver);
     await driver.goto(url);
     return page;
@@ -107,7 +114,7 @@ class Page {
     this.#driver = driver;
     this.#browser = browser;
     driver.on("console", (message) => message.type() === "error" && this.complaints.push(message.text()));
-    driver.on("pageerror", (error) => this.complaints.push(String(error)));
+    driver.on("pageerror", (error) => this.complaints.push(String(error.stack ?? error)));
   }
 
   /**
@@ -150,9 +157,74 @@ class Page {
     await this.#driver.setOfflineMode(isOffline);
   }
 
-  /** Presses a key where the focus is. */
-  async press(key) {
+  /** Another tab of the same profile. */
+  async newTab(url) {
+    const driver = await (this.#driver.context?.() ?? this.#driver.browserContext()).newPage();
+    const page = new Page(driver, this.#browser);
+    await driver.goto(url);
+    return page;
+  }
+
+  /** Presses a key where the focus is, with others held: `Control+Shift+z`. */
+  async press(keys) {
+    const [key, ...held] = keys.split(/(?<=.)\+(?=.)/).reverse();
+    for (const each of held.toReversed()) await this.#driver.keyboard.down(each);
     await this.#driver.keyboard.press(key);
+    for (const each of held) await this.#driver.keyboard.up(each);
+  }
+
+  async keyDown(key) {
+    await this.#driver.keyboard.down(key);
+  }
+
+  async keyUp(key) {
+    await this.#driver.keyboard.up(key);
+  }
+
+  /** Types where the focus is. */
+  async type(text) {
+    await this.#driver.keyboard.type(text);
+  }
+
+  /** Moves the mouse to this point of the window, in so many steps. */
+  async point(x, y, steps = 1) {
+    await this.#driver.mouse.move(x, y, { steps });
+  }
+
+  async mouseDown() {
+    await this.#driver.mouse.down();
+  }
+
+  async mouseUp() {
+    await this.#driver.mouse.up();
+  }
+
+  async click(x, y) {
+    await this.#driver.mouse.click(x, y);
+  }
+
+  /** Twice so fast that it is a double click however busy the machine is: no press waits for word of the one before. */
+  async doubleClick(x, y) {
+    const { mouse } = this.#driver;
+    if (!mouse.dblclick) return mouse.click(x, y, { count: 2 });
+    await mouse.move(x, y);
+    await Promise.all([mouse.down(), mouse.up(), mouse.down({ clickCount: 2 }), mouse.up({ clickCount: 2 })]);
+  }
+
+  async wheel(deltaX, deltaY) {
+    const { mouse } = this.#driver;
+    await (mouse.dblclick ? mouse.wheel(deltaX, deltaY) : mouse.wheel({ deltaX, deltaY }));
+  }
+
+  /** Puts fingers down, moves them from place to place, and lifts them: `[[{ x, y }], …]`, as many in each place. A phone in Chromium only. */
+  async touch(places) {
+    const session = await this.#driver.context().newCDPSession(this.#driver);
+    const send = (type, points) =>
+      session.send("Input.dispatchTouchEvent", { type, touchPoints: points.map(({ x, y }, id) => ({ x, y, id })) });
+    await send("touchStart", places[0]);
+    for (const points of places.slice(1)) await send("touchMove", points);
+    await send("touchEnd", []);
+    await session.detach();
   }
 
   /** Writes what it looks like into a PNG file. */
@@ -164,6 +236,8 @@ class Page {
     if (this.#driver.isClosed()) return;
     await this.#cover?.close();
     await this.#driver.close();
+    const profile = this.#driver.context?.();
+    if (profile?.pages().length === 0) await profile.close();
   }
 }
 

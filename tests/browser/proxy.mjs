@@ -23,6 +23,8 @@ class Proxy {
   #nextAudible = Infinity;
   /** How many bytes may come behind the head of an upgrade. */
   #upgradedAudible = Infinity;
+  /** What clients asked for, as `{ method, path, isUpgrade }`, as far as one request is sent after the other. */
+  requests = [];
 
   constructor(target) {
     this.#target = target;
@@ -123,12 +125,18 @@ class Proxy {
     const server = net.connect({ port: this.#target, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
     const link = new Link(client, server, () => this.#upgradedAudible);
     this.#links.add(link);
+    client.on("data", (chunk) => this.#note(chunk.toString("latin1")));
     client.once("close", () => this.#links.delete(link));
     if (this.#dark) link.freeze();
     if (this.#isSwallowing) link.swallow();
     if (this.#isDeafening) link.deafen();
     link.stallAfter(this.#nextAudible);
     this.#nextAudible = Infinity;
+  }
+
+  #note(text) {
+    const [, method, path] = text.match(/^([A-Z]+) (\S+) HTTP\/1\.1\r\n/) ?? [];
+    if (method) this.requests.push({ method, path, isUpgrade: /\r\nupgrade: websocket\r\n/i.test(text) });
   }
 }
 
