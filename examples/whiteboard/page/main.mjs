@@ -12,7 +12,6 @@ import { Connection } from "./connection.mjs";
 import { Cursors } from "./cursors.mjs";
 import { EmptyBoard } from "./empty-board.mjs";
 import { Follow } from "./follow.mjs";
-import { boxOf } from "./geometry.mjs";
 import { Hands } from "./hands.mjs";
 import { loadIdentity, publicId, randomId } from "./identity.mjs";
 import { drawList, listen } from "./keys.mjs";
@@ -180,7 +179,7 @@ const chat = new Chat(
   },
 );
 const activity = new Activity($("deeds"), shown, people, (id) => {
-  view.reveal(boxOf(shown.get(id)));
+  view.revealObject(shown.get(id));
   selection.set([id]);
 });
 panel = new SidePanel(
@@ -291,13 +290,12 @@ root.addEventListener("focusin", ({ target }) => {
   const id = surface.idOf(target);
   if (id === undefined || !target.matches(":focus-visible") || editor.id !== undefined) return;
   if (!selection.has(id)) selection.set([id]);
-  view.reveal(boxOf(shown.get(id)));
+  view.revealObject(shown.get(id));
 });
 
 // A phone's keyboard comes up, and what one writes on stays in sight.
 visualViewport?.addEventListener("resize", () => {
-  const note = editor.id === undefined ? undefined : shown.get(editor.id);
-  if (note) view.reveal(boxOf(note));
+  if (editor.id !== undefined) view.revealObject(shown.get(editor.id));
 });
 
 prepareSharing({ edit: $("share-edit"), view: $("share-view") }, address, toasts);

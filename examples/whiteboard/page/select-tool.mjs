@@ -118,7 +118,11 @@ export class SelectTool {
     const box = between(this.#start, board);
     const corner = camera.toScreen(box);
     selection.showMarquee({ ...corner, w: box.w * camera.zoom, h: box.h * camera.zoom });
-    const met = surface.order.filter((id) => meet(boxOf(surface.get(id)), box));
+    const met = surface.order.filter((id) => {
+      // What others have just deleted is drawn until the next frame.
+      const object = surface.get(id);
+      return object && meet(boxOf(object), box);
+    });
     selection.set([...this.#chosen, ...met]);
   }
 

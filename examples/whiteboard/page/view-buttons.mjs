@@ -1,5 +1,7 @@
 // Where one looks from, by button and key.
 
+import { boxOf } from "./geometry.mjs";
+
 export class ViewButtons {
   #camera;
   #surface;
@@ -36,6 +38,11 @@ export class ViewButtons {
     const box = this.#surface.extent;
     if (box) this.#camera.fit(box, this.#surface.size);
     else this.#camera.centre({ x: 0, y: 0 }, this.#surface.size, 1);
+  }
+
+  /** Brings an object into sight. What others have just deleted is none any more. @param {import("./board.mjs").BoardObject | undefined} object */
+  revealObject(object) {
+    if (object) this.reveal(boxOf(object));
   }
 
   /** Brings a box into sight, if it is not. @param {import("./geometry.mjs").Box} box */

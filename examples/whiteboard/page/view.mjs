@@ -8,7 +8,6 @@ import { Chat } from "./chat.mjs";
 import { Cursors } from "./cursors.mjs";
 import { EmptyBoard } from "./empty-board.mjs";
 import { Follow } from "./follow.mjs";
-import { boxOf } from "./geometry.mjs";
 import { Gestures } from "./gestures.mjs";
 import { isForField, key } from "./keys.mjs";
 import { OutOfSight } from "./out-of-sight.mjs";
@@ -56,7 +55,7 @@ function showFollowed(id) {
 }
 new Gestures(root, surface, camera, () => undefined, () => follow.stop());
 const chat = new Chat({ list: $("words"), typing: $("typing") }, shown, people, {});
-const activity = new Activity($("deeds"), shown, people, (id) => view.reveal(boxOf(shown.get(id))));
+const activity = new Activity($("deeds"), shown, people, (id) => view.revealObject(shown.get(id)));
 panel = new SidePanel(
   {
     panel: $("panel"),
@@ -94,7 +93,7 @@ addEventListener("keydown", (event) => {
 });
 root.addEventListener("focusin", ({ target }) => {
   const id = surface.idOf(target);
-  if (id !== undefined && target.matches(":focus-visible")) view.reveal(boxOf(shown.get(id)));
+  if (id !== undefined && target.matches(":focus-visible")) view.revealObject(shown.get(id));
 });
 
 let hasBoard = false;
