@@ -3,10 +3,13 @@
 import assert from "node:assert/strict";
 import axe from "axe-core";
 
-/** Each hindrance with the elements that it is about. */
-export async function findHindrances(page) {
+/**
+ * Each hindrance with the elements that it is about. Of the colours in a modal dialog, which lies over all else, axe-core can say nothing:
+ * `isModal`.
+ */
+export async function findHindrances(page, { isModal = false } = {}) {
   await page.evaluate(new Function(axe.source));
   const { violations, passes } = await page.evaluate(() => globalThis.axe.run());
-  assert.ok(passes.some(({ id }) => id === "color-contrast"), "it looked at the colours");
+  assert.ok(isModal || passes.some(({ id }) => id === "color-contrast"), "it looked at the colours");
   return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
 }

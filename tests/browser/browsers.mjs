@@ -146,6 +146,11 @@ class Page {
     await this.#cover.bringToFront();
   }
 
+  /** Lays it over all other tabs: one that lies behind is hidden, in a browser whose tabs share a window. */
+  async bringToFront() {
+    await this.#driver.bringToFront();
+  }
+
   async show() {
     await this.#driver.bringToFront();
     await this.#cover.close();

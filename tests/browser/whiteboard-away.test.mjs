@@ -1,0 +1,239 @@
+// What becomes of what one does on the whiteboard where its way to the server changes, fails, or ends in a no: all of it arrives, and once; or one
+// is told that it will not.
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { launchChromium } from "./browsers.mjs";
+import { inWhiteboard, patience } from "./whiteboard.mjs";
+
+inWhiteboard("whiteboard", { chromium: launchChromium }, (test) => {
+  test("changes its transport while one draws, and nothing is lost or comes twice", async (scene) => {
+    const ada = await scene.join("Ada", { transport: "auto" });
+    const bob = await scene.join("Bob");
+    await ada.evaluate(() => {
+      globalThis.made = [];
+      let time = 0;
+      globalThis.drawing = setInterval(() => {
+        const points = Array.from({ length: 40 }, (_, i) => (i % 2 === 0 ? i * 4 : Math.round(30 * Math.sin(i + time))));
+        made.push(whiteboard.act.add("stroke", { x: 10 * (time++ % 50), y: 5 * time, color: time % 8, width: 4, points }));
+      }, 20);
+    });
+    const made = () => ada.evaluate(() => made.length);
+    for (const [transport, shown, words] of [
+      ["auto", "WebSocket", /^The best transport/],
+      ["sse", "SSE + POST", /event stream; each change goes out as a POST/],
+      ["ws", "WebSocket", /over one WebSocket/],
+      ["sse", "SSE + POST", /event stream/],
+      ["auto", "WebSocket", /^The best transport/],
+    ]) {
+      const before = await made();
+      await ada.choose(transport, shown);
+      await ada.shows("#lamp-word", new RegExp(`^${shown.replace("+", "\\+")}$`));
+      await ada.click("#lamp");
+      await ada.shows("#connection-words", words);
+      await ada.press("Escape");
+      await ada.sees((before) => made.length > before + 20, [before], "it goes on drawing");
+    }
+    const ids = await ada.evaluate(() => {
+      clearInterval(drawing);
+      return made;
+    });
+    await ada.isSettled();
+    await bob.sees((last) => whiteboard.shown()[last] !== undefined, [ids.at(-1)], "Bob has the last");
+    assert.deepEqual((await bob.objects()).map(({ id }) => id), ids);
+    const { objects, activity } = (await scene.snapshot()).board;
+    assert.deepEqual(Object.keys(objects).sort(), ids.toSorted());
+    assert.deepEqual(activity.map(({ id }) => id), ids.slice(-100), "each once, in order");
+    assert.equal(await ada.evaluate(() => whiteboard.live.figures.gaps), 0);
+    const ways = ada.network.requests.filter(({ path }) => path.includes("/live?")).map(({ method, isUpgrade }) => (isUpgrade ? "WebSocket" : method));
+    assert.deepEqual([...new Set(ways)].sort(), ["GET", "POST", "WebSocket"]);
+  });
+
+  for (const transport of ["ws", "sse"]) {
+    test(`goes on without a connection, says so, and sends all of it once when it is back, on ${transport}`, async (scene) => {
+      const ada = await scene.join("Ada", { transport });
+      const bob = await scene.join("Bob", { transport });
+      const note = await ada.makeNote(200, 200, "before");
+      await bob.has(note, { text: "before" });
+      ada.network.refuse();
+      await ada.shows("#lamp-word", /^(Offline|Connecting)$/);
+      const made = [];
+      await ada.take("pen");
+      for (let i = 0; i < 20; i++) {
+        const [x, y] = [400 + 60 * (i % 5), 200 + 80 * Math.floor(i / 5)];
+        made.push(await ada.making(() => ada.drag({ x, y }, { x: x + 40, y: y + 30 }, { x: x + 40, y })));
+      }
+      await ada.shows("#notice", /^Not connected\. 20 changes unsent: they go out when the connection is back\.$/);
+      await ada.click("#lamp");
+      await ada.shows("#figures", /Unsent changes20/);
+      await ada.press("Escape");
+      // Meanwhile the other goes on, too.
+      const other = await bob.makeNote(200, 500, "meanwhile");
+      await bob.isSettled();
+      assert.deepEqual((await bob.objects()).map(({ id }) => id), [note, other]);
+
+      ada.network.heal();
+      await ada.isSettled(patience);
+      await ada.hides("#notice");
+      await ada.shows("#lamp-word", transport === "ws" ? /^WebSocket$/ : /^SSE \+ POST$/);
+      await ada.has(other, { text: "meanwhile" });
+      await bob.sees((last) => whiteboard.shown()[last] !== undefined, [made.at(-1)], "Bob has the last");
+      for (const page of [ada, bob]) {
+        assert.deepEqual((await page.objects()).map(({ id }) => id).sort(), [note, other, ...made].sort());
+        assert.equal(await page.evaluate(() => document.querySelectorAll("#world > .stroke").length), 20);
+      }
+      const { activity } = (await scene.snapshot()).board;
+      assert.deepEqual(activity.filter(({ kind }) => kind === "stroke").map(({ id }) => id), made, "each once, in order");
+      await ada.click("#lamp");
+      await ada.shows("#figures", /Unsent changes0/);
+      assert.equal(await ada.evaluate(() => whiteboard.live.figures.reconnects), 1);
+    });
+
+    test(`sends once what was taken without an answer, on ${transport}`, async (scene) => {
+      const ada = await scene.join("Ada", { transport });
+      const bob = await scene.join("Bob");
+      // The server hears, and she does not hear that it did.
+      ada.network.deafen();
+      const note = await ada.making(() => ada.tab.doubleClick(400, 300));
+      await ada.isWriting();
+      await bob.object(note);
+      await ada.type("once");
+      ada.network.heal();
+      ada.network.cut();
+      await ada.press("Escape");
+      await ada.isSettled(patience);
+      await bob.has(note, { text: "once", editing: null });
+      const { activity, seen } = (await scene.snapshot()).board;
+      assert.deepEqual(activity.map(({ did }) => did), ["add", "text"]);
+      assert.equal(Object.keys(seen).length, 1);
+    });
+  }
+
+  test("keeps what is unsent through a reload", async (scene) => {
+    const ada = await scene.join("Ada");
+    const bob = await scene.join("Bob");
+    // From here on nothing that she sends arrives.
+    ada.network.swallow();
+    const note = await ada.makeNote(400, 300, "not sent yet");
+    ada.network.refuse();
+    await ada.shows("#lamp-word", /^(Offline|Connecting)$/);
+    ada.network.heal();
+    await ada.tab.reload();
+    await ada.isReady();
+    await ada.isSettled(patience);
+    for (const page of [ada, bob]) {
+      await page.has(note, { text: "not sent yet", editing: null }, patience);
+      assert.equal((await page.objects()).length, 1);
+    }
+  });
+
+  test("reads the board anew after a restart of the server, and goes on", async (scene) => {
+    const ada = await scene.join("Ada");
+    const bob = await scene.join("Bob", { transport: "sse" });
+    const before = await ada.makeNote(200, 300, "before");
+    await bob.has(before, { text: "before" });
+    let meanwhile;
+    await scene.restartServer(async () => {
+      await ada.shows("#lamp-word", /^(Offline|Connecting)$/);
+      meanwhile = await ada.making(() => ada.tab.doubleClick(500, 300));
+      await ada.isWriting();
+      await ada.type("meanwhile");
+      await ada.press("Escape");
+    });
+    await ada.isSettled(patience);
+    await bob.has(meanwhile, { text: "meanwhile", editing: null }, patience);
+    const after = await bob.makeNote(800, 300, "after");
+    await ada.has(after, { text: "after", editing: null }, patience);
+    for (const page of [ada, bob]) {
+      assert.deepEqual((await page.objects()).map(({ text }) => text), ["before", "meanwhile", "after"]);
+      assert.equal(await page.evaluate(() => whiteboard.live.figures.gaps), 1);
+    }
+    await ada.click("#lamp");
+    await ada.shows("#figures", /Gaps1/);
+  });
+
+  test("reads the board anew where the log was trimmed past it, and goes on", async (scene) => {
+    const ada = await scene.join("Ada");
+    const bob = await scene.join("Bob", { transport: "sse" });
+    const note = await ada.makeNote(200, 300, "before");
+    await bob.has(note, { text: "before", editing: null });
+    for (const page of [ada, bob]) {
+      page.network.refuse();
+      await page.shows("#lamp-word", /^(Offline|Connecting)$/);
+    }
+    const unsent = await ada.making(() => ada.tab.doubleClick(600, 300));
+    await ada.isWriting();
+    await ada.type("unsent");
+    await ada.press("Escape");
+    // More than the log keeps, which is 16 MiB.
+    const somebody = new Somebody(scene.server.url);
+    for (let i = 0; i < 290; i++) await somebody.do(Array.from({ length: 29 }, (_, n) => ({ set: note, props: { text: `${i} ${n} `.padEnd(2_000, "x") } })));
+    await somebody.do([{ set: note, props: { text: "after" } }]);
+    for (const page of [ada, bob]) page.network.heal();
+    for (const page of [ada, bob]) {
+      await page.isSettled(patience);
+      for (const [id, text] of [[note, "after"], [unsent, "unsent"]]) await page.has(id, { text, editing: null }, patience);
+      assert.equal(await page.evaluate(() => whiteboard.live.figures.gaps), 1);
+    }
+    await bob.makeNote(800, 500, "on");
+    await ada.sees(() => document.querySelectorAll("#world > .note").length === 3, [], "it goes on");
+  });
+
+  test("says why a change was not taken, and takes it back, and what was done with it stays", async (scene) => {
+    const ada = await scene.join("Ada");
+    const bob = await scene.join("Bob");
+    const note = await ada.makeNote(400, 300, "as it is");
+    await bob.has(note, { text: "as it is", editing: null });
+    // All in one go, and so in one message.
+    const other = await ada.evaluate((id) => {
+      whiteboard.act.set(id, { text: "x".repeat(2_001) });
+      return whiteboard.act.add("rect", { x: 300, y: 0, w: 100, h: 100, color: 1 });
+    }, note);
+    await ada.shows(".toast.bad", /^1 change was not taken: .*2,?000/);
+    await ada.has(note, { text: "as it is" });
+    await bob.object(other);
+    await ada.isSettled();
+    assert.equal((await scene.snapshot()).board.objects[note].text, "as it is");
+    assert.equal((await bob.object(note)).text, "as it is");
+    for (const page of [ada, bob]) await page.sees((id) => document.querySelector(`[data-id="${id}"] .text`).textContent === "as it is", [note]);
+  });
+
+  test("says that a board is full, and lets one make room", async (scene) => {
+    const somebody = new Somebody(scene.server.url);
+    const line = (i) => ({ add: `line${i}`, kind: "rect", props: { x: 30 * (i % 60), y: 30 * Math.floor(i / 60), w: 20, h: 20, color: i % 8, z: i } });
+    for (let i = 0; i < 3_000; i += 200) await somebody.do(Array.from({ length: 200 }, (_, n) => line(i + n)));
+    const ada = await scene.join("Ada");
+    await ada.sees(() => document.querySelectorAll("#world > .element").length === 3_000, [], "all 3,000 are there", patience);
+    await ada.take("rect");
+    await ada.drag({ x: 30, y: 500 }, { x: 60, y: 560 }, { x: 90, y: 600 });
+    await ada.shows(".toast.bad", /^1 change was not taken: the board is full: it has at most 3000 objects\.$/);
+    await ada.isSettled();
+    assert.equal((await ada.objects()).length, 3_000);
+    await ada.evaluate(() => whiteboard.act.remove("line7"));
+    await ada.isSettled();
+    await ada.take("rect");
+    const made = await ada.making(() => ada.drag({ x: 30, y: 500 }, { x: 60, y: 560 }, { x: 90, y: 600 }));
+    await ada.isSettled();
+    assert.equal((await scene.snapshot()).board.objects[made].kind, "rect");
+  });
+});
+
+/** Somebody without a page. */
+class Somebody {
+  #url;
+  #key = randomBytes(32).toString("base64url");
+  #n = 0;
+
+  constructor(url) {
+    this.#url = url;
+  }
+
+  async do(changes) {
+    const response = await fetch(`${this.#url}/b/one/live?name=Somebody&color=0`, {
+      method: "POST",
+      headers: { "content-type": "application/json", authorization: `Bearer ${this.#key}` },
+      body: JSON.stringify({ event: "op", data: { client: "somebody", n: ++this.#n, changes } }),
+    });
+    assert.equal(response.status, 200, await response.text());
+  }
+}
