@@ -3,6 +3,9 @@
 
 const sizes = [28, 24, 20, 17, 15, 13, 11];
 
+/** For a word to stay whole the text is made smaller, but not smaller than this. */
+const leastForWhole = 15;
+
 /** How high a line is, as a share of the size. */
 export const lineHeight = 1.3;
 
@@ -13,8 +16,10 @@ export const lineHeight = 1.3;
  */
 export function fitText(text, room, widthOf) {
   const lines = text.split("\n").map((line) => line.split(/(?<=\s)/).map(widthOf));
-  const size = sizes.find((candidate) => heightOf(lines, room.w / candidate) * candidate * lineHeight <= room.h);
-  return size ?? sizes.at(-1);
+  const longest = Math.max(...text.split(/\s+/).map(widthOf));
+  const fits = (size) => heightOf(lines, room.w / size) * size * lineHeight <= room.h;
+  const isWhole = (size) => size >= leastForWhole && longest * size <= room.w;
+  return sizes.find((size) => fits(size) && isWhole(size)) ?? sizes.find(fits) ?? sizes.at(-1);
 }
 
 /** How many lines it takes, where a line has room for so much. A word that is wider is broken. */

@@ -74,6 +74,8 @@ test("a text is as large as fits, and small where nothing does", () => {
   const sizes = [20, 60, 120, 240, 480].map((count) => fitText("word ".repeat(count / 4), room, widthOf));
   assert.deepEqual(sizes, [...sizes].sort((a, b) => b - a));
   assert.equal(fitText("word ".repeat(2_000), room, widthOf), 11);
+  // A word is not broken where a size that can well be read keeps it whole.
+  assert.equal(fitText("wheelbarrows,", room, widthOf), 24);
   // A word that no line has room for is broken, and takes as many as it needs.
-  assert.ok(fitText("w".repeat(150), room, widthOf) < fitText("w".repeat(20), room, widthOf));
+  assert.ok(fitText("w".repeat(200), room, widthOf) < fitText("w".repeat(20), room, widthOf));
 });
