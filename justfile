@@ -51,9 +51,9 @@ browsers:
 bench *args:
     crates/bench/run {{ args }}
 
-# Make the screenshots of the README anew
+# Make the screenshots of the README and of the guides anew
 screenshot:
-    cd tests/browser && node screenshot.mjs
+    cd tests/browser && node screenshot.mjs && node screenshots-whiteboard.mjs
 
 # Format the code
 fmt:

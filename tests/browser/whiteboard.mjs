@@ -138,11 +138,16 @@ export async function snapshot(url, board = "one") {
   return response.json();
 }
 
+/** What makes somebody who they are. */
+export function newKey() {
+  return randomBytes(32).toString("base64url");
+}
+
 /** Somebody with this name opens a board over a network, in a tab of their own. */
-export async function joinBoard(browser, network, { name, color = 1, transport = "ws", board = "one", ...look }) {
+export async function joinBoard(browser, network, { name, color = 1, key = newKey(), transport = "ws", board = "one", ...look }) {
   // The start page is of the same origin, and asks nobody's name.
   const tab = await browser.newPage(network.url, look);
-  const identity = { key: randomBytes(32).toString("base64url"), name, color };
+  const identity = { key, name, color };
   await tab.evaluate((identity) => localStorage.setItem("whiteboard.identity", JSON.stringify(identity)), identity);
   await tab.leave(`${network.url}/b/${board}?transport=${transport}`);
   return new WhiteboardPage(tab, network, identity);
