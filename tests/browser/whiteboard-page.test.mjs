@@ -228,13 +228,13 @@ inWhiteboard("whiteboard", { chromium: launchChromium }, (test) => {
     const bob = await scene.join("Bob", { transport: "sse" });
     await bob.click("#toggle");
     await ada.click("#toggle");
-    await ada.type("Hel");
+    await ada.type("Good ");
     await bob.shows("#typing", /^Ada is typing$/);
-    await ada.type("lo");
+    await ada.type("morning");
     await ada.press("Enter");
-    await bob.shows("#words", /Ada.*Hello$/);
+    await bob.shows("#words", /Ada.*Good morning$/);
     await bob.sees(() => document.getElementById("typing").textContent === "", [], "nobody is typing");
-    await ada.shows("#words", /^You.*Hello$/);
+    await ada.shows("#words", /^You.*Good morning$/);
     await bob.click("#panel-close");
     await bob.hides("#panel");
     await ada.say(html);
