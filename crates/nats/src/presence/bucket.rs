@@ -1,6 +1,6 @@
 //! The bucket: a stream of its own beside the log, made when it is needed, whose records live for a while.
 //!
-//! It is kept in memory: what a server loses of it when it restarts the nodes write again.
+//! It is kept in files, as the log is: not every account may have memory. What a server loses of it the nodes write again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -93,7 +93,7 @@ impl Bucket {
             "description": "Who is present on a Dualcast hub's channels",
             "subjects": [self.every_part()],
             "retention": "limits",
-            "storage": "memory",
+            "storage": "file",
             "num_replicas": self.shared.options.stream.replicas,
             "max_msgs_per_subject": 1,
             // Not so many bytes set aside: it has what the nodes have.
