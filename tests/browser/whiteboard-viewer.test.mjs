@@ -18,6 +18,8 @@ inWhiteboard("whiteboard's viewer", launchers, (test) => {
     assert.equal(await viewer.evaluate(() => whiteboard.people.count), 1);
     assert.equal(await ada.evaluate(() => whiteboard.people.count), 1);
     await scene.join("Bob", { transport: "sse" });
+    // A page behind another draws nothing, in a browser whose tabs share a window.
+    await viewer.tab.bringToFront();
     await viewer.sees(() => whiteboard.people.count === 2, [], "Bob is here");
 
     // Objects, also while they are drawn.
@@ -30,8 +32,10 @@ inWhiteboard("whiteboard's viewer", launchers, (test) => {
     await ada.press("v");
     const at = await ada.place(before);
     await ada.tab.doubleClick(at.x, at.y);
+    await ada.isWriting();
     await viewer.shows(`[data-id="${before}"] .editor-badge`, /^Ada is editing$/);
     await ada.press("Escape");
+    await ada.has(before, { editing: null });
     await viewer.hides(".editor-badge");
 
     // Cursors, words and deeds.
