@@ -44,8 +44,8 @@ for (const [name, launch] of Object.entries(launchers)) {
       pages.push(await browser.newPage(await board()));
       for (const page of pages) {
         const here = () => page.evaluate(() => globalThis.whiteboard?.people.count).catch(() => undefined);
-        // One browser is one person, in however many windows.
-        await until(async () => (await here()) === 1, () => "both windows know who is there");
+        // One person or two, as the windows share what the browser keeps or don't.
+        await until(async () => (await here()) >= 1, () => "both windows know who is there");
       }
       assert.deepEqual(await whiteboard.stop("SIGINT"), { code: 0, signal: null });
     });
