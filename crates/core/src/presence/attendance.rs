@@ -14,7 +14,7 @@ use crate::sleepers::Place;
 #[derive(Debug)]
 pub(crate) struct Attendance {
     logs: Arc<Logs>,
-    part: Option<Part>,
+    part: Part,
     /// Up to which version it was told. None: nothing yet.
     told: Option<u64>,
     place: Option<Place>,
@@ -28,7 +28,7 @@ impl Attendance {
             .attend(&logs.limits, channel, member, logs.system_time());
         Self {
             logs: Arc::clone(logs),
-            part: Some(part),
+            part,
             told: None,
             place: None,
             has_grace: true,
@@ -41,10 +41,10 @@ impl Attendance {
         room: &mut usize,
         size: impl Fn(&PresenceUpdate) -> usize,
     ) -> Vec<Arc<PresenceUpdate>> {
-        let Some(part) = self.part.as_ref().filter(|_| *room > 0) else {
+        if *room == 0 {
             return Vec::new();
-        };
-        let mut news = part.kept.news(self.told);
+        }
+        let mut news = self.part.kept.news(self.told);
         let has_room = |update: &Arc<PresenceUpdate>| {
             let had_room = *room > 0;
             *room = room.saturating_sub(size(update));
@@ -60,13 +60,12 @@ impl Attendance {
 
     /// Waits for a change. Answers whether there is something to be told already.
     pub(crate) fn sleep(&mut self, waker: &Waker) -> bool {
-        let part = self.part.as_ref();
-        part.is_some_and(|part| part.kept.sleep(&mut self.place, waker, self.told))
+        self.part.kept.sleep(&mut self.place, waker, self.told)
     }
 
     /// The channel, and up to which version of its presence was told.
     pub(crate) fn version(&self) -> Option<(&ChannelName, u64)> {
-        Some((self.part.as_ref()?.kept.channel(), self.told?))
+        Some((self.part.kept.channel(), self.told?))
     }
 
     /// Whoever was present leaves at once when this is dropped, and is not waited for.
@@ -77,9 +76,7 @@ impl Attendance {
 
 impl Drop for Attendance {
     fn drop(&mut self) {
-        if let Some(part) = self.part.take() {
-            let until = until(&self.logs.limits, self.logs.now()).filter(|_| self.has_grace);
-            self.logs.rosters.part(part, self.place, until);
-        }
+        let until = until(&self.logs.limits, self.logs.now()).filter(|_| self.has_grace);
+        self.logs.rosters.part(&self.part, self.place, until);
     }
 }

@@ -146,11 +146,7 @@ impl Roster {
 
     /// What this node has of a member: the stay that counts.
     pub(crate) fn held_here(&self, id: &str) -> Option<&Stay> {
-        self.people
-            .get(id)?
-            .here
-            .iter()
-            .max_by(|a, b| a.rank().cmp(&b.rank()))
+        last(self.people.get(id)?.here.iter())
     }
 
     /// What somebody has to be told who was told up to a version, or nothing yet: what has changed since, where that is kept and no more than
@@ -239,10 +235,7 @@ impl Person {
     /// What is told of it: by the last stay of those that are not over.
     fn shown(&self) -> Option<&Member> {
         let elsewhere = self.elsewhere.iter().map(|(_, stay)| stay);
-        let stays = self.here.iter().chain(elsewhere);
-        stays
-            .max_by(|a, b| a.rank().cmp(&b.rank()))
-            .map(|stay| &stay.member)
+        last(self.here.iter().chain(elsewhere)).map(|stay| &stay.member)
     }
 }
 
@@ -251,6 +244,11 @@ impl Stay {
     fn rank(&self) -> (u64, Option<&str>) {
         (self.since, self.member.get_data())
     }
+}
+
+/// Of several stays, the one that counts.
+fn last<'a>(stays: impl Iterator<Item = &'a Stay>) -> Option<&'a Stay> {
+    stays.max_by(|a, b| a.rank().cmp(&b.rank()))
 }
 
 /// How many changes are kept for those who are a little behind. Who is further is told the whole, which is hardly more.

@@ -125,7 +125,7 @@ impl Rosters {
     }
 
     /// Ends a part. Its member is shown until a time; without one no longer.
-    pub(crate) fn part(&self, part: Part, place: Option<Place>, until: Option<Instant>) {
+    pub(crate) fn part(&self, part: &Part, place: Option<Place>, until: Option<Instant>) {
         let mut given_up = None;
         self.settle(&part.kept, |state| {
             state.watchers -= 1;
