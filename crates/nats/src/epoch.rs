@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use dualcast_core::Epoch;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time;
 
 use crate::api::{Api, ApiError, WRONG_LAST};
+use crate::bucket;
 use crate::reads::leaders;
 use crate::stored::Stored;
 use crate::stream::{self, NOT_FOUND, State};
@@ -186,37 +187,28 @@ impl Epochs {
         }
     }
 
-    /// As any tool makes a bucket, but no larger than it needs to be.
+    /// No larger than it needs to be.
     async fn make_bucket(&self) -> Result<(), ApiError> {
-        let config = json!({
-            "name": self.stream(),
-            "description": "The epoch of a Dualcast hub's log",
-            "subjects": [format!("$KV.{}_epoch.>", self.log)],
-            "retention": "limits",
-            "storage": "file",
-            "num_replicas": self.replicas,
-            "max_msgs_per_subject": 1,
-            "max_bytes": BUCKET_BYTES,
-            "discard": "new",
-            "allow_rollup_hdrs": true,
-            "allow_direct": true,
-            "deny_delete": true,
-        });
-        let what = format!("STREAM.CREATE.{}", self.stream());
-        match self.api.ask::<Value>(&what, &config).await {
-            // Somebody made it otherwise. As long as it keeps a key it serves.
-            Err(error) if error.code() == Some(NAME_TAKEN) => Ok(()),
-            made => made.map(drop),
-        }
+        let settings = bucket::Settings {
+            name: &self.bucket(),
+            description: "The epoch of a Dualcast hub's log",
+            replicas: self.replicas,
+            limits: json!({ "max_bytes": BUCKET_BYTES, "discard": "new" }),
+        };
+        bucket::make(&self.api, settings).await
+    }
+
+    fn bucket(&self) -> String {
+        format!("{}_epoch", self.log)
     }
 
     fn stream(&self) -> String {
-        format!("KV_{}_epoch", self.log)
+        bucket::stream(&self.bucket())
     }
 
     /// Where the entry stands.
     fn subject(&self) -> String {
-        format!("$KV.{}_epoch.epoch", self.log)
+        format!("$KV.{}.epoch", self.bucket())
     }
 }
 
@@ -291,9 +283,6 @@ const KEPT_EPOCHS: usize = 16;
 
 /// A hundred times what the entry has.
 const BUCKET_BYTES: u64 = 64 << 10;
-
-/// JetStream's number for a stream that is there otherwise.
-pub(crate) const NAME_TAKEN: u64 = 10_058;
 
 #[cfg(test)]
 mod tests;

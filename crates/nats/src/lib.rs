@@ -6,6 +6,7 @@
 
 mod access;
 mod api;
+mod bucket;
 mod canary;
 mod connect;
 mod entry;

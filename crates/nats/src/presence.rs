@@ -277,6 +277,7 @@ impl Neighbour {
             // Neither could the others tell anything meanwhile.
             self.others.pardon(now);
         }
+        let is_done = answer.is_ok();
         match answer {
             Ok(()) => {
                 self.proven_at = self.proven_at.max(at);
@@ -286,8 +287,8 @@ impl Neighbour {
             Err(error) => self.fail(&error),
         }
         match part {
-            Some(number) if self.is_failing => self.parts.failed(number, now),
-            Some(number) => self.parts.written(number, now),
+            Some(number) if is_done => self.parts.written(number, now),
+            Some(number) => self.parts.failed(number, now),
             None => {}
         }
         Ok(())

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::api::{Api, ApiError};
-use crate::epoch::NAME_TAKEN;
+use crate::bucket;
 use crate::options::nanoseconds;
 use crate::reads::{Portion, Reads};
 use crate::shared::{Shared, Trouble};
@@ -34,7 +34,7 @@ pub(super) struct Bucket {
 impl Bucket {
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
         let name = format!("{}_presence", shared.stream.name());
-        let stream = format!("KV_{name}");
+        let stream = bucket::stream(&name);
         let api = shared.stream.api().clone();
         Self {
             reads: Reads::new(api.clone(), &stream),
@@ -86,32 +86,19 @@ impl Bucket {
         }
     }
 
-    /// As any tool makes a bucket.
     async fn make(&self) -> Result<(), ApiError> {
-        let config = json!({
-            "name": self.stream,
-            "description": "Who is present on a Dualcast hub's channels",
-            "subjects": [self.every_part()],
-            "retention": "limits",
-            "storage": "file",
-            "num_replicas": self.shared.options.stream.replicas,
-            "max_msgs_per_subject": 1,
+        let settings = bucket::Settings {
+            name: &self.name,
+            description: "Who is present on a Dualcast hub's channels",
+            replicas: self.shared.options.stream.replicas,
             // Not so many bytes set aside: it has what the nodes have.
-            "max_bytes": -1,
-            "max_age": nanoseconds(self.shared.options.presence_lifetime),
-            "discard": "old",
-            "allow_rollup_hdrs": true,
-            "allow_direct": true,
-            "deny_delete": true,
-        });
-        match self
-            .api
-            .ask::<Value>(&format!("STREAM.CREATE.{}", self.stream), &config)
-            .await
-        {
-            Err(error) if error.code() == Some(NAME_TAKEN) => Ok(()),
-            made => made.map(drop),
-        }
+            limits: json!({
+                "max_bytes": -1,
+                "max_age": nanoseconds(self.shared.options.presence_lifetime),
+                "discard": "old",
+            }),
+        };
+        bucket::make(&self.api, settings).await
     }
 
     /// All parts that are there, with their ages.
