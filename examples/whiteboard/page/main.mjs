@@ -3,7 +3,7 @@
 import { Actions } from "./actions.mjs";
 import { Activity } from "./activity.mjs";
 import { Avatars } from "./avatars.mjs";
-import { idOf, readBoard, writeBoard } from "./board.mjs";
+import { idOf, writeBoard } from "./board.mjs";
 import { Camera } from "./camera.mjs";
 import { Chat } from "./chat.mjs";
 import { listenToClipboard } from "./clipboard.mjs";
@@ -13,6 +13,7 @@ import { Cursors } from "./cursors.mjs";
 import { EmptyBoard } from "./empty-board.mjs";
 import { Follow } from "./follow.mjs";
 import { Hands } from "./hands.mjs";
+import { createHearing } from "./hearing.mjs";
 import { loadIdentity, publicId, randomId } from "./identity.mjs";
 import { drawList, listen } from "./keys.mjs";
 import { leaveBehind, takeLeftovers } from "./leftovers.mjs";
@@ -198,38 +199,9 @@ panel = new SidePanel(
 
 // The connection.
 
-let hasBoard = false;
+const hearing = createHearing({ root, shown, people, surface, view, cursors, previews, chat, activity }, () => chat.begin());
 const connection = new Connection(address, () => profile.identity, chosenTransport(), {
-  snapshot(json) {
-    shown.reset(readBoard(json));
-    for (const { by, name: called } of [...shown.board.activity, ...shown.board.chat]) people.learn(by, called);
-    if (!hasBoard) {
-      hasBoard = true;
-      root.classList.add("is-loaded");
-      // Its elements are there after the next drawing.
-      requestAnimationFrame(() => requestAnimationFrame(() => view.fit()));
-      chat.begin();
-    }
-    chat.draw();
-    activity.draw();
-  },
-  op(op) {
-    people.learn(op.by, op.name);
-    shown.apply(op);
-    if (op.changes.some((change) => typeof change.chat === "string")) chat.draw();
-    activity.draw();
-  },
-  volatile(event, data) {
-    if (event === "cursors") cursors.take(data);
-    else if (event === "draw") previews.take(data);
-    else chat.takeTyping(data);
-  },
-  people(members, count) {
-    people.take(members, count);
-    cursors.forget((id) => people.isHere(id));
-    previews.forget((id) => people.isHere(id));
-    surface.touchAll();
-  },
+  ...hearing,
   ready: () => pending.release(),
   lost: () => {
     pending.hold();

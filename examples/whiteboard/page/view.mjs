@@ -2,13 +2,14 @@
 
 import { Activity } from "./activity.mjs";
 import { Avatars } from "./avatars.mjs";
-import { readBoard, writeBoard } from "./board.mjs";
+import { writeBoard } from "./board.mjs";
 import { Camera } from "./camera.mjs";
 import { Chat } from "./chat.mjs";
 import { Cursors } from "./cursors.mjs";
 import { EmptyBoard } from "./empty-board.mjs";
 import { Follow } from "./follow.mjs";
 import { Gestures } from "./gestures.mjs";
+import { createHearing } from "./hearing.mjs";
 import { isForField, key } from "./keys.mjs";
 import { OutOfSight } from "./out-of-sight.mjs";
 import { People } from "./people.mjs";
@@ -96,36 +97,8 @@ root.addEventListener("focusin", ({ target }) => {
   if (id !== undefined && target.matches(":focus-visible")) view.revealObject(shown.get(id));
 });
 
-let hasBoard = false;
 const stream = new Stream(address, {
-  snapshot(json) {
-    shown.reset(readBoard(json));
-    for (const { by, name: called } of [...shown.board.activity, ...shown.board.chat]) people.learn(by, called);
-    if (!hasBoard) {
-      hasBoard = true;
-      root.classList.add("is-loaded");
-      requestAnimationFrame(() => requestAnimationFrame(() => view.fit()));
-    }
-    chat.draw();
-    activity.draw();
-  },
-  op(op) {
-    people.learn(op.by, op.name);
-    shown.apply(op);
-    chat.draw();
-    activity.draw();
-  },
-  volatile(event, data) {
-    if (event === "cursors") cursors.take(data);
-    else if (event === "draw") previews.take(data);
-    else chat.takeTyping(data);
-  },
-  people(members, count) {
-    people.take(members, count);
-    cursors.forget((id) => people.isHere(id));
-    previews.forget((id) => people.isHere(id));
-    surface.touchAll();
-  },
+  ...createHearing({ root, shown, people, surface, view, cursors, previews, chat, activity }),
   changed() {
     const isOpen = stream.status === "open";
     $("lamp").dataset.state = isOpen ? "open" : "away";
