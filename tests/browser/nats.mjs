@@ -1,13 +1,12 @@
 // A `nats-server` of one's own: on a port that is free, in a directory that goes with it.
 
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readFile, readdir } from "node:fs/promises";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { startProgram } from "./programs.mjs";
 import { until } from "./until.mjs";
 
 const tools = fileURLToPath(new URL("../../.tools", import.meta.url));
@@ -17,26 +16,14 @@ export async function startNats() {
   const program = await find();
   const directory = await mkdtemp(join(tmpdir(), "dualcast-nats-"));
   const args = ["-js", "-sd", join(directory, "store"), "-a", "127.0.0.1", "-p", "-1", "--ports_file_dir", directory];
-  const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] });
-  let said = "";
-  child.stderr.on("data", (text) => (said = (said + text).slice(-10_000)));
-  const kill = () => child.kill("SIGKILL");
-  process.once("exit", kill);
-  const closed = once(child, "close").finally(() => process.removeListener("exit", kill));
-  const stop = async () => {
-    kill();
-    await closed;
-    await rm(directory, { recursive: true });
-  };
-  try {
-    const ports = join(directory, `${basename(program)}_${child.pid}.ports`);
-    await until(async () => (await read(ports)) !== undefined, () => `nats-server says where it listens; it said: ${said}`);
-    const [url] = (await read(ports)).nats;
-    return { url, stored: (bucket, key) => stored(url, bucket, key), stop };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+  let address;
+  const stop = await startProgram(program, args, {
+    directory,
+    isReady: async ({ pid }) => (address = await read(join(directory, `${basename(program)}_${pid}.ports`))) !== undefined,
+    what: "nats-server says where it listens",
+  });
+  const [url] = address.nats;
+  return { url, stored: (bucket, key) => stored(url, bucket, key), stop };
 }
 
 /** The file, once it is written whole. */

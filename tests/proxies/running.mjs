@@ -1,13 +1,12 @@
 // The proxies in front of an application, as processes: each with a directory and an address of its own.
 
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { accessSync, constants } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { until } from "../browser/until.mjs";
+import { startProgram } from "../browser/programs.mjs";
 
 /**
  * An address of this process's own: all that begin with 127 are this machine's. At 127.0.0.1 another test, or a connection to one, could
@@ -56,23 +55,7 @@ export async function start({ command, file, text }, target) {
   await writeFile(join(directory, file), text(address, target));
   const [name, ...args] = command(directory);
   const env = { ...process.env, HOME: directory, XDG_DATA_HOME: directory, XDG_CONFIG_HOME: directory };
-  const child = spawn(executable(name), args, { cwd: directory, env, stdio: ["ignore", "pipe", "pipe"] });
-  let said = "";
-  for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (said += text));
-  const kill = () => child.kill("SIGKILL");
-  process.once("exit", kill);
-  const closed = once(child, "close").finally(() => process.removeListener("exit", kill));
-  const stop = async () => {
-    kill();
-    await closed;
-    await rm(directory, { recursive: true });
-  };
-  try {
-    await until(() => accepts(port), () => `${name} listens; it said: ${said}`);
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+  const stop = await startProgram(executable(name), args, { directory, isReady: () => accepts(port), what: `${name} listens`, cwd: directory, env });
   return { url: `http://${address}`, stop };
 }
 
