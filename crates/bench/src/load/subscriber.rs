@@ -290,8 +290,7 @@ impl Subscriber {
     /// Reads no more. What comes to it later is counted by itself.
     pub(crate) fn stall(&mut self, ledger: &mut Ledger) {
         self.is_stalled = true;
-        self.is_in_ledger = false;
-        ledger.leave(self.channel);
+        self.let_go(ledger);
     }
 
     /// Is held to the ledger no longer, and goes on reading.
