@@ -39,8 +39,7 @@ pub(crate) struct BoardLoad {
     /// How many strokes are drawn a second, by all together
     #[arg(long, default_value = "5", value_parser = rate)]
     strokes: f64,
-    /// How long each of the two phases takes, in seconds: without moving cursors, and with them. Below 12, since the whiteboard closes a
-    /// connection that asks for nothing
+    /// How long each of the two phases takes, in seconds: without moving cursors, and with them
     #[arg(long, default_value = "10", value_parser = seconds)]
     seconds: Duration,
     /// How many KiB a second the slow link takes

@@ -93,7 +93,7 @@ impl Fleet {
     /// Clients that know of so many channels.
     pub(crate) fn new(target: &Target, transport: Transport, channels: usize) -> Result<Self> {
         let poll = Poll::new()?;
-        let publisher = Publisher::connect(target, poll.registry(), PUBLISHER)?;
+        let publisher = Publisher::new(target, poll.registry().try_clone()?, PUBLISHER);
         Ok(Self {
             target: target.clone(),
             transport,
@@ -330,9 +330,8 @@ mod tests {
             let address = listener.local_addr().unwrap().to_string();
             let (cut, told) = mpsc::channel();
             thread::spawn(move || {
-                // The one that publishes comes first, then the one that goes on reading.
+                // The first is the one that goes on reading.
                 let accept = || listener.accept().unwrap().0;
-                let _publisher = accept();
                 let mut followers: Vec<TcpStream> = (0..5).map(|_| accept()).collect();
                 for follower in &mut followers {
                     let _ = follower.read(&mut [0; 4_096]).unwrap();

@@ -1,4 +1,4 @@
-//! The publisher: POSTs, one after the other or many under way, over one connection that stays open.
+//! The publisher: POSTs, one after the other or many under way, over one connection that stays open from the first of them on.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -14,7 +14,10 @@ use crate::target::Target;
 #[derive(Debug)]
 pub(crate) struct Publisher {
     target: Target,
-    stream: TcpStream,
+    registry: Registry,
+    token: Token,
+    /// None before there is something to send: a server may close a connection that asks for nothing.
+    stream: Option<TcpStream>,
     /// Requests that wait: for the socket, or for an answer, where the server takes one at a time.
     waiting: VecDeque<String>,
     /// What of the last request the socket didn't take.
@@ -24,21 +27,18 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    pub(crate) fn connect(target: &Target, registry: &Registry, token: Token) -> Result<Self> {
-        let stream = std::net::TcpStream::connect_timeout(&target.address(), Duration::from_secs(5))
-            .with_context(|| format!("can't publish to {}", target.address()))?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        let mut stream = TcpStream::from_std(stream);
-        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Self {
+    /// One whose socket is known to the registry by this token, once it is there.
+    pub(crate) fn new(target: &Target, registry: Registry, token: Token) -> Self {
+        Self {
             target: target.clone(),
-            stream,
+            registry,
+            token,
+            stream: None,
             waiting: VecDeque::new(),
             unsent: Vec::new(),
             unanswered: 0,
             answers: Vec::new(),
-        })
+        }
     }
 
     /// Takes a message on its way. It leaves with the next [`flush`](Self::flush).
@@ -64,7 +64,11 @@ impl Publisher {
             if self.unsent.is_empty() {
                 return Ok(());
             }
-            match self.stream.write(&self.unsent) {
+            let stream = match &mut self.stream {
+                Some(stream) => stream,
+                none => none.insert(connect(&self.target, &self.registry, self.token)?),
+            };
+            match stream.write(&self.unsent) {
                 Ok(sent) => drop(self.unsent.drain(..sent)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error).context("the server took no more messages"),
@@ -75,8 +79,9 @@ impl Publisher {
     /// Reads the answers. One that is no success is an error.
     pub(crate) fn hear(&mut self) -> Result<()> {
         let mut buffer = [0; 16 << 10];
+        let stream = self.stream.as_mut().context("an answer before a question")?;
         loop {
-            match self.stream.read(&mut buffer) {
+            match stream.read(&mut buffer) {
                 Ok(0) => bail!("the server closed the connection that publishes"),
                 Ok(length) => self.answers.extend_from_slice(&buffer[..length]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -91,6 +96,16 @@ impl Publisher {
         self.answers.drain(..read);
         self.flush()
     }
+}
+
+fn connect(target: &Target, registry: &Registry, token: Token) -> Result<TcpStream> {
+    let stream = std::net::TcpStream::connect_timeout(&target.address(), Duration::from_secs(5))
+        .with_context(|| format!("can't publish to {}", target.address()))?;
+    stream.set_nodelay(true)?;
+    stream.set_nonblocking(true)?;
+    let mut stream = TcpStream::from_std(stream);
+    registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+    Ok(stream)
 }
 
 /// How long a whole answer is. None if it isn't whole yet.
