@@ -20,6 +20,7 @@ mod store;
 mod user;
 
 use std::error::Error as StdError;
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +82,7 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     };
     tracing_subscriber::fmt()
         .with_max_level(LevelFilter::INFO)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
 
@@ -118,11 +120,16 @@ async fn open(arguments: &Arguments) -> Result<(Hub, Store), Box<dyn StdError>> 
 
 /// A hub whose logs hold what many do at once on one board while its own fold is not looked after for a moment.
 fn hub() -> HubBuilder {
-    Hub::builder().log(|log| {
-        log.max_records = 10_000;
-        log.max_bytes = 16 << 20;
-    })
+    Hub::builder()
+        .limits(|limits| limits.max_message_bytes = MAX_MESSAGE_BYTES)
+        .log(|log| {
+            log.max_records = 10_000;
+            log.max_bytes = 16 << 20;
+        })
 }
+
+/// The largest message: several times what a page may say at once, and well below what NATS takes, 1 MiB.
+const MAX_MESSAGE_BYTES: usize = 256 << 10;
 
 /// What is under way to a client at the most: on a slow link that is how old the cursors are that it is shown.
 const SEND_BUFFER_BYTES: usize = 32 << 10;
