@@ -99,7 +99,7 @@ async fn all_that_a_client_missed_leaves_with_its_opening_in_one_write() {
         });
         let options = WsOptions::default();
         let inbox = Inbox::new(Handlers::default(), &options, None);
-        let peer = WsPeer::new(line, Bytes::new(), inbox, &options).await;
+        let peer = WsPeer::new(line, &[], inbox, &options);
         let mut session = Drive::new(back(&hub, cursor, options.session), peer);
         assert!((&mut session).now_or_never().is_none());
         assert_eq!(writes.load(Ordering::SeqCst), 1);

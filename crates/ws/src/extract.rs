@@ -7,11 +7,10 @@ use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use dualcast_core::{CloseReason, Hub, Identity, Session, Subscribe, Transport};
+use dualcast_core::{Hub, Identity, Session, Subscribe, Transport};
 use dualcast_http::{
     Admitted, Dialect, Drive, Error, Feed, InboundHandler, Line, MAX_WAIT, OriginPolicy, Portions,
-    ServerHandle, Slot, Source, Stream, Taken, Takeover, admit, last_event_id,
+    ServerHandle, Slot, Socket, Source, Stream, Taken, Takeover, admit, last_event_id,
 };
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -292,7 +291,7 @@ impl Ws {
             };
             // Not before: the answer to a refused handshake leaves by it, too.
             let stream = stream.map(Stream::held);
-            let reason = run(waiting, Line::new(io), Bytes::new()).await;
+            let reason = waiting.open(Line::new(io), &[]).await;
             if let Some(stream) = stream {
                 stream.ended(reason);
             }
@@ -312,33 +311,19 @@ struct Waiting<R> {
     options: WsOptions,
 }
 
-fn start<R: Receiver>(waiting: Waiting<R>, taken: Taken) -> impl Future<Output = CloseReason> {
+fn start<R: Receiver>(waiting: Waiting<R>, taken: Taken) -> Drive<WsPeer<Socket, R>> {
     let Taken { line, read_ahead } = taken.bounded(waiting.feed.options());
-    run(waiting, line, read_ahead)
+    waiting.open(line, &read_ahead)
 }
 
-/// What opens a session is boxed, and gone once it runs: a connection that idles for hours keeps its loop alone.
-fn run<IO, R>(waiting: Waiting<R>, line: Line<IO>, read_ahead: Bytes) -> impl Future<Output = CloseReason>
-where
-    IO: AsyncRead + AsyncWrite + Unpin + Send,
-    R: Receiver,
-{
-    let open = Box::pin(open(waiting, line, read_ahead));
-    async { open.await.await }
-}
-
-async fn open<IO, R>(waiting: Waiting<R>, line: Line<IO>, read_ahead: Bytes) -> Drive<WsPeer<IO, R>>
-where
-    IO: AsyncRead + AsyncWrite + Unpin + Send,
-    R: Receiver,
-{
-    let Waiting {
-        feed,
-        receiver,
-        options,
-    } = waiting;
-    let peer = WsPeer::new(line, read_ahead, receiver, &options).await;
-    Drive::new(feed, peer)
+impl<R: Receiver> Waiting<R> {
+    fn open<IO>(self, line: Line<IO>, read_ahead: &[u8]) -> Drive<WsPeer<IO, R>>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let peer = WsPeer::new(line, read_ahead, self.receiver, &self.options);
+        Drive::new(self.feed, peer)
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Ws {

@@ -7,6 +7,7 @@ pub(crate) enum Opcode {
     Binary = 0x2,
     Close = 0x8,
     Ping = 0x9,
+    Pong = 0xa,
 }
 
 /// Appends a frame around a payload.

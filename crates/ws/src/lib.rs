@@ -1,7 +1,7 @@
 //! WebSocket for Dualcast: an axum extractor that upgrades, and the session that follows.
 //!
-//! The handshake and the frames are RFC 6455's; tungstenite reads what the client sends and answers its pings. What goes out are
-//! frames that were encoded once for all followers, beside tungstenite's own.
+//! The handshake and the frames are RFC 6455's. What comes in is taken apart by a reader that holds nothing while nothing is under way; what goes out
+//! are frames that were encoded once for all followers, and between them pongs and goodbyes.
 
 mod acceptance;
 #[cfg(test)]
@@ -16,6 +16,7 @@ mod options;
 mod peer;
 mod pulse;
 mod raw;
+mod reader;
 mod receiver;
 mod wire;
 

@@ -1,36 +1,27 @@
 //! The client of a WebSocket: its messages, its pings, its goodbye.
 
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use dualcast_core::CloseReason;
 use dualcast_http::{Feed, Line, MAX_ROUNDS, MAX_WAIT, Peer, Throttle, or_never};
-use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_util::io::poll_read_buf;
 
 use crate::frame::{self, Opcode};
 use crate::options::WsOptions;
 use crate::pulse::{Beat, Pulse};
-use crate::receiver::{Letter, Receiver};
-
-/// How much is read at a time. Every connection has a buffer of this size; a larger message still is read whole.
-const READ_BUFFER_BYTES: usize = 1_024;
-
-/// How many bytes of pongs tungstenite may hold for a client that doesn't take them. Past that only the newest ping is answered,
-/// as RFC 6455 section 5.5.3 allows.
-const MAX_PONG_BYTES: usize = 1_024;
+use crate::reader::{Incoming, READ_BYTES, Reader};
+use crate::receiver::Receiver;
 
 /// The client's side of the socket.
 pub(crate) struct WsPeer<IO, R> {
-    stream: WebSocketStream<Line<IO>>,
+    line: Line<IO>,
+    reader: Reader,
     receiver: R,
     throttle: Throttle,
     pulse: Pulse,
-    received: u64,
     written: u64,
     /// Why nothing more is read: it has said goodbye, or can't be understood any more.
     leaving: Option<CloseReason>,
@@ -51,26 +42,17 @@ enum Parting {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, R: Receiver> WsPeer<IO, R> {
-    pub(crate) async fn new(line: Line<IO>, read_ahead: Bytes, receiver: R, options: &WsOptions) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER_BYTES)
-            .write_buffer_size(0)
-            .max_write_buffer_size(MAX_PONG_BYTES)
-            .max_message_size(Some(options.max_inbound_bytes))
-            .max_frame_size(Some(options.max_inbound_bytes));
-        // Copied: as it is, it would keep the whole buffer that hyper read the request into.
-        let read_ahead = read_ahead.to_vec();
-        let stream = WebSocketStream::from_partially_read(line, read_ahead, Role::Server, Some(config)).await;
+    pub(crate) fn new(line: Line<IO>, read_ahead: &[u8], receiver: R, options: &WsOptions) -> Self {
         let pulse = Pulse::new(
             or_never(options.ping_interval),
             options.pong_timeout.min(MAX_WAIT),
         );
         Self {
-            stream,
+            line,
+            reader: Reader::new(options.max_inbound_bytes, read_ahead),
             receiver,
             throttle: Throttle::new(options.message_rate, options.byte_rate),
             pulse,
-            received: 0,
             written: 0,
             leaving: None,
             parting: Parting::Waiting,
@@ -82,48 +64,71 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Receiver> WsPeer<IO, R> {
     fn poll_answer(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<Result<(), CloseReason>> {
         ready!(self.receiver.poll_done(cx, feed))?;
         // Nor does it overtake what is to be told of channels that came and went before.
-        if !self.stream.get_ref().staged.is_empty() || feed.has_untold() {
+        if !self.line.staged.is_empty() || feed.has_untold() {
             return Poll::Pending;
         }
         let answer = self.receiver.take_answer(feed);
-        self.stream.get_mut().staged.extend(answer);
+        self.line.staged.extend(answer);
         Poll::Ready(Ok(()))
     }
 
-    /// Reads one message, if there is room for it and the client has not sent too much already.
+    /// Reads at the most one message, if there is room for it and the client has not sent too much already.
     fn poll_read(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<Result<(), CloseReason>> {
         if !self.receiver.has_room() || self.throttle.poll_passed(cx).is_pending() {
             self.pulse.hear();
             return Poll::Pending;
         }
-        let read = Pin::new(&mut self.stream).poll_next(cx);
-        let line = self.stream.get_ref();
+        let before = self.line.received();
+        let read = self.poll_incoming(cx);
         // Bytes from the client; or bytes that it takes of what waits for it, behind which a ping may stand. Only where the
         // line is full does a byte that leaves tell that another has arrived.
-        let received = line.received() - self.received;
-        let is_alive = received > 0 || !line.is_empty() && line.written() != self.written;
-        (self.received, self.written) = (line.received(), line.written());
+        let received = self.line.received() - before;
+        let is_alive = received > 0 || !self.line.is_empty() && self.line.written() != self.written;
+        self.written = self.line.written();
         if is_alive {
             self.pulse.hear();
         }
-        let is_message = matches!(
-            &read,
-            Poll::Ready(Some(Ok(Message::Text(_) | Message::Binary(_))))
-        );
+        let is_message = matches!(&read, Poll::Ready(Ok(Some(Incoming::Letter(_)))));
         self.throttle.charge(u64::from(is_message), received);
         feed.observed().received(u64::from(is_message), received);
         match ready!(read) {
-            Some(Ok(Message::Text(text))) => self.receiver.put(Letter::Text(text)),
-            Some(Ok(Message::Binary(frame))) => self.receiver.put(Letter::Binary(frame)),
-            Some(Ok(Message::Close(_))) => self.leaving = Some(CloseReason::Left),
-            Some(Ok(_)) => {}
-            Some(Err(error)) => match reason(&error) {
-                CloseReason::Left => return Poll::Ready(Err(CloseReason::Left)),
-                reason => self.leaving = Some(reason),
-            },
-            None => return Poll::Ready(Err(CloseReason::Left)),
+            Ok(Some(Incoming::Letter(letter))) => self.receiver.put(letter),
+            Ok(Some(Incoming::Goodbye)) => self.leaving = Some(CloseReason::Left),
+            Ok(Some(Incoming::Ping) | None) => {}
+            Err(CloseReason::Left) => return Poll::Ready(Err(CloseReason::Left)),
+            Err(reason) => self.leaving = Some(reason),
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Takes what was read and is there, or reads once. Ready with nothing where what came is the beginning of something.
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Incoming>, CloseReason>> {
+        if let Some(incoming) = self.reader.next()? {
+            return Poll::Ready(Ok(Some(incoming)));
+        }
+        let line = Pin::new(&mut self.line);
+        let read = match self.reader.fill(|room| poll_read_buf(line, cx, room)) {
+            Some(filled) => ready!(filled).map(|count| (count > 0).then(|| self.reader.next())),
+            None => {
+                let mut buffer = [const { MaybeUninit::uninit() }; READ_BYTES];
+                let mut buffer = ReadBuf::uninit(&mut buffer);
+                let read = ready!(Pin::new(&mut self.line).poll_read(cx, &mut buffer));
+                let fresh = buffer.filled();
+                read.map(|()| (!fresh.is_empty()).then(|| self.reader.handle(fresh)))
+            }
+        };
+        // Without a goodbye.
+        Poll::Ready(read.ok().flatten().unwrap_or(Err(CloseReason::Left)))
+    }
+
+    /// Puts what is owed to the client on the line, between what is staged there. Pending where that is full of such already.
+    fn poll_owed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(answer) = self.reader.answer() {
+            // A line takes all of it or nothing, and doesn't fail.
+            let _ = ready!(Pin::new(&mut self.line).poll_write(cx, answer));
+            self.reader.answered();
+        }
+        Poll::Ready(())
     }
 
     /// Ends what was begun with what the client sent before. Ready when nothing of it is left.
@@ -139,7 +144,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Receiver> WsPeer<IO, R> {
         }
         ready!(self.receiver.poll_idle(cx, feed));
         if R::SPEAKS_LAST {
-            feed.stage_last_pieces(&mut self.stream.get_mut().staged);
+            feed.stage_last_pieces(&mut self.line.staged);
         }
         if reason == CloseReason::Left {
             return self.poll_goodbye(cx);
@@ -147,17 +152,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Receiver> WsPeer<IO, R> {
         Poll::Ready(reason)
     }
 
-    /// Sends the answer to the client's goodbye, which tungstenite has ready, and nothing behind it.
+    /// Sends the answer to the client's goodbye, and nothing behind it.
     fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        let line = self.stream.get_mut();
-        if R::SPEAKS_LAST && ready!(line.poll_drain(cx)).is_err() {
+        if R::SPEAKS_LAST && ready!(self.line.poll_drain(cx)).is_err() {
             return Poll::Ready(CloseReason::Left);
         }
-        line.seal();
+        self.line.seal();
         loop {
-            let is_over = !matches!(Pin::new(&mut self.stream).poll_next(cx), Poll::Ready(Some(Ok(_))));
-            let drained = ready!(self.stream.get_mut().poll_drain(cx));
-            if is_over || drained.is_err() {
+            let is_said = self.poll_owed(cx).is_ready();
+            let drained = ready!(self.line.poll_drain(cx));
+            if is_said || drained.is_err() {
                 return Poll::Ready(CloseReason::Left);
             }
         }
@@ -167,7 +171,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Receiver> WsPeer<IO, R> {
         let mut ping = Vec::new();
         frame::write(Opcode::Ping, &[], &mut ping);
         // Where there is no room for it, pongs wait for a client that sends but doesn't read: no ping is needed.
-        let _ = Pin::new(self.stream.get_mut()).poll_write(cx, &ping);
+        let _ = Pin::new(&mut self.line).poll_write(cx, &ping);
     }
 }
 
@@ -175,7 +179,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send, R: Receiver> Peer for WsPeer<IO,
     type Io = IO;
 
     fn line(&mut self) -> &mut Line<IO> {
-        self.stream.get_mut()
+        &mut self.line
     }
 
     fn poll_hear(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<CloseReason> {
@@ -183,6 +187,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send, R: Receiver> Peer for WsPeer<IO,
             if let Some(reason) = self.leaving {
                 return self.poll_leave(cx, feed, reason);
             }
+            // Where it is full another ping may come first, and is answered in place of the one before.
+            let _ = self.poll_owed(cx);
             // Before each message: whoever was sent away by one is not heard with the next.
             if let Poll::Ready(reason) = feed.poll_ordered(cx) {
                 return Poll::Ready(reason);
@@ -212,7 +218,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send, R: Receiver> Peer for WsPeer<IO,
 
     fn poll_part(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<()> {
         let idle = self.receiver.poll_idle(cx, feed);
-        // The close frame has left already: what tungstenite would still answer stays unsent.
+        if self.leaving.is_some() && self.parting == Parting::Waiting {
+            self.parting = Parting::Deaf;
+        }
         for round in 0.. {
             if self.parting != Parting::Waiting {
                 break;
@@ -221,13 +229,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send, R: Receiver> Peer for WsPeer<IO,
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
-                Some(Ok(message)) if message.is_close() => self.parting = Parting::InGoodOrder,
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => self.parting = Parting::Deaf,
+            // The close frame has left already: no ping is answered any more.
+            match ready!(self.poll_incoming(cx)) {
+                Ok(Some(Incoming::Goodbye)) => self.parting = Parting::InGoodOrder,
+                Ok(_) => {}
+                Err(_) => self.parting = Parting::Deaf,
             }
         }
-        let io = self.stream.get_mut().io();
+        let io = self.line.io();
         if self.parting != Parting::Shut {
             let _ = ready!(Pin::new(&mut *io).poll_shutdown(cx));
             if self.parting == Parting::InGoodOrder {
@@ -244,8 +253,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send, R: Receiver> Peer for WsPeer<IO,
 /// client may never read why.
 fn poll_discard<IO: AsyncRead + Unpin>(io: &mut IO, cx: &mut Context<'_>) -> Poll<()> {
     for _ in 0..MAX_ROUNDS {
-        let mut buffer = [0; 1_024];
-        let mut buffer = ReadBuf::new(&mut buffer);
+        let mut buffer = [const { MaybeUninit::uninit() }; READ_BYTES];
+        let mut buffer = ReadBuf::uninit(&mut buffer);
         let read = ready!(Pin::new(&mut *io).poll_read(cx, &mut buffer));
         if read.is_err() || buffer.filled().is_empty() {
             return Poll::Ready(());
@@ -253,19 +262,6 @@ fn poll_discard<IO: AsyncRead + Unpin>(io: &mut IO, cx: &mut Context<'_>) -> Pol
     }
     cx.waker().wake_by_ref();
     Poll::Pending
-}
-
-/// What a failed read says of the client.
-fn reason(error: &tungstenite::Error) -> CloseReason {
-    use tungstenite::Error;
-    use tungstenite::error::ProtocolError;
-    match error {
-        Error::Capacity(_) => CloseReason::TooLarge,
-        Error::Utf8(_) => CloseReason::NotUtf8,
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => CloseReason::Left,
-        Error::Protocol(_) => CloseReason::Protocol,
-        _ => CloseReason::Left,
-    }
 }
 
 #[cfg(test)]
@@ -276,6 +272,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
+    use bytes::Bytes;
     use dualcast_core::Hub;
     use dualcast_http::{Drive, Source};
     use futures::{FutureExt, stream};
@@ -296,9 +293,9 @@ mod tests {
         feed(Source::Nothing, &WsOptions::default())
     }
 
-    async fn peer(near: DuplexStream, options: &WsOptions) -> WsPeer<DuplexStream, Inbox> {
+    fn peer(near: DuplexStream, options: &WsOptions) -> WsPeer<DuplexStream, Inbox> {
         let inbox = Inbox::new(Handlers::default(), options, None);
-        WsPeer::new(Line::new(near), Bytes::new(), inbox, options).await
+        WsPeer::new(Line::new(near), &[], inbox, options)
     }
 
     /// All that comes before a second in which nothing does.
@@ -319,7 +316,7 @@ mod tests {
     async fn a_client_that_pings_without_reading_costs_no_more_than_a_few_pongs() {
         const PINGS: usize = 5_000;
         let (near, mut far) = duplex(64);
-        let mut peer = peer(near, &WsOptions::default()).await;
+        let mut peer = peer(near, &WsOptions::default());
         let mut feed = quiet_feed();
         let mut session = pin!(poll_fn(move |cx| {
             let _ = peer.line().poll_drain(cx);
@@ -346,7 +343,7 @@ mod tests {
     async fn a_pong_that_found_no_room_leaves_by_itself_once_there_is_some() {
         const LAST: u8 = 200;
         let (near, mut far) = duplex(64);
-        let mut session = peer(near, &WsOptions::default()).await;
+        let mut session = peer(near, &WsOptions::default());
         // The line is full, and nothing else will ever be written.
         session.line().staged.push_back(Bytes::from(vec![b'd'; 1_000]));
         let mut session = pin!(Drive::new(quiet_feed(), session));
@@ -368,7 +365,7 @@ mod tests {
         let options = WsOptions::default();
         let (near, mut far) = duplex(4 << 20);
         let mut feed = feed(Source::Refused(CloseReason::Busy), &options);
-        let mut session = peer(near, &options).await;
+        let mut session = peer(near, &options);
         feed.open(&mut session.line().staged);
         let flood = [0x81, 0x80, 0, 0, 0, 0].repeat(1 << 16);
         let flooding = tokio::spawn(async move { while far.write_all(&flood).await.is_ok() {} });
@@ -392,7 +389,7 @@ mod tests {
         client: impl AsyncFnOnce(&mut DuplexStream),
     ) -> usize {
         let (near, mut far) = duplex(64);
-        let mut session = Box::pin(Drive::new(feed(source, &options), peer(near, &options).await));
+        let mut session = Box::pin(Drive::new(feed(source, &options), peer(near, &options)));
         let polls = Arc::new(AtomicUsize::new(0));
         // In a task of its own: what wakes the client is not to wake it.
         let running = tokio::spawn({

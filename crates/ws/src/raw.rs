@@ -209,8 +209,8 @@ impl Receiver for RawReceiver {
 
     fn put(&mut self, letter: Letter) {
         self.next = Some(match letter {
-            Letter::Text(text) => RawMessage::Text(text.as_str().to_owned()),
-            Letter::Binary(bytes) => RawMessage::Binary(Bytes::copy_from_slice(&bytes)),
+            Letter::Text(text) => RawMessage::Text(text),
+            Letter::Binary(bytes) => RawMessage::Binary(bytes),
         });
     }
 

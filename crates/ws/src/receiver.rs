@@ -5,12 +5,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use dualcast_core::CloseReason;
 use dualcast_http::Feed;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// A message from the client, as it came.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Letter {
-    Text(Utf8Bytes),
+    Text(String),
     Binary(Bytes),
 }
 
