@@ -38,6 +38,13 @@ pub(crate) struct Inbox {
     max_subscriptions: usize,
     max_bad_messages: u32,
     bad_in_a_row: u32,
+    /// Boxed, and there while there is something to do: most clients are silent most of the time.
+    work: Option<Box<Work>>,
+}
+
+/// Messages under way.
+#[derive(Default)]
+struct Work {
     next: Option<Letter>,
     handling: Option<Handling<Outcome>>,
     /// The `ref` of the message that is handled.
@@ -66,25 +73,68 @@ impl Inbox {
             max_subscriptions: options.max_subscriptions,
             max_bad_messages: options.max_bad_messages,
             bad_in_a_row: 0,
-            next: None,
-            handling: None,
-            reference: None,
-            done: None,
+            work: None,
         }
     }
 
-    fn open(&mut self, letter: &Letter, feed: &mut Feed) -> Result<Handling<Outcome>, Error> {
+    fn poll_work(
+        &self,
+        cx: &mut Context<'_>,
+        feed: &mut Feed,
+        work: &mut Work,
+    ) -> Poll<Result<(), CloseReason>> {
+        while work.done.is_none() {
+            if let Some(handling) = &mut work.handling {
+                let outcome = ready!(handling.as_mut().poll(cx));
+                work.handling = None;
+                let outcome = outcome?;
+                // At once: a token that is good keeps its session alive also while the answer has to wait for a slow client.
+                if let Outcome::Renew(at) = outcome {
+                    feed.renew(at);
+                }
+                work.done = Some(outcome);
+                continue;
+            }
+            if let Poll::Ready(tired) = self.poll_patience() {
+                return Poll::Ready(tired);
+            }
+            let Some(letter) = work.next.take() else {
+                return Poll::Pending;
+            };
+            match self.open(&letter, &mut work.reference, feed) {
+                Ok(handling) => work.handling = Some(handling),
+                Err(refused) => work.done = Some(Outcome::Reply(refused.into())),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready where its client has sent too much that makes no sense.
+    fn poll_patience(&self) -> Poll<Result<(), CloseReason>> {
+        if self.bad_in_a_row > self.max_bad_messages {
+            return Poll::Ready(Err(CloseReason::BadMessages));
+        }
+        Poll::Pending
+    }
+
+    /// Begins to handle a message, and notes its `ref`.
+    fn open(
+        &self,
+        letter: &Letter,
+        reference: &mut Option<Box<RawValue>>,
+        feed: &mut Feed,
+    ) -> Result<Handling<Outcome>, Error> {
         let text = match letter {
             Letter::Text(text) => text,
             Letter::Binary(frame) => {
-                let (message, reference) = Inbound::parse_binary(frame)?;
-                self.reference = reference;
+                let (message, noted) = Inbound::parse_binary(frame)?;
+                *reference = noted;
                 return self.handle(message);
             }
         };
         let refused = match Inbound::parse(text) {
-            Ok((message, reference)) => {
-                self.reference = reference;
+            Ok((message, noted)) => {
+                *reference = noted;
                 return self.handle(message);
             }
             Err(refused) => refused,
@@ -92,7 +142,7 @@ impl Inbox {
         let Some(asked) = Asked::parse(text) else {
             return Err(refused);
         };
-        self.reference = asked.reference.map(ToOwned::to_owned);
+        *reference = asked.reference.map(ToOwned::to_owned);
         match asked.control()?.ok_or(refused)? {
             Control::Subscribe(request) => self.subscribe(request, feed),
             Control::Unsubscribe(channel) => Ok(done(Outcome::Unsubscribe(channel))),
@@ -152,6 +202,14 @@ impl Inbox {
     }
 }
 
+impl Work {
+    /// Itself, while there is something to do.
+    fn left(self: Box<Self>) -> Option<Box<Self>> {
+        let is_over = self.next.is_none() && self.handling.is_none() && self.done.is_none();
+        (!is_over).then_some(self)
+    }
+}
+
 impl Receiver for Inbox {
     const SPEAKS_LAST: bool = false;
 
@@ -160,40 +218,27 @@ impl Receiver for Inbox {
     }
 
     fn has_room(&self) -> bool {
-        self.next.is_none()
+        self.work.as_ref().is_none_or(|work| work.next.is_none())
     }
 
     fn put(&mut self, letter: Letter) {
-        self.next = Some(letter);
+        self.work.get_or_insert_default().next = Some(letter);
     }
 
     fn poll_done(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<Result<(), CloseReason>> {
-        while self.done.is_none() {
-            if let Some(handling) = &mut self.handling {
-                let outcome = ready!(handling.as_mut().poll(cx));
-                self.handling = None;
-                let outcome = outcome?;
-                // At once: a token that is good keeps its session alive also while the answer has to wait for a slow client.
-                if let Outcome::Renew(at) = outcome {
-                    feed.renew(at);
-                }
-                self.done = Some(outcome);
-            } else if self.bad_in_a_row > self.max_bad_messages {
-                return Poll::Ready(Err(CloseReason::BadMessages));
-            } else if let Some(letter) = self.next.take() {
-                match self.open(&letter, feed) {
-                    Ok(handling) => self.handling = Some(handling),
-                    Err(refused) => self.done = Some(Outcome::Reply(refused.into())),
-                }
-            } else {
-                return Poll::Pending;
-            }
-        }
-        Poll::Ready(Ok(()))
+        let Some(mut work) = self.work.take() else {
+            return self.poll_patience();
+        };
+        let done = self.poll_work(cx, feed, &mut work);
+        self.work = work.left();
+        done
     }
 
     fn take_answer(&mut self, feed: &mut Feed) -> Option<Bytes> {
-        let reply = match self.done.take()? {
+        let work = self.work.as_mut()?;
+        let (done, reference) = (work.done.take()?, work.reference.take());
+        self.work = self.work.take().and_then(Work::left);
+        let reply = match done {
             Outcome::Reply(reply) => reply,
             Outcome::Subscribe {
                 channel,
@@ -209,18 +254,20 @@ impl Receiver for Inbox {
         };
         let is_bad = reply.error().is_some_and(is_bad_message);
         self.bad_in_a_row = if is_bad { self.bad_in_a_row + 1 } else { 0 };
-        let reference = self.reference.take();
         // Without a `ref` nobody waits for a word; but an error is said in any case.
         let is_said = reference.is_some() || reply.error().is_some();
         is_said.then(|| reply_frame(&reply, reference.as_deref()))
     }
 
     fn forget_unread(&mut self) {
-        self.next = None;
+        if let Some(work) = &mut self.work {
+            work.next = None;
+        }
+        self.work = self.work.take().and_then(Work::left);
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<()> {
-        while self.next.is_some() || self.handling.is_some() || self.done.is_some() {
+        while self.work.is_some() {
             if ready!(self.poll_done(cx, feed)).is_err() {
                 break;
             }
@@ -235,10 +282,11 @@ impl Receiver for Inbox {
 /// is at work. Behind a handler it would come when its client may have no right to it any more, and nobody could say so.
 impl Drop for Inbox {
     fn drop(&mut self) {
-        if let Some(handling) = self.handling.take() {
+        let Some(work) = self.work.take() else { return };
+        if let Some(handling) = work.handling {
             return let_finish(self.server.as_ref(), async move { drop(handling.await) });
         }
-        let message = match self.next.take() {
+        let message = match work.next {
             Some(Letter::Text(text)) => Inbound::parse(&text),
             Some(Letter::Binary(frame)) => Inbound::parse_binary(&frame),
             None => return,
@@ -284,6 +332,7 @@ mod tests {
     use std::time::Duration;
 
     use dualcast_http::{SessionOptions, Source};
+    use tokio::sync::Semaphore;
     use tokio::time;
 
     use super::*;
@@ -311,5 +360,43 @@ mod tests {
         assert!(inbox.take_answer(&mut feed).is_some());
         time::advance(Duration::from_secs(70)).await;
         assert_eq!(feed.poll_ordered(&mut cx), Poll::Ready(CloseReason::Expired));
+    }
+
+    #[tokio::test]
+    async fn a_message_waits_for_the_one_before_it_and_nothing_is_kept_behind_the_last() {
+        let gate = Arc::new(Semaphore::new(0));
+        let handlers = Handlers {
+            message: Some(Arc::new({
+                let gate = Arc::clone(&gate);
+                move |_: Inbound| {
+                    let gate = Arc::clone(&gate);
+                    async move { gate.acquire().await.unwrap().forget() }
+                }
+            })),
+            ..Handlers::default()
+        };
+        let mut inbox = Inbox::new(handlers, &WsOptions::default(), None);
+        let mut feed = Feed::new(
+            WsWire::get(false),
+            None,
+            Source::Nothing,
+            SessionOptions::default(),
+        );
+        let mut cx = Context::from_waker(Waker::noop());
+        for reference in [1, 2] {
+            assert!(inbox.has_room());
+            inbox.put(Letter::Text(format!(r#"{{"event":"e","ref":{reference}}}"#)));
+            assert!(inbox.poll_done(&mut cx, &mut feed).is_pending());
+        }
+        assert!(!inbox.has_room(), "one is handled, and one waits");
+        for reference in [1, 2] {
+            gate.add_permits(1);
+            assert!(inbox.poll_done(&mut cx, &mut feed).is_ready());
+            let answer = inbox.take_answer(&mut feed).unwrap();
+            let expected = format!(r#"{{"control":"reply","ref":{reference}}}"#);
+            assert_eq!(answer[2..], *expected.as_bytes());
+        }
+        assert!(inbox.poll_done(&mut cx, &mut feed).is_pending());
+        assert!(inbox.has_room() && inbox.work.is_none());
     }
 }
