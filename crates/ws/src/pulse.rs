@@ -1,5 +1,6 @@
 //! The pulse: a silent client is pinged, and one that stays silent is given up.
 
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,9 +12,9 @@ pub(crate) struct Pulse {
     ping_interval: Duration,
     pong_timeout: Duration,
     heard_at: Instant,
-    /// When the ping went out that waits for a sign of life.
-    pinged_at: Option<Instant>,
+    /// When to look again. While a ping waits for a sign of life: when it has waited long enough.
     timer: Pin<Box<Sleep>>,
+    has_pinged: bool,
 }
 
 /// What is to be done about a silence.
@@ -30,15 +31,15 @@ impl Pulse {
             ping_interval,
             pong_timeout,
             heard_at: Instant::now(),
-            pinged_at: None,
             timer,
+            has_pinged: false,
         }
     }
 
     /// The client was heard, or could not be because nobody listened.
     pub(crate) fn hear(&mut self) {
         self.heard_at = Instant::now();
-        if self.pinged_at.take().is_some() {
+        if mem::take(&mut self.has_pinged) {
             // It stood at the deadline, which may be later than the next ping.
             self.timer
                 .as_mut()
@@ -49,14 +50,10 @@ impl Pulse {
     /// Ready when there is something to be done. Registers the timer otherwise.
     pub(crate) fn poll_beat(&mut self, cx: &mut Context<'_>) -> Poll<Beat> {
         while self.timer.as_mut().poll(cx).is_ready() {
-            let now = Instant::now();
-            if let Some(pinged_at) = self.pinged_at {
-                if now >= pinged_at + self.pong_timeout {
-                    return Poll::Ready(Beat::GiveUp);
-                }
-                self.timer.as_mut().reset(pinged_at + self.pong_timeout);
-                continue;
+            if self.has_pinged {
+                return Poll::Ready(Beat::GiveUp);
             }
+            let now = Instant::now();
             // Drawn anew each time, so that a crowd that came at once is not pinged at once for ever.
             let ping_at = self.heard_at + jittered(self.ping_interval);
             if now < ping_at && now < self.heard_at + self.ping_interval {
@@ -65,7 +62,7 @@ impl Pulse {
                     .reset(ping_at.max(now + Duration::from_millis(1)));
                 continue;
             }
-            self.pinged_at = Some(now);
+            self.has_pinged = true;
             self.timer.as_mut().reset(now + self.pong_timeout);
             return Poll::Ready(Beat::Ping);
         }
