@@ -272,17 +272,25 @@ impl Ws {
             acceptance
         });
         let stream = server.as_ref().and_then(ServerHandle::stream);
-        let run = async move {
+        // Boxed, and gone once the session runs: that alone stays for hours.
+        let opening = Box::pin(async move {
             let is_stream = acceptance.is_none();
             if let Some(mut acceptance) = acceptance
                 && !acceptance.is_sent().await
             {
-                return tracing::debug!("a layer took the answer to a handshake back");
+                tracing::debug!("a layer took the answer to a handshake back");
+                return None;
             }
             let io = match time::timeout(patience, on_upgrade).await {
                 Ok(Ok(upgraded)) => TokioIo::new(upgraded),
-                Ok(Err(error)) => return tracing::debug!(%error, "the client left before the upgrade"),
-                Err(_) => return tracing::debug!("the answer to a handshake was not taken"),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "the client left before the upgrade");
+                    return None;
+                }
+                Err(_) => {
+                    tracing::debug!("the answer to a handshake was not taken");
+                    return None;
+                }
             };
             let io = if is_stream {
                 Portions::of_stream(io)
@@ -290,8 +298,13 @@ impl Ws {
                 Portions::of_connection(io)
             };
             // Not before: the answer to a refused handshake leaves by it, too.
-            let stream = stream.map(Stream::held);
-            let reason = waiting.open(Line::new(io), &[]).await;
+            Some((waiting.open(Line::new(io), &[]), stream.map(Stream::held)))
+        });
+        let run = async move {
+            let Some((session, stream)) = opening.await else {
+                return;
+            };
+            let reason = session.await;
             if let Some(stream) = stream {
                 stream.ended(reason);
             }
