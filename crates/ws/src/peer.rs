@@ -274,9 +274,10 @@ mod tests {
 
     use bytes::Bytes;
     use dualcast_core::Hub;
-    use dualcast_http::{Drive, Source};
+    use dualcast_http::{Drive, Inbound, Socket, Source};
     use futures::{FutureExt, stream};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::io::{self, AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::sync::mpsc;
     use tokio::time;
 
     use super::*;
@@ -359,6 +360,26 @@ mod tests {
         assert!(is_answered, "the newest ping is, whichever of the others are");
     }
 
+    /// All in one go: the line is full when the goodbye comes, and free at once when it is looked at again.
+    #[tokio::test(start_paused = true)]
+    async fn a_goodbye_is_answered_though_the_line_is_full_of_pongs() {
+        const GOODBYE: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9];
+        const PINGS: usize = 20;
+        // Of such pongs the line takes 16, and then nothing.
+        const PONG_BYTES: usize = 64;
+        let (near, mut far) = duplex(1 << 16);
+        let ping = [&[0x89, 0x80 | 62, 0, 0, 0, 0][..], &[b'p'; PONG_BYTES - 2]].concat();
+        far.write_all(&[&ping.repeat(PINGS), &GOODBYE[..]].concat())
+            .await
+            .unwrap();
+        let session = Drive::new(quiet_feed(), peer(near, &WsOptions::default()));
+        assert_eq!(session.await, CloseReason::Left);
+        let mut arrived = Vec::new();
+        far.read_to_end(&mut arrived).await.unwrap();
+        assert!(arrived.len() < PINGS * PONG_BYTES, "the line was full");
+        assert_eq!(arrived.last_chunk(), Some(&[0x88, 2, 0x03, 0xe9]));
+    }
+
     /// By the real clock: the other stands still as long as anybody has something to do.
     #[tokio::test]
     async fn a_flood_behind_the_closing_does_not_keep_a_session_alive() {
@@ -372,6 +393,54 @@ mod tests {
         let ended = time::timeout(Duration::from_secs(20), Drive::new(feed, session)).await;
         assert_eq!(ended.ok(), Some(CloseReason::Busy));
         flooding.await.unwrap();
+    }
+
+    /// More than is read at a time, and in pieces of all sizes.
+    #[tokio::test(start_paused = true)]
+    async fn a_large_message_is_handled_whole_and_so_is_the_one_behind_it() {
+        let (told, mut heard) = mpsc::unbounded_channel();
+        let handlers = Handlers {
+            message: Some(Arc::new(move |message: Inbound| {
+                let told = told.clone();
+                async move { told.send(message.text().unwrap().to_owned()).unwrap() }
+            })),
+            ..Handlers::default()
+        };
+        for pipe in [64, 5_000, 1 << 20] {
+            let (near, far) = duplex(pipe);
+            let options = WsOptions::default();
+            let inbox = Inbox::new(handlers.clone(), &options, None);
+            let session = Drive::new(quiet_feed(), WsPeer::new(Line::new(near), &[], inbox, &options));
+            let session = tokio::spawn(session);
+            let long = "é".repeat(30_000);
+            let mut sent = Vec::new();
+            for text in [&*long, "short", &long] {
+                let message = format!(r#"{{"event":"e","data":"{text}"}}"#);
+                match u16::try_from(message.len()).unwrap() {
+                    length @ ..126 => sent.extend([0x81, 0x80 | length as u8]),
+                    length => sent.extend([&[0x81, 0xfe][..], &length.to_be_bytes()].concat()),
+                }
+                sent.extend([0; 4]);
+                sent.extend(message.into_bytes());
+            }
+            let (mut told, mut far) = io::split(far);
+            let reading = tokio::spawn(async move { io::copy(&mut told, &mut io::sink()).await });
+            far.write_all(&sent).await.unwrap();
+            for text in [&*long, "short", &long] {
+                let message = time::timeout(HOUR, heard.recv()).await;
+                assert!(message.unwrap().unwrap() == text, "through {pipe} bytes");
+            }
+            far.shutdown().await.unwrap();
+            assert_eq!(session.await.unwrap(), CloseReason::Left);
+            reading.await.unwrap().unwrap();
+        }
+    }
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn a_session_that_idles_is_small() {
+        let bytes = size_of::<Drive<WsPeer<Socket, Inbox>>>();
+        assert!(bytes <= 900, "{bytes} bytes");
     }
 
     fn sleepy() -> WsOptions {
