@@ -19,7 +19,7 @@ const MAX_CONTROL_BYTES: usize = 1_024;
 const MAX_SLICES: usize = 16;
 
 /// For how many pieces there is room while none waits. One message is one piece.
-const MAX_IDLE_PIECES: usize = 1;
+pub(crate) const MAX_IDLE_PIECES: usize = 1;
 
 /// A socket, and what waits to leave by it.
 pub struct Line<IO> {
