@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::channel::Channel;
@@ -200,15 +201,26 @@ impl Hub {
         self.fan_out().maintain(self.ingest());
     }
 
-    /// Answers `true` to the first who asks: it is to call [`Hub::maintain`] from then on, until it
+    /// Wakes those for whom something was published, and this task when more is. Never ready. To be called by whoever has
+    /// [claimed](Hub::claim_maintenance) the maintenance, and by nobody else.
+    pub fn poll_wakes(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.ingest().logs.bell.poll(cx)
+    }
+
+    /// Answers `true` to the first who asks: it is to call [`Hub::maintain`] and [`Hub::poll_wakes`] from then on, until it
     /// [says](Hub::release_maintenance) that it doesn't any more.
     #[must_use]
     pub fn claim_maintenance(&self) -> bool {
-        !self.0.is_maintained.swap(true, Ordering::SeqCst)
+        let is_first = !self.0.is_maintained.swap(true, Ordering::SeqCst);
+        if is_first {
+            self.ingest().logs.bell.begin();
+        }
+        is_first
     }
 
     /// Whoever claimed it stops: it is for the next who asks.
     pub fn release_maintenance(&self) {
+        self.ingest().logs.bell.end();
         self.0.is_maintained.store(false, Ordering::SeqCst);
     }
 

@@ -9,6 +9,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod bell;
 mod cell;
 mod channel;
 mod clock;

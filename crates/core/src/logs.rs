@@ -8,6 +8,7 @@ mod numbered;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use crate::bell::Bell;
 use crate::cell::{Cell, State};
 use crate::clock::Clock;
 use crate::config::{Limits, LogLimits};
@@ -50,6 +51,7 @@ pub(crate) struct Logs {
     cell_count: AtomicUsize,
     tombstones: Mutex<Tombstones>,
     order: Mutex<Order>,
+    pub(crate) bell: Bell,
     /// The number of the life in `order`, for a look without a lock.
     life_number: AtomicU64,
     upkeep: Upkeep,
@@ -93,6 +95,7 @@ impl Logs {
             cell_count: AtomicUsize::new(0),
             tombstones: Mutex::new(Tombstones::new(limits.max_tombstones, number)),
             order: Mutex::new(Order { life, next: 1 }),
+            bell: Bell::default(),
             life_number: AtomicU64::new(number),
             upkeep: Upkeep::default(),
             shedding: Mutex::default(),
@@ -230,7 +233,7 @@ impl Logs {
 
     /// Wakes whoever follows, and makes room. With no lock held.
     pub(crate) fn announce(&self, appended: Appended) -> Position {
-        appended.woken.wake();
+        self.bell.ring(appended.woken);
         hub_meters().published.increment(appended.messages);
         self.shed();
         appended.position
@@ -253,7 +256,7 @@ impl Logs {
             self.upkeep.note_warmth(&cell, &mut state);
             state.sleepers.take()
         };
-        woken.wake();
+        self.bell.ring(woken);
     }
 
     /// Adds a follower to a channel, which keeps it in memory until [`Logs::unfollow`].

@@ -65,7 +65,20 @@ struct Control {
     info: Arc<SessionInfo>,
     opened_at: Instant,
     orders: Mutex<Orders>,
+    /// Whether it was ever told anything. Set before its task is woken: one that looks without finding it needs no lock.
+    has_orders: AtomicBool,
     waker: AtomicWaker,
+}
+
+impl Control {
+    fn ordered(&self) {
+        self.has_orders.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    fn has_orders(&self) -> bool {
+        self.has_orders.load(Ordering::Acquire)
+    }
 }
 
 /// What a session was told and has not done yet.
@@ -85,7 +98,7 @@ impl SessionHandle {
                 *close = Some(reason);
             }
         }
-        self.0.waker.wake();
+        self.0.ordered();
     }
 
     /// Tells the session to follow a channel no longer.
@@ -96,7 +109,7 @@ impl SessionHandle {
                 leave.push(channel.clone());
             }
         }
-        self.0.waker.wake();
+        self.0.ordered();
     }
 
     /// Who is connected.
@@ -130,6 +143,9 @@ impl Session {
     /// Ready once somebody told it to close; wakes the task when it is told anything later.
     pub fn poll_close(&self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         self.control.waker.register(cx.waker());
+        if !self.control.has_orders() {
+            return Poll::Pending;
+        }
         match self.control.orders.lock().close {
             Some(reason) => Poll::Ready(reason),
             None => Poll::Pending,
@@ -140,7 +156,10 @@ impl Session {
     /// [`Session::poll_close`].
     #[must_use]
     pub fn next_to_leave(&self) -> Option<ChannelName> {
-        self.control.orders.lock().leave.pop()
+        self.control
+            .has_orders()
+            .then(|| self.control.orders.lock().leave.pop())
+            .flatten()
     }
 
     /// Says why it ended, for the hooks. Without this it ended because the client left.
@@ -202,6 +221,7 @@ impl Sessions {
             info: Arc::clone(&info),
             opened_at: Instant::now(),
             orders: Mutex::default(),
+            has_orders: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         });
         self.open.insert(id, Arc::clone(&control));

@@ -66,6 +66,10 @@ impl Sleepers {
 }
 
 impl Woken {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn wake(mut self) {
         for waker in self.0.drain() {
             waker.wake();

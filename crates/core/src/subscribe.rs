@@ -155,7 +155,8 @@ impl Subscribe {
         if let Some(Attending::Present(member)) = &self.presence {
             member.check(&logs.limits)?;
         }
-        let mut subscription = Subscription::new(logs, self.is_multi(), self.lag_rule, self.without)?;
+        let (channels, is_multi) = (self.channels.len(), self.is_multi());
+        let mut subscription = Subscription::new(logs, channels, is_multi, self.lag_rule, self.without)?;
         for channel in &self.channels {
             subscription.follow(channel)?;
         }

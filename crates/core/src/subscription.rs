@@ -74,23 +74,25 @@ pub(crate) struct Origin {
 }
 
 impl Subscription {
+    /// One that follows nothing yet, with room for so many channels.
     pub(crate) fn new(
         logs: Arc<Logs>,
+        channels: usize,
         is_multi: bool,
         lag_rule: LagRule,
         without: Option<Identity>,
     ) -> Result<Self, LimitReached> {
         logs.count_subscription()?;
-        let (followed, opening_gaps) = (Vec::new(), Vec::new());
         Ok(Self {
             life: logs.life(),
             logs,
-            followed,
+            // No more than that: left to itself a vector begins with room for four.
+            followed: Vec::with_capacity(channels),
             is_multi,
             lag_rule,
             without,
             cursor: 0,
-            opening_gaps,
+            opening_gaps: Vec::new(),
             anchor: Position::NOWHERE,
             is_stranger: false,
             lag: 0,

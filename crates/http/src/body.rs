@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cut;
 use crate::feed::Feed;
 use crate::handout::{Handout, portion};
+use crate::line::MAX_IDLE_PIECES;
 use crate::options::MAX_WAIT;
 use crate::takeover::Slot;
 use crate::watch::{self, Watched, Watchee};
@@ -203,6 +204,9 @@ impl State {
         let portion = portion(first);
         if first.is_empty() {
             self.staged.pop_front();
+            if self.staged.is_empty() {
+                self.staged.shrink_to(MAX_IDLE_PIECES);
+            }
         }
         Some(Frame::data(portion))
     }

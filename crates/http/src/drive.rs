@@ -83,6 +83,8 @@ impl<P: Peer> Drive<P> {
     }
 
     fn poll_running(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        // Whether the client was heard until it paused, and nothing of what that came to waits for the line.
+        let mut is_heard = false;
         loop {
             let drained = self.peer.line().poll_drain(cx);
             if let Poll::Ready(Ok(())) = drained {
@@ -91,10 +93,15 @@ impl<P: Peer> Drive<P> {
             }
             // Between the drain and the stage, where the line is free: an answer finds room however busy the channels are.
             // And also when the line is blocked: pings and goodbyes don't wait for that.
-            match self.peer.poll_hear(cx, &mut self.feed) {
-                Poll::Ready(CloseReason::Left) => return self.end(CloseReason::Left),
-                Poll::Ready(reason) => return self.begin_closing(reason, cx),
-                Poll::Pending => {}
+            // Not again behind each batch: what wakes the task when it says more is set.
+            if is_heard && drained.is_ready() {
+                is_heard = false;
+            } else {
+                match self.peer.poll_hear(cx, &mut self.feed) {
+                    Poll::Ready(CloseReason::Left) => return self.end(CloseReason::Left),
+                    Poll::Ready(reason) => return self.begin_closing(reason, cx),
+                    Poll::Pending => is_heard = self.peer.line().is_empty() && !self.feed.has_untold(),
+                }
             }
             match drained {
                 Poll::Ready(Ok(())) => {}

@@ -18,6 +18,9 @@ const MAX_CONTROL_BYTES: usize = 1_024;
 /// How many pieces go into one system call.
 const MAX_SLICES: usize = 16;
 
+/// For how many pieces there is room while none waits. One message is one piece.
+pub(crate) const MAX_IDLE_PIECES: usize = 1;
+
 /// A socket, and what waits to leave by it.
 pub struct Line<IO> {
     io: IO,
@@ -109,6 +112,8 @@ impl<IO: AsyncWrite + Unpin> Line<IO> {
             }
             self.written += written as u64;
         }
+        // What a burst took is not kept for hours.
+        self.staged.shrink_to(MAX_IDLE_PIECES);
         Pin::new(&mut self.io).poll_flush(cx)
     }
 

@@ -1,5 +1,6 @@
 //! The one background task: a hub's clockwork.
 
+use std::future;
 use std::time::Duration;
 
 use dualcast_core::{Hub, WeakHub};
@@ -27,7 +28,13 @@ impl Clockwork {
         let mut ticks = time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            let ticked = future::poll_fn(|cx| {
+                if let Some(hub) = self.0.upgrade() {
+                    let _ = hub.poll_wakes(cx);
+                }
+                ticks.poll_tick(cx)
+            });
+            ticked.await;
             match self.0.upgrade() {
                 Some(hub) => hub.maintain(),
                 None => return,

@@ -17,6 +17,7 @@ mod places;
 mod prefix;
 mod request_body;
 mod requests;
+mod running;
 mod server;
 #[cfg(feature = "tls")]
 mod tls;

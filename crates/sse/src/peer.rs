@@ -1,6 +1,7 @@
 //! The client of an event stream: it listens, and what it says means nothing until it leaves.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -36,8 +37,9 @@ impl SsePeer {
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..MAX_ROUNDS {
             ready!(self.throttle.poll_passed(cx));
-            let mut buffer = [0; 4_096];
-            let mut buffer = ReadBuf::new(&mut buffer);
+            // Nothing is written to it where the client says nothing, which is nearly always.
+            let mut buffer = [MaybeUninit::uninit(); 4_096];
+            let mut buffer = ReadBuf::uninit(&mut buffer);
             let read: io::Result<()> = ready!(Pin::new(self.line.io()).poll_read(cx, &mut buffer));
             if read.is_err() || buffer.filled().is_empty() {
                 return Poll::Ready(());

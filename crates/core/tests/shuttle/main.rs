@@ -14,6 +14,7 @@ mod publishing;
 mod reading;
 mod tears;
 mod telling;
+mod waking;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -15,7 +15,8 @@ use crate::cut;
 use crate::handout::{Handout, MAX_PORTION_BYTES, portion};
 use crate::options::MAX_WAIT;
 use crate::serve::requests::Request;
-use crate::serve::server::{Listed, lock};
+use crate::serve::running::Listed;
+use crate::serve::server::lock;
 use crate::watch::{self, Watched, Watchee};
 
 /// A response's body, and what is to be known of it until it is over.

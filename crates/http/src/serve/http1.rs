@@ -44,17 +44,17 @@ pub(super) struct Handoff {
 impl Handoff {
     /// Runs the session. What layers hold in its body they hold until it is over; and where it ended in good order they see
     /// the body's end, as they would if it had gone through them. The response's head is not kept for hours.
-    pub(super) fn run(self, taken: Taken) -> impl Future<Output = ()> {
+    pub(super) fn run(self, taken: Taken, place: Place) -> impl Future<Output = ()> {
         let Self { body, start, .. } = self;
-        let session = start(taken);
-        async move {
-            let reason = session.await;
+        // No `async` block: it would have room for what it was given, and once more for what it awaits.
+        start(taken).map(move |reason| {
+            let _place = place;
             if let Some(mut body) = body
                 && !matches!(reason, CloseReason::Left | CloseReason::Stalled)
             {
                 future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).now_or_never();
             }
-        }
+        })
     }
 }
 

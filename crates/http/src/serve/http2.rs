@@ -49,7 +49,8 @@ pub(super) async fn serve(
     };
     let service = {
         let (server, requests) = (Arc::clone(server), requests.clone());
-        service_fn(move |request| respond(Arc::clone(&server), request, caller, requests.clone()))
+        // Boxed: gone once the response is there, while its body may go on for hours in the same task.
+        service_fn(move |request| Box::pin(respond(Arc::clone(&server), request, caller, requests.clone())))
     };
     let traffic = Traffic::default();
     let loan = TokioIo::new(Loan::new(socket, place, prefix, traffic.clone()));
@@ -124,6 +125,8 @@ where
         let open = self.requests.open();
         // What carries an upgraded stream on is cut with the request that it began as.
         let cut = cut::current().unwrap_or_else(|| self.cut.child_token());
+        // Boxed: each of the futures around it would have room for it, and once more for what it was given.
+        let stream = Box::pin(stream);
         self.server.tasks.spawn(async move {
             let _open = open;
             cut::until_cut(cut, stream).await;

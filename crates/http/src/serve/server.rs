@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use dualcast_core::{CloseReason, SessionHandle};
+use futures::FutureExt;
 use futures::future::BoxFuture;
-use slab::Slab;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{self, Instant};
@@ -18,6 +18,7 @@ use crate::options::MAX_WAIT;
 use crate::serve::options::ServerOptions;
 use crate::serve::places::{Place, Places};
 use crate::serve::prefix::Prefix;
+use crate::serve::running::{Listed, Running};
 #[cfg(feature = "tls")]
 use crate::serve::tls::Tls;
 use crate::serve::upgrades::Upgrades;
@@ -41,11 +42,11 @@ pub(crate) struct Server {
     tls: Option<Tls>,
     places: Arc<Places>,
     stage: watch::Sender<Stage>,
-    /// Cuts every connection that is left.
+    /// Cuts every connection that is left. Sessions are cut one by one: hundreds of thousands that wait for one token, each asking it anew
+    /// whenever it wakes, would stand in line at its lock.
     cut: CancellationToken,
     pub(super) tasks: TaskTracker,
-    /// The sessions that run. None for one that was refused, which is told so and gone.
-    running: Mutex<Slab<Option<SessionHandle>>>,
+    running: Arc<Running>,
     pub(super) upgrades: Arc<Upgrades>,
 }
 
@@ -67,7 +68,7 @@ impl Server {
             stage: watch::channel(Stage::Serving).0,
             cut: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            running: Mutex::default(),
+            running: Arc::default(),
             upgrades: Arc::default(),
         }
     }
@@ -138,11 +139,7 @@ impl Server {
     fn start(self: &Arc<Self>, handoff: http1::Handoff, taken: Taken, place: Place) {
         let session = handoff.session.clone();
         // Begun here, so that the task holds nothing of the response.
-        let run = handoff.run(taken);
-        self.spawn(session, async move {
-            let _place = place;
-            run.await;
-        });
+        self.spawn(session, handoff.run(taken, place));
     }
 
     /// Runs a session that is told of a shutdown, waited for, and dropped at the end of the drain.
@@ -151,13 +148,14 @@ impl Server {
         session: Option<SessionHandle>,
         run: impl Future<Output = ()> + Send + 'static,
     ) {
-        let listed = self.list_quietly(session.clone());
-        // Outside of the list's lock: a runtime that ends drops the task at once, and with it its place in the list.
-        let cut = self.cut.clone();
-        self.tasks.spawn(async move {
-            let _listed = listed;
-            cut.run_until_cancelled(run).await;
-        });
+        let listed = self.running.list(session.clone(), true);
+        let key = listed.key();
+        let task = self.tasks.spawn(run.map(move |()| drop(listed)));
+        self.running.began(key, task.abort_handle());
+        // After it is listed: the end of a drain either finds it there or is seen here.
+        if self.cut.is_cancelled() {
+            task.abort();
+        }
         self.tell_if_draining(session.as_ref());
     }
 
@@ -179,18 +177,10 @@ impl Server {
     }
 
     /// Lists a session that leaves as a body, so that it is told of a shutdown.
-    pub(super) fn list(self: &Arc<Self>, session: SessionHandle) -> Listed {
-        let listed = self.list_quietly(Some(session.clone()));
+    pub(super) fn list(&self, session: SessionHandle) -> Listed {
+        let listed = self.running.list(Some(session.clone()), false);
         self.tell_if_draining(Some(&session));
         listed
-    }
-
-    fn list_quietly(self: &Arc<Self>, session: Option<SessionHandle>) -> Listed {
-        let key = lock(&self.running).insert(session);
-        Listed {
-            server: Arc::clone(self),
-            key,
-        }
     }
 
     /// Asked after the session is listed: a shutdown either finds it there or is seen here.
@@ -210,10 +200,7 @@ impl Server {
 
     pub(super) async fn drain(&self) {
         self.stage.send_replace(Stage::Draining);
-        let sessions: Vec<_> = lock(&self.running)
-            .iter()
-            .filter_map(|(_, session)| session.clone())
-            .collect();
+        let sessions = self.running.sessions();
         self.tasks.close();
         let drained = async {
             // No later than half of the time, so that the last ones have the other half.
@@ -223,21 +210,10 @@ impl Server {
         };
         if time::timeout(self.options.drain_timeout, drained).await.is_err() {
             self.cut.cancel();
+            self.running.cut();
             self.tasks.wait().await;
         }
         self.upgrades.end();
-    }
-}
-
-/// A session in the server's list, for as long as it runs, however it ends.
-pub(super) struct Listed {
-    server: Arc<Server>,
-    key: usize,
-}
-
-impl Drop for Listed {
-    fn drop(&mut self) {
-        lock(&self.server.running).remove(self.key);
     }
 }
 
