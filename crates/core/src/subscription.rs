@@ -372,7 +372,7 @@ impl Subscription {
             let is_shared = state.followers > 1;
             drop(state);
             let stretch = join_run(&records, (from, followed.next_bytes), end, wire, limit);
-            if is_shared && (records.len() > 1 || wire.headroom() > 0) {
+            if is_shared {
                 let mut state = followed.cell.lock();
                 // Of another life its ordinals would mean other records.
                 if state.check(&self.life).is_ok() {
