@@ -13,7 +13,7 @@ use tokio::sync::{Notify, OnceCell, watch};
 use tokio::time;
 
 use crate::board::Board;
-use crate::board::admission::{Growth, Refused};
+use crate::board::admission::{Admitted, Growth, Refused};
 use crate::board::asked::Checked;
 use crate::board::change::{Change, Op, Sent};
 use crate::name::BoardName;
@@ -129,7 +129,7 @@ impl Active {
     ///
     /// # Errors
     ///
-    /// `bad-change`, `locked` and `board-full` where the board doesn't let it in; else why it could not be published.
+    /// `bad-change`, `locked`, `forgotten` and `board-full` where the board doesn't let it in; else why it could not be published.
     pub(crate) async fn publish(
         &self,
         store: &Store,
@@ -137,12 +137,19 @@ impl Active {
         name: String,
         asked: Checked,
     ) -> Result<Position, Error> {
-        let Checked { client, n, changes } = asked;
-        let Some(_under_way) = self.admit(user, &client, n, &changes)? else {
+        let Checked {
+            client,
+            n,
+            mut changes,
+        } = asked;
+        let Some((_under_way, forget)) = self.admit(user, &client, n, &changes)? else {
             // It is in the board: nothing that may have changed since can be a reason to refuse it now.
             return Ok(*self.folded.borrow());
         };
         self.founded.get_or_try_init(|| self.store(store)).await?;
+        if !forget.is_empty() {
+            changes.push(Change::Forget { ids: forget });
+        }
         let key = format!("{client}-{n}");
         let op = Op {
             by: user.id.clone(),
@@ -283,21 +290,21 @@ impl Active {
         self.channel.followers() > 1
     }
 
-    /// Counts what is to be published. None where it is in the board already.
+    /// Counts what is to be published, and answers what is to be forgotten with it. None where it is in the board already.
     fn admit(
         &self,
         user: &User,
         client: &str,
         n: u64,
         changes: &[Change],
-    ) -> Result<Option<UnderWay<'_>>, Refused> {
+    ) -> Result<Option<(UnderWay<'_>, Vec<String>)>, Refused> {
         let mut state = self.lock();
         if state.board.has_seen(&user.id, client, n) {
             return Ok(None);
         }
-        let growth = state.board.admit(&user.id, changes, state.under_way)?;
+        let Admitted { growth, forget } = state.board.admit(&user.id, changes, state.under_way)?;
         state.under_way = state.under_way + growth;
-        Ok(Some(UnderWay { board: self, growth }))
+        Ok(Some((UnderWay { board: self, growth }, forget)))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -357,6 +364,7 @@ impl From<Refused> for Error {
         let (status, code) = match refused {
             Refused::Bad(_) => (StatusCode::BAD_REQUEST, "bad-change"),
             Refused::Locked { .. } => (StatusCode::CONFLICT, "locked"),
+            Refused::Forgotten { .. } => (StatusCode::CONFLICT, "forgotten"),
             Refused::Full { .. } => (StatusCode::CONFLICT, "board-full"),
         };
         Self::new(status, code, refused.to_string())

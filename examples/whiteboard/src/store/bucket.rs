@@ -74,6 +74,5 @@ impl Bucket {
 
 const BUCKET: &str = "whiteboard_boards";
 
-/// The least that a message of NATS has to hold: a board that is full, and what a board may gain beyond that by the digits of its numbers,
-/// what was said and done last, and the pages that it has seen. It is NATS' own default, 1 MiB.
-const MIN_PAYLOAD_BYTES: usize = MAX_BOARD_BYTES + (256 << 10);
+/// The least that a message of NATS has to hold: a board at its largest, with its position and those before. It is NATS' own default, 1 MiB.
+const MIN_PAYLOAD_BYTES: usize = MAX_BOARD_BYTES + (64 << 10);
