@@ -92,7 +92,10 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     eprintln!("listening on http://{}", listener.local_addr()?);
     let boards = app.boards.clone();
     dualcast::serve(listener, routes::router(app))
-        .options(|server| server.send_buffer_bytes = SEND_BUFFER_BYTES)
+        .options(|server| {
+            server.send_buffer_bytes = SEND_BUFFER_BYTES;
+            server.max_connections_per_address = Some(arguments.per_address);
+        })
         .with_graceful_shutdown(told_to_end())
         .await?;
     // Nobody writes any more.

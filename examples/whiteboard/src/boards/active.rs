@@ -297,9 +297,9 @@ impl Active {
         state.version == state.stored_version
     }
 
-    /// Whether anybody on this node listens to it but itself.
-    pub(super) fn has_listeners(&self) -> bool {
-        self.channel.followers() > 1
+    /// Whether any of its notes is edited.
+    pub(super) fn is_edited(&self) -> bool {
+        self.lock().board.edited().next().is_some()
     }
 
     /// Counts what is to be published, and answers what is to be forgotten with it. None where it is in the board already.

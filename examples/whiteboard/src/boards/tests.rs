@@ -172,21 +172,49 @@ async fn a_quiet_board_goes_when_it_is_stored_and_comes_back_as_it_was() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_board_stays_while_somebody_has_it_in_hand_or_listens() {
+async fn a_board_stays_while_somebody_has_it_in_hand_or_edits() {
     let directory = directory();
     let boards = node(directory.path());
     let board = boards.open(&name()).await.unwrap();
     time::sleep(3 * KEEP_OPEN).await;
     assert_eq!(boards.count(), 1);
-    let listener = board.channel().subscribe().open().unwrap();
     drop(board);
-    time::sleep(3 * KEEP_OPEN).await;
+    let said = json!([note("a"), { "edit": "a" }]);
+    boards.write(op("client01", 1, said)).await.unwrap();
+    let mut n = 1;
+    for _ in 0..6 {
+        time::sleep(KEEP_OPEN / 2).await;
+        let board = boards.0.slots()[&name()].open.get().unwrap().board.clone();
+        // A page says so, which comes by way of another node.
+        n += 1;
+        let sent = json!({ "by": "anna", "name": "Anna", "at": n, "changes": [{ "edit": "a" }] });
+        board
+            .channel()
+            .publish(Message::json("op", &sent).unwrap())
+            .await
+            .unwrap();
+    }
     assert_eq!(boards.count(), 1);
-    drop(listener);
-    time::sleep(KEEP_OPEN - SWEEP_INTERVAL).await;
-    assert_eq!(boards.count(), 1, "a while after, too");
-    time::sleep(3 * SWEEP_INTERVAL).await;
+    time::sleep(gone::LEASE + 2 * KEEP_OPEN).await;
+    assert_eq!(boards.count(), 0, "she is gone, too");
+    assert!(boards.read().await["board"]["objects"]["a"]["editing"].is_null());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_only_listens_keeps_no_board_here_and_hears_it_all_the_same() {
+    let directory = directory();
+    let boards = node(directory.path());
+    boards.write(op("client01", 1, json!([note("a")]))).await.unwrap();
+    let channel = boards.hub().channel(("board", "one")).unwrap();
+    let mut listener = channel.subscribe().open().unwrap();
+    time::sleep(2 * KEEP_OPEN).await;
     assert_eq!(boards.count(), 0);
+    boards.write(op("client01", 2, json!([note("b")]))).await.unwrap();
+    assert_eq!(listener.read(1 << 20).unwrap().len(), 1);
+    assert_eq!(
+        boards.read().await["board"]["objects"].as_object().unwrap().len(),
+        2
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -204,7 +232,10 @@ async fn past_the_most_boards_the_one_goes_that_was_unused_for_longest() {
         (refused.code(), refused.status()),
         ("busy", StatusCode::SERVICE_UNAVAILABLE)
     );
+    // That somebody listens makes no difference.
+    let mut listeners = Vec::new();
     for number in [7, 3] {
+        listeners.push(held[number].channel().subscribe().open().unwrap());
         drop(held.remove(number));
         time::advance(Duration::from_millis(1)).await;
     }
