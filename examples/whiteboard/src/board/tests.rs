@@ -460,3 +460,18 @@ fn of_long_speeches_the_chat_keeps_the_last() {
         "{bytes}"
     );
 }
+
+#[test]
+fn a_board_that_was_stored_when_users_had_shorter_ids_and_chats_no_bound_is_read() {
+    let said = json!({ "by": "0f007385b6f9", "name": "Anna", "at": 1, "text": "x".repeat(1_000) });
+    let each = said.to_string().len() + 1;
+    let mut stored = json_of(&board());
+    stored["chat"] = json!(vec![said; 200]);
+    stored["objects"]["a"]["editing"] = json!("0f007385b6f9");
+    stored["seen"] = json!({ "0f007385b6f9/client01": 7 });
+    let read: Board = serde_json::from_value(stored).unwrap();
+    assert!(read.has_seen("0f007385b6f9", "client01", 7));
+    assert_eq!(read.edited().collect::<Vec<_>>(), [("a", "0f007385b6f9")]);
+    assert_eq!(read.chat.iter().len(), MAX_CHAT_BYTES / each);
+    assert_eq!(read.room, board().room);
+}
