@@ -55,6 +55,8 @@ struct State {
     under_way: Growth,
     /// Of each note that is edited, when its editor last said so.
     leases: HashMap<String, Lease>,
+    /// Who is there, as far as this node was told.
+    here: HashSet<String>,
     /// Who has left of those who edit.
     left: HashSet<String>,
 }
@@ -112,6 +114,7 @@ pub(super) async fn load(
             json: None,
             under_way: Growth::default(),
             leases,
+            here: HashSet::new(),
             left: HashSet::new(),
         }),
         asked: Notify::new(),
@@ -227,16 +230,7 @@ impl Active {
 
     /// Takes up who has left, and who is there again.
     pub(super) fn hear_of(&self, update: &PresenceUpdate) {
-        let mut state = self.lock();
-        for left in update.left() {
-            if state.board.edited().any(|(_, by)| *by == **left) {
-                state.left.insert(left.to_string());
-            }
-        }
-        for here in update.joined().iter().chain(update.members()) {
-            state.left.remove(&**here.id());
-        }
-        drop(state);
+        self.lock().hear_of(update);
         self.presence.notify_one();
     }
 
@@ -325,6 +319,31 @@ impl Active {
 }
 
 impl State {
+    fn hear_of(&mut self, update: &PresenceUpdate) {
+        for left in update.left() {
+            self.miss(left);
+        }
+        if update.since().is_none() {
+            // Where several left at once it is told who is there yet; in a crowd not all of them.
+            let before = std::mem::take(&mut self.here);
+            let is_sample = update.members().len() < update.count();
+            for user in before.iter().filter(|_| !is_sample) {
+                self.miss(user);
+            }
+        }
+        for here in update.joined().iter().chain(update.members()) {
+            self.here.insert(here.id().to_string());
+            self.left.remove(&**here.id());
+        }
+    }
+
+    fn miss(&mut self, user: &str) {
+        self.here.remove(user);
+        if self.board.edited().any(|(_, by)| by == user) {
+            self.left.insert(user.to_owned());
+        }
+    }
+
     /// Notes which edits an op began or goes on with, and forgets those that are over.
     fn note_edits(&mut self, op: &Op, position: Position) {
         if self.board.edited().next().is_none() {

@@ -418,6 +418,23 @@ async fn who_edits_and_leaves_keeps_a_note_from_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_leaves_together_with_others_keeps_a_note_from_nobody_either() {
+    let directory = directory();
+    let boards = node(directory.path());
+    let board = boards.open(&name()).await.unwrap();
+    let presence = board.channel().presence();
+    let join = |user: &str| presence.join(dualcast::Member::new(user)).unwrap();
+    let (anna, cleo, _ben) = (join("anna"), join("cleo"), join("ben"));
+    let notes = json!([note("a"), { "edit": "a" }]);
+    boards.write(op("client01", 1, notes)).await.unwrap();
+    // As with a node that ends: nobody here has a turn between the two.
+    anna.leave();
+    cleo.leave();
+    time::sleep(gone::LEASE / 2).await;
+    assert!(boards.read().await["board"]["objects"]["a"]["editing"].is_null());
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_says_nothing_any_more_keeps_a_note_from_nobody_though_there_in_another_window() {
     let directory = directory();
     let boards = node(directory.path());
