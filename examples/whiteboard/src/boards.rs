@@ -8,6 +8,7 @@ mod active;
 mod follow;
 mod gone;
 mod keep;
+mod locks;
 
 use std::collections::HashMap;
 use std::ops::Deref;

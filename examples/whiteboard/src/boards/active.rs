@@ -2,7 +2,6 @@
 //!
 //! The fold and its position change together, under one lock, which is never held across an `await`.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -10,8 +9,9 @@ use axum::http::StatusCode;
 use dualcast::{Channel, Error, Hub, Message, Position, PresenceUpdate, Subscription};
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, OnceCell, watch};
-use tokio::time::{self, Instant};
+use tokio::time;
 
+use super::locks::{Edited, Locks};
 use crate::board::Board;
 use crate::board::admission::{Admitted, Growth, Refused};
 use crate::board::asked::Checked;
@@ -53,31 +53,7 @@ struct State {
     json: Option<(u64, Arc<RawValue>)>,
     /// By how much it may grow yet by what is being published.
     under_way: Growth,
-    /// Of each note that is edited, when its editor last said so.
-    leases: HashMap<String, Lease>,
-    /// Who is there, as far as this node was told.
-    here: HashSet<String>,
-    /// Who has left of those who edit.
-    left: HashSet<String>,
-}
-
-/// Since when somebody is known to edit a note.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Lease {
-    /// Where in the log that stands; where it was stored, up to where.
-    position: Position,
-    /// When this node has heard of it.
-    pub(super) heard_at: Instant,
-}
-
-/// A note that is edited.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Edited {
-    pub(super) id: String,
-    pub(super) by: String,
-    /// Whether its editor was seen to leave.
-    pub(super) has_left: bool,
-    pub(super) lease: Lease,
+    locks: Locks,
 }
 
 /// Reads a board from the store, and subscribes to what stands behind that in the log.
@@ -97,11 +73,7 @@ pub(super) async fn load(
         |stored| (stored.mark, stored.board),
     );
     let subscription = channel.presence().watch().after(mark.position).open()?;
-    let lease = Lease {
-        position: mark.position,
-        heard_at: Instant::now(),
-    };
-    let leases = board.edited().map(|(id, _)| (id.to_owned(), lease)).collect();
+    let locks = Locks::new(&board, mark.position);
     let active = Active {
         name: name.clone(),
         channel,
@@ -113,9 +85,7 @@ pub(super) async fn load(
             stored_version: 0,
             json: None,
             under_way: Growth::default(),
-            leases,
-            here: HashSet::new(),
-            left: HashSet::new(),
+            locks,
         }),
         asked: Notify::new(),
         changed: Notify::new(),
@@ -221,7 +191,8 @@ impl Active {
         {
             state.version += 1;
             self.changed.notify_one();
-            state.note_edits(op, position);
+            let State { board, locks, .. } = &mut *state;
+            locks.note(op, position, board);
         }
         state.mark.advance(position);
         drop(state);
@@ -230,22 +201,17 @@ impl Active {
 
     /// Takes up who has left, and who is there again.
     pub(super) fn hear_of(&self, update: &PresenceUpdate) {
-        self.lock().hear_of(update);
+        let mut state = self.lock();
+        let State { board, locks, .. } = &mut *state;
+        locks.hear_of(update, board);
+        drop(state);
         self.presence.notify_one();
     }
 
     /// The notes that are edited.
     pub(super) fn edited(&self) -> Vec<Edited> {
         let state = self.lock();
-        let edited = state.board.edited().filter_map(|(id, by)| {
-            Some(Edited {
-                id: id.to_owned(),
-                by: by.to_owned(),
-                has_left: state.left.contains(by),
-                lease: *state.leases.get(id)?,
-            })
-        });
-        edited.collect()
+        state.locks.edited(&state.board)
     }
 
     /// Ends an edit in the name of whoever is gone. Several nodes may do so, and it is logged once: by those that have heard of it at the same place.
@@ -319,56 +285,6 @@ impl Active {
 }
 
 impl State {
-    fn hear_of(&mut self, update: &PresenceUpdate) {
-        for left in update.left() {
-            self.miss(left);
-        }
-        if update.since().is_none() {
-            // Where several left at once it is told who is there yet; in a crowd not all of them.
-            let before = std::mem::take(&mut self.here);
-            let is_sample = update.members().len() < update.count();
-            for user in before.iter().filter(|_| !is_sample) {
-                self.miss(user);
-            }
-        }
-        for here in update.joined().iter().chain(update.members()) {
-            self.here.insert(here.id().to_string());
-            self.left.remove(&**here.id());
-        }
-    }
-
-    fn miss(&mut self, user: &str) {
-        self.here.remove(user);
-        if self.board.edited().any(|(_, by)| by == user) {
-            self.left.insert(user.to_owned());
-        }
-    }
-
-    /// Notes which edits an op began or goes on with, and forgets those that are over.
-    fn note_edits(&mut self, op: &Op, position: Position) {
-        if self.board.edited().next().is_none() {
-            self.leases.clear();
-            self.left.clear();
-            return;
-        }
-        let edited: HashMap<_, _> = self.board.edited().collect();
-        for change in &op.changes {
-            let id = match change {
-                Change::Edit { id } => id,
-                Change::Set { id, props } if props.text.is_some() => id,
-                _ => continue,
-            };
-            if edited.get(id.as_str()) == Some(&op.by.as_str()) {
-                let heard_at = Instant::now();
-                self.leases.insert(id.clone(), Lease { position, heard_at });
-            }
-        }
-        self.leases.retain(|id, _| edited.contains_key(id.as_str()));
-        // Who is away and edits all the same is there in another way.
-        self.left
-            .retain(|user| *user != op.by && edited.values().any(|by| by == user));
-    }
-
     /// The board as it is, and at which change that is.
     fn snapshot(&mut self) -> Result<(Snapshot, u64), serde_json::Error> {
         let json = match &self.json {
