@@ -12,7 +12,7 @@ import { buildExample, buildTimeout, startExample } from "./server.mjs";
 const timeout = 120_000;
 
 /** The most of each list that a board keeps is passed by this. */
-const rounds = 40;
+const rounds = 50;
 
 before(async () => buildExample("whiteboard"), { timeout: buildTimeout });
 
@@ -42,7 +42,7 @@ describe("whiteboard", () => {
       const added = new Set(ops.flatMap(({ changes }) => changes.flatMap(({ add = [] }) => add)));
       assert.ok(added.size > Object.keys(objects).length, "some that were deleted are forgotten");
       const deeds = new Set(ops.flatMap(({ changes }) => changes.map((change) => Object.keys(change)[0])));
-      assert.deepEqual([...deeds].sort(), ["add", "chat", "done", "edit", "set"]);
+      assert.deepEqual([...deeds].sort(), ["add", "chat", "done", "edit", "forget", "set"]);
       assert.ok(Object.values(objects).some(({ editing }) => editing), "somebody edits");
       const refusals = new Set(editors.flatMap(({ refusals }) => refusals));
       for (const code of ["bad-change", "locked"]) assert.ok(refusals.has(code), code);
@@ -86,7 +86,7 @@ async function told(url, position) {
 class Editor {
   #url;
   #number;
-  #key = randomBytes(32).toString("base64url");
+  #key;
   #client;
   #n = 0;
   #made = 0;
@@ -98,6 +98,8 @@ class Editor {
 
   async work() {
     for (let round = 0; round < rounds; round++) {
+      // Of one user no more than 20 pages are known: with six rounds of four both bounds are met.
+      if (round % 6 === 0) this.#key = randomBytes(32).toString("base64url");
       // A page that is loaded anew, so that many are seen.
       for (let page = 0; page < 4; page++) {
         this.#client = `client${this.#number}x${round}x${page}`;
@@ -108,6 +110,13 @@ class Editor {
       await this.#say([{ edit: this.#anyId() }]);
       // Who is first here has it to the end.
       await this.#say([{ add: "shared", kind: "note", props: { x: 0, y: 0, w: 9, h: 9, color: 0, z: 0, text: "" } }, { edit: "shared" }]);
+    }
+    // There is no room for all of them.
+    const points = Array.from({ length: 4_000 }, () => -99_999);
+    for (let large = 0; large < 10; large++) {
+      const id = `large${this.#number}x${large}`;
+      await this.#say([{ add: id, kind: "stroke", props: { x: 0, y: 0, color: 0, z: 0, width: 1, points } }]);
+      await this.#say([{ set: id, props: { deleted: true } }]);
     }
   }
 

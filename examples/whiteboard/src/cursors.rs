@@ -149,7 +149,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// How long a cursor is shown that doesn't move: who was cut off says nothing any more.
 const LIFETIME: Duration = Duration::from_secs(5);
 
-/// The most cursors of a board on this node: some 15 KiB a message.
+/// The most cursors of a board on this node: some 20 KiB a message.
 const MAX_CURSORS: usize = 500;
 
 /// The most boards on which people point at a time, some 100 bytes for each cursor.

@@ -2,7 +2,6 @@
 //!
 //! The fold and its position change together, under one lock, which is never held across an `await`.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -12,8 +11,9 @@ use serde_json::value::RawValue;
 use tokio::sync::{Notify, OnceCell, watch};
 use tokio::time;
 
+use super::locks::{Edited, Locks};
 use crate::board::Board;
-use crate::board::admission::{Growth, Refused};
+use crate::board::admission::{Admitted, Growth, Refused};
 use crate::board::asked::Checked;
 use crate::board::change::{Change, Op, Sent};
 use crate::name::BoardName;
@@ -53,21 +53,7 @@ struct State {
     json: Option<(u64, Arc<RawValue>)>,
     /// By how much it may grow yet by what is being published.
     under_way: Growth,
-    /// Since where in the log notes are edited, of those that were begun to be edited since the board is here.
-    edited_since: HashMap<String, Position>,
-    /// Who has left of those who edit.
-    left: HashSet<String>,
-}
-
-/// A note that is edited.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Edited {
-    pub(super) id: String,
-    pub(super) by: String,
-    /// Whether its editor was seen to leave.
-    pub(super) has_left: bool,
-    /// Since where in the log, where that is known.
-    pub(super) since: Option<Position>,
+    locks: Locks,
 }
 
 /// Reads a board from the store, and subscribes to what stands behind that in the log.
@@ -87,6 +73,7 @@ pub(super) async fn load(
         |stored| (stored.mark, stored.board),
     );
     let subscription = channel.presence().watch().after(mark.position).open()?;
+    let locks = Locks::new(&board, mark.position);
     let active = Active {
         name: name.clone(),
         channel,
@@ -98,8 +85,7 @@ pub(super) async fn load(
             stored_version: 0,
             json: None,
             under_way: Growth::default(),
-            edited_since: HashMap::new(),
-            left: HashSet::new(),
+            locks,
         }),
         asked: Notify::new(),
         changed: Notify::new(),
@@ -129,7 +115,7 @@ impl Active {
     ///
     /// # Errors
     ///
-    /// `bad-change`, `locked` and `board-full` where the board doesn't let it in; else why it could not be published.
+    /// `bad-change`, `locked`, `forgotten` and `board-full` where the board doesn't let it in; else why it could not be published.
     pub(crate) async fn publish(
         &self,
         store: &Store,
@@ -137,12 +123,19 @@ impl Active {
         name: String,
         asked: Checked,
     ) -> Result<Position, Error> {
-        let Checked { client, n, changes } = asked;
-        let Some(_under_way) = self.admit(user, &client, n, &changes)? else {
+        let Checked {
+            client,
+            n,
+            mut changes,
+        } = asked;
+        let Some((_under_way, forget)) = self.admit(user, &client, n, &changes)? else {
             // It is in the board: nothing that may have changed since can be a reason to refuse it now.
             return Ok(*self.folded.borrow());
         };
         self.founded.get_or_try_init(|| self.store(store)).await?;
+        if !forget.is_empty() {
+            changes.push(Change::Forget { ids: forget });
+        }
         let key = format!("{client}-{n}");
         let op = Op {
             by: user.id.clone(),
@@ -198,7 +191,8 @@ impl Active {
         {
             state.version += 1;
             self.changed.notify_one();
-            state.note_edits(op, position);
+            let State { board, locks, .. } = &mut *state;
+            locks.note(op, position, board);
         }
         state.mark.advance(position);
         drop(state);
@@ -208,14 +202,8 @@ impl Active {
     /// Takes up who has left, and who is there again.
     pub(super) fn hear_of(&self, update: &PresenceUpdate) {
         let mut state = self.lock();
-        for left in update.left() {
-            if state.board.edited().any(|(_, by)| *by == **left) {
-                state.left.insert(left.to_string());
-            }
-        }
-        for here in update.joined().iter().chain(update.members()) {
-            state.left.remove(&**here.id());
-        }
+        let State { board, locks, .. } = &mut *state;
+        locks.hear_of(update, board);
         drop(state);
         self.presence.notify_one();
     }
@@ -223,22 +211,13 @@ impl Active {
     /// The notes that are edited.
     pub(super) fn edited(&self) -> Vec<Edited> {
         let state = self.lock();
-        let edited = state.board.edited().map(|(id, by)| Edited {
-            id: id.to_owned(),
-            by: by.to_owned(),
-            has_left: state.left.contains(by),
-            since: state.edited_since.get(id).copied(),
-        });
-        edited.collect()
+        state.locks.edited(&state.board)
     }
 
-    /// Ends an edit in the name of whoever is gone. Several nodes may do so, and it is logged once.
+    /// Ends an edit in the name of whoever is gone. Several nodes may do so, and it is logged once: by those that have heard of it at the same place.
     pub(super) async fn end_edit(&self, store: &Store, edited: Edited) -> Result<(), Error> {
         self.founded.get_or_try_init(|| self.store(store)).await?;
-        let since = edited
-            .since
-            .map_or_else(|| "stored".into(), |since| since.sequence().to_string());
-        let key = format!("gone-{}-{since}", edited.id);
+        let key = format!("gone-{}-{}", edited.id, edited.lease.position.sequence());
         let op = Op {
             by: edited.by,
             name: String::new(),
@@ -278,26 +257,26 @@ impl Active {
         state.version == state.stored_version
     }
 
-    /// Whether anybody on this node listens to it but itself.
-    pub(super) fn has_listeners(&self) -> bool {
-        self.channel.followers() > 1
+    /// Whether any of its notes is edited.
+    pub(super) fn is_edited(&self) -> bool {
+        self.lock().board.edited().next().is_some()
     }
 
-    /// Counts what is to be published. None where it is in the board already.
+    /// Counts what is to be published, and answers what is to be forgotten with it. None where it is in the board already.
     fn admit(
         &self,
         user: &User,
         client: &str,
         n: u64,
         changes: &[Change],
-    ) -> Result<Option<UnderWay<'_>>, Refused> {
+    ) -> Result<Option<(UnderWay<'_>, Vec<String>)>, Refused> {
         let mut state = self.lock();
         if state.board.has_seen(&user.id, client, n) {
             return Ok(None);
         }
-        let growth = state.board.admit(&user.id, changes, state.under_way)?;
+        let Admitted { growth, forget } = state.board.admit(&user.id, changes, state.under_way)?;
         state.under_way = state.under_way + growth;
-        Ok(Some(UnderWay { board: self, growth }))
+        Ok(Some((UnderWay { board: self, growth }, forget)))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -306,27 +285,6 @@ impl Active {
 }
 
 impl State {
-    /// Notes which edits an op began, and forgets those that are over.
-    fn note_edits(&mut self, op: &Op, position: Position) {
-        if self.board.edited().next().is_none() {
-            self.edited_since.clear();
-            self.left.clear();
-            return;
-        }
-        let edited: HashMap<_, _> = self.board.edited().collect();
-        for change in &op.changes {
-            if let Change::Edit { id } = change
-                && edited.get(id.as_str()) == Some(&op.by.as_str())
-            {
-                self.edited_since.insert(id.clone(), position);
-            }
-        }
-        self.edited_since.retain(|id, _| edited.contains_key(id.as_str()));
-        // Who is away and edits all the same is there in another way.
-        self.left
-            .retain(|user| *user != op.by && edited.values().any(|by| by == user));
-    }
-
     /// The board as it is, and at which change that is.
     fn snapshot(&mut self) -> Result<(Snapshot, u64), serde_json::Error> {
         let json = match &self.json {
@@ -357,6 +315,7 @@ impl From<Refused> for Error {
         let (status, code) = match refused {
             Refused::Bad(_) => (StatusCode::BAD_REQUEST, "bad-change"),
             Refused::Locked { .. } => (StatusCode::CONFLICT, "locked"),
+            Refused::Forgotten { .. } => (StatusCode::CONFLICT, "forgotten"),
             Refused::Full { .. } => (StatusCode::CONFLICT, "board-full"),
         };
         Self::new(status, code, refused.to_string())
