@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { launchChromium } from "./browsers.mjs";
+import { until } from "./until.mjs";
 import { inWhiteboard, patience } from "./whiteboard.mjs";
 
 inWhiteboard("whiteboard", { chromium: launchChromium }, (test) => {
@@ -165,6 +166,32 @@ inWhiteboard("whiteboard", { chromium: launchChromium }, (test) => {
     await ada.click("#lamp");
     await ada.shows("#figures", /Gaps1/);
   });
+
+  for (const helps of ["by itself", "by the button"]) {
+    test(`reads the board, ${helps}, although it was asked for on a network that fell silent`, async (scene) => {
+      const ada = await scene.join("Ada");
+      await ada.makeNote(200, 300, "before");
+      const asked = () => ada.network.requests.filter(({ path }) => path.endsWith("/snapshot")).length;
+      const before = asked();
+      ada.network.stallRequests(/snapshot$/);
+      // After which there is a gap.
+      await scene.restartServer();
+      await until(() => asked() > before, () => "the board is asked for", patience);
+      ada.network.heal();
+      await new Somebody(scene.server.url).do([{ add: "meanwhile", kind: "rect", props: { x: 0, y: 0, w: 40, h: 40, color: 1, z: 1 } }]);
+      const unsent = await ada.making(() => ada.evaluate(() => whiteboard.act.add("rect", { x: 100, y: 0, w: 40, h: 40, color: 2 })));
+      await ada.shows("#lamp-word", /^Loading$/);
+      if (helps === "by the button") {
+        await ada.click("#lamp");
+        await ada.click("#reconnect");
+        await ada.press("Escape");
+      }
+      // By itself it asks after 10 seconds.
+      await ada.has("meanwhile", { x: 0 }, helps === "by itself" ? patience : 8_000);
+      await ada.isSettled(patience);
+      assert.equal((await scene.snapshot()).board.objects[unsent].x, 100);
+    });
+  }
 
   test("reads the board anew where the log was trimmed past it, and goes on", async (scene) => {
     const ada = await scene.join("Ada");
