@@ -142,6 +142,52 @@ inWhiteboard("whiteboard", { chromium: launchChromium }, (test) => {
     }
   });
 
+  test("asks before it is left where nothing gets through, also while it counts as connected", async (scene) => {
+    const ada = await scene.join("Ada");
+    const asks = () => ada.evaluate(() => !dispatchEvent(new Event("beforeunload", { cancelable: true })));
+    await ada.making(() => ada.evaluate(() => whiteboard.act.add("rect", { x: 0, y: 0, w: 50, h: 50, color: 1 })));
+    await ada.isSettled();
+    assert.equal(await asks(), false);
+    ada.network.swallow();
+    await ada.making(() => ada.evaluate(() => whiteboard.act.add("rect", { x: 0, y: 0, w: 50, h: 50, color: 1 })));
+    await ada.shows("#notice", /^1 change unsent\.$/);
+    assert.deepEqual([await asks(), await ada.evaluate(() => whiteboard.live.state.status)], [true, "open"]);
+    ada.network.heal();
+    ada.network.cut();
+    await ada.isSettled(patience);
+    assert.equal(await asks(), false);
+  });
+
+  test("keeps what there is room for through a reload, from the first on, and says how much there was not", async (scene) => {
+    const ada = await scene.join("Ada");
+    ada.network.refuse();
+    await ada.shows("#lamp-word", /^(Offline|Connecting)$/);
+    const made = await ada.evaluate(() => {
+      // So that there is room for some: each stroke has 16 KB.
+      const points = Array.from({ length: 4_000 }, (_, i) => (i % 2 ? 100 + (i % 50) : 2_000 + i));
+      for (let size = 1 << 22; size >= 1; size >>= 1) {
+        try {
+          sessionStorage.setItem("filler", (sessionStorage.getItem("filler") ?? "") + "x".repeat(size));
+        } catch {
+          // Not so much.
+        }
+      }
+      sessionStorage.setItem("filler", sessionStorage.getItem("filler").slice(500_000));
+      return Array.from({ length: 60 }, (_, i) => whiteboard.act.add("stroke", { x: i, y: i, color: 1, width: 3, points }));
+    });
+    ada.network.heal();
+    ada.network.swallow();
+    await ada.evaluate(() => globalThis.dispatchEvent(new PageTransitionEvent("pagehide")));
+    ada.network.heal();
+    await ada.tab.reload();
+    const [, lost] = await ada.shows(".toast.bad", /^(\d+) changes were lost when the page was left: the browser had no room to keep them\.$/);
+    await ada.isReady();
+    await ada.isSettled(patience);
+    const kept = Object.keys((await scene.snapshot()).board.objects);
+    assert.ok(kept.length > 10 && Number(lost) > 10, `${kept.length} kept, ${lost} lost`);
+    assert.deepEqual(kept.sort(), made.slice(0, made.length - Number(lost)).sort());
+  });
+
   test("reads the board anew after a restart of the server, and goes on", async (scene) => {
     const ada = await scene.join("Ada");
     const bob = await scene.join("Bob", { transport: "sse" });

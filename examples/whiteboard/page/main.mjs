@@ -76,7 +76,9 @@ const pending = new Pending(randomId(12), {
   },
   answered: (milliseconds) => connection.took(milliseconds),
 });
-pending.adopt(takeLeftovers(name));
+const leftovers = takeLeftovers(name);
+pending.adopt(leftovers.messages);
+if (leftovers.lost > 0) refuse(`${counted(leftovers.lost, "change was", "changes were")} lost when the page was left: the browser had no room to keep them.`);
 const shown = new Shown(pending, me);
 const people = new People(me);
 const actions = new Actions(shown, pending.client, { lockedBy: ({ editing }) => people.nameOfOther(editing), refuse });
@@ -276,13 +278,16 @@ prepareSharing({ edit: $("share-edit"), view: $("share-view") }, address, toasts
 
 addEventListener("beforeunload", (event) => {
   editor.close();
-  if (pending.unsent > 0 && connection.state.status !== "open") event.preventDefault();
+  // A connection that counts as open may bring nothing through.
+  if (pending.unsent > 0 && (pending.isStuck || connection.state.status !== "open")) event.preventDefault();
 });
+/** What is left for the next page, while this one is put away. */
+let left = [];
 addEventListener("pagehide", () => {
   editor.close();
-  leaveBehind(name, pending.freeze());
+  left = leaveBehind(name, pending.freeze());
 });
-addEventListener("pageshow", ({ persisted }) => persisted && takeLeftovers(name));
+addEventListener("pageshow", ({ persisted }) => persisted && shown.takeBack(pending.regain(left, takeLeftovers(name).messages)));
 
 function chosenTransport() {
   const asked = new URLSearchParams(location.search).get("transport");

@@ -26,6 +26,9 @@ const mostBytes = 48 * 1024;
 const firstDelay = 500;
 const longestDelay = 8_000;
 
+/** How long a change may wait on a good day, in milliseconds. */
+const usualWait = 1_500;
+
 export class Pending {
   #client;
   /** Under which name messages are numbered, and how many names there were. */
@@ -49,6 +52,8 @@ export class Pending {
   #isHeld = true;
   #delay = firstDelay;
   #timer;
+  /** Since when there was more unsent than goes with the next message. */
+  #waitsSince;
 
   /**
    * @param {string} client what this page load is known by
@@ -84,6 +89,11 @@ export class Pending {
     return left + this.#parts.flat().length + this.#queue.length;
   }
 
+  /** Whether changes stay unsent that leave at once on a good day. */
+  get isStuck() {
+    return this.#waitsSince !== undefined && performance.now() - this.#waitsSince > usualWait;
+  }
+
   /** How many changes the log has not told yet. */
   get untold() {
     return [...this.changes()].length;
@@ -92,6 +102,7 @@ export class Pending {
   /** @param {Change[]} changes */
   push(changes) {
     for (const change of changes) this.#enqueue(change);
+    this.#waitsSince ??= performance.now();
     // What is done in one go leaves in one message.
     queueMicrotask(() => this.#pump());
   }
@@ -109,6 +120,7 @@ export class Pending {
       this.#isUnderWay = false;
       this.#pump();
     }
+    if (changes.length > 0) this.#moved();
     return changes;
   }
 
@@ -147,6 +159,7 @@ export class Pending {
   /** Sends what the page before this one has left. @param {Message[]} messages */
   adopt(messages) {
     this.#numbered.push(...messages);
+    this.#moved();
   }
 
   /**
@@ -160,6 +173,7 @@ export class Pending {
     const taken = new Set(found.map(keyOf));
     const before = this.#numbered;
     this.#numbered = [...found, ...before.filter((message) => !given.has(keyOf(message)))];
+    this.#moved();
     return before.filter((message) => given.has(keyOf(message)) && !taken.has(keyOf(message))).flatMap(({ changes }) => changes);
   }
 
@@ -217,6 +231,7 @@ export class Pending {
       this.#waiting.push(message);
       this.#flight = undefined;
       this.#isUnderWay = false;
+      this.#moved();
       this.#delay = firstDelay;
       this.#pump();
     } catch (error) {
@@ -225,6 +240,14 @@ export class Pending {
       if (isFinal(error)) this.#giveUp(message, error);
       else this.#tryLater(error.retry);
     }
+  }
+
+  /** There is something else unsent. Where all of it goes with the next message, it has not waited for long. */
+  #moved() {
+    const { unsent } = this;
+    const goesNext = unsent === this.#queue.length && unsent <= mostChanges;
+    if (unsent === 0) this.#waitsSince = undefined;
+    else if (goesNext || this.#waitsSince === undefined) this.#waitsSince = performance.now();
   }
 
   #tryLater(retry) {
@@ -249,7 +272,9 @@ export class Pending {
       const { left, hopeless } = withoutHopeless(message.changes, error, this.#parts);
       this.#parts = left;
       const gone = [...message.changes, ...hopeless];
-      this.#refused([...gone, ...this.#withdrawOrphans(gone)], error);
+      const orphans = this.#withdrawOrphans(gone);
+      this.#moved();
+      this.#refused([...gone, ...orphans], error);
     }
     this.#pump();
   }

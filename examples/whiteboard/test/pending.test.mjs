@@ -294,3 +294,38 @@ test("what a page before has done with an object that is refused now is refused 
   assert.deepEqual(refused[0].changes, [add("b"), { edit: "b" }, set("b", { text: "written" })]);
   assert.deepEqual([sent[1].n, sent[1].changes], [2, [{ chat: "hello" }]]);
 });
+
+test("changes are stuck that wait for longer than a server takes, not those that others follow", async (t) => {
+  let now = 0;
+  t.mock.method(performance, "now", () => now);
+  const { pending, sent } = server();
+  const waits = (milliseconds) => {
+    now += milliseconds;
+    return pending.isStuck;
+  };
+  assert.equal(waits(5_000), false);
+  // A slow line, on which somebody types.
+  pending.push([add("a")]);
+  for (let i = 0; i < 20; i++) {
+    await turn();
+    pending.push([set("a", { x: i })]);
+    assert.equal(waits(1_000), false);
+    sent[i].resolve();
+  }
+  // And one that is silent.
+  await turn();
+  assert.equal(waits(2_000), true);
+  sent.at(-1).resolve();
+  await turn();
+  assert.equal(waits(5_000), false);
+  // What takes several messages waits until the last is under way, though each comes through.
+  pending.push(Array.from({ length: 500 }, (_, i) => add(`o${i}`)));
+  await turn();
+  now += 1_000;
+  sent.at(-1).resolve();
+  await turn();
+  assert.equal(waits(1_000), true);
+  sent.at(-1).resolve();
+  await turn();
+  assert.equal(waits(1_000), false);
+});
