@@ -93,7 +93,7 @@ const surface = new Surface({ root, world: $("world") }, shown, camera, (editing
 const selection = new Selection(surface, camera, $("overlay"));
 const sharing = new Sharing((event, data) => connection.tell(event, data));
 const cursors = new Cursors($("cursors"), camera, people, me);
-const previews = new Previews(surface, shown, me, { isMine: (id) => selection.has(id), changed: () => avatars.draw() });
+const previews = new Previews(surface, shown, me, () => avatars.draw());
 const view = new ViewButtons(camera, surface, $("zoom-figure"), () => follow.stop());
 const toolbox = new Toolbox({ tools: $("tools"), ink: $("ink"), colors: $("ink-colors"), widths: $("ink-widths") });
 const editor = new TextEditor(surface, shown, actions, me, {
