@@ -35,6 +35,7 @@ import { TextEditor } from "./text-editor.mjs";
 import { Toasts } from "./toasts.mjs";
 import { Toolbox } from "./toolbox.mjs";
 import { ViewButtons } from "./view-buttons.mjs";
+import { withoutText } from "./without-text.mjs";
 import { counted } from "./words.mjs";
 
 const $ = (id) => document.getElementById(id);
@@ -65,14 +66,15 @@ const refuse = (words) => toasts.show(words, "bad");
 const pending = new Pending(randomId(12), {
   send: (message, key) => connection.send("op", message, key),
   refused: (changes, error) => {
+    // The refusal may come before the log tells who was first.
+    const name = people.others.find(([id]) => error.message.includes(id))?.[1].name ?? "Somebody else";
+    const isOpen = changes.some((change) => idOf(change) === editor.id);
+    if (error.code === "locked" && isOpen) editor.lose(name);
     shown.takeBack(changes);
     chat.draw();
     const what = counted(changes.length, "change was", "changes were");
-    if (error.code !== "locked") return refuse(`${what} not taken: ${error.message.replace(` (${error.code})`, "")}.`);
-    // The refusal may come before the log tells who was first.
-    const name = people.others.find(([id]) => error.message.includes(id))?.[1].name ?? "Somebody else";
-    if (changes.some((change) => idOf(change) === editor.id)) editor.lose(name);
-    else refuse(`${what} not taken: ${name} is editing this note.`);
+    if (error.code !== "locked") refuse(`${what} not taken: ${error.message.replace(` (${error.code})`, "")}.`);
+    else if (!isOpen) refuse(`${what} not taken: ${name} is editing this note.`);
   },
   answered: (milliseconds) => connection.took(milliseconds),
 });
@@ -93,12 +95,17 @@ const surface = new Surface({ root, world: $("world") }, shown, camera, (editing
 const selection = new Selection(surface, camera, $("overlay"));
 const sharing = new Sharing((event, data) => connection.tell(event, data));
 const cursors = new Cursors($("cursors"), camera, people, me);
-const previews = new Previews(surface, shown, me, { isMine: (id) => selection.has(id), changed: () => avatars.draw() });
+const previews = new Previews(surface, shown, me, () => avatars.draw());
 const view = new ViewButtons(camera, surface, $("zoom-figure"), () => follow.stop());
 const toolbox = new Toolbox({ tools: $("tools"), ink: $("ink"), colors: $("ink-colors"), widths: $("ink-widths") });
 const editor = new TextEditor(surface, shown, actions, me, {
   nameOf: (id) => people.nameOfOther(id),
   refuse,
+  withdraw: (id) => {
+    pending.withdraw((change) => withoutText(change, id));
+    shown.takeBack([{ set: id }]);
+  },
+  keep: (why, text) => toasts.keep(why, text),
   opened: (isOpen) => {
     selection.isQuiet = isOpen;
   },

@@ -124,6 +124,20 @@ export class Pending {
     return changes;
   }
 
+  /**
+   * Some of it is not to be sent any more, as far as it is not under way. A message that may have arrived keeps its number: it acts once.
+   *
+   * @param {(change: Change) => Change | undefined} leftOf
+   */
+  withdraw(leftOf) {
+    const left = (changes) => changes.map(leftOf).filter((change) => change !== undefined);
+    this.#queue = left(this.#queue);
+    this.#parts = this.#parts.map(left).filter((part) => part.length > 0);
+    if (!this.#flight || this.#isUnderWay) return;
+    const changes = left(this.#flight.changes);
+    this.#flight = changes.length > 0 ? { ...this.#flight, changes } : undefined;
+  }
+
   /** There is no connection: nothing leaves. */
   hold() {
     this.#isHeld = true;

@@ -115,10 +115,11 @@ export class Surface {
     this.touch(this.#views.keys());
   }
 
-  /** Shows an object otherwise, or as it is again. @param {object | undefined} props */
+  /** Shows an object otherwise, or as it is again. What the user has in hand is where the user has it. @param {object | undefined} props @param {"me" | "other"} [by] */
   preview(id, props, by = "me") {
-    if (props) this.#previews.set(id, { props, by });
-    else this.#previews.delete(id);
+    const now = this.#previews.get(id)?.by;
+    if (props && (by === "me" || now !== "me")) this.#previews.set(id, { props, by });
+    else if (!props && now === by) this.#previews.delete(id);
     this.touch([id]);
   }
 

@@ -1,4 +1,7 @@
 // The text of a note, edited in place. While it is open the note is locked for others, who see who is at it, and what is typed.
+//
+// What stands in the field is what the note says, until the user types. From then on it is the user's, and the note may become another's: the lock
+// ends for whoever is away for long, and another page of the same user shares it. Then the user's words are not written over theirs, but kept.
 
 import { noteSize } from "./element-view.mjs";
 
@@ -13,7 +16,11 @@ export class TextEditor {
   #surroundings;
   #field = document.createElement("textarea");
   #id;
+  /** What the note said before the user wrote on it. */
   #before = "";
+  /** What the note says, as far as the field knows. */
+  #known = "";
+  #hasTyped = false;
   #timer;
 
   /**
@@ -24,6 +31,8 @@ export class TextEditor {
    * @param {object} surroundings
    * @param {(id: string | null) => string | undefined} surroundings.nameOf the name of somebody else
    * @param {(words: string) => void} surroundings.refuse says why something is not done
+   * @param {(id: string) => void} surroundings.withdraw what the user wrote on it is not to be sent any more
+   * @param {(why: string, text: string) => void} surroundings.keep keeps words that are not on the board
    * @param {(isOpen: boolean) => void} surroundings.opened it was opened, or closed
    * @param {(id: string | undefined) => void} surroundings.left the focus goes to the note, or away from one that is somebody else's
    */
@@ -40,6 +49,8 @@ export class TextEditor {
     this.#field.placeholder = "Write something";
     surface.above.append(this.#field);
     surface.onDrawn(() => this.#follow());
+    // At once, and not when it is drawn: who was away hears in one go that somebody began, wrote and was done.
+    shown.on(() => this.#meet());
     this.#field.addEventListener("input", () => this.#typed());
     // Where the window alone has lost the focus, the user comes back to the text; a page that nobody sees locks nothing.
     this.#field.addEventListener("blur", () => document.activeElement !== this.#field && this.close());
@@ -62,9 +73,8 @@ export class TextEditor {
     if (editor !== undefined) return this.#surroundings.refuse(`${editor} is editing this note.`);
     this.#id = id;
     this.#surroundings.opened(true);
-    this.#before = note.text;
+    this.#read(note.text);
     this.#actions.change([{ edit: id }]);
-    this.#field.value = note.text;
     this.#field.hidden = false;
     this.#follow();
     this.#surface.elementOf(id)?.classList.add("is-edited");
@@ -72,29 +82,41 @@ export class TextEditor {
     this.#field.select();
   }
 
-  close({ isLost = false } = {}) {
+  close() {
     const id = this.#id;
     if (id === undefined) return;
     this.#save();
-    this.#id = undefined;
+    this.#leave(id);
     const note = this.#shown.get(id);
     if (note?.editing === this.#me) this.#actions.change([{ done: id }]);
-    if (note) this.#actions.record([{ id, prop: "text", before: this.#before, after: note.text }]);
+    if (note && this.#hasTyped) this.#actions.record([{ id, prop: "text", before: this.#before, after: note.text }]);
+  }
+
+  /** Somebody else was first, as the server says. @param {string | undefined} name */
+  lose(name) {
+    this.#lose(`${name ?? "Somebody"} began to edit this note before you.`);
+  }
+
+  /** What was written is not lost without a word. */
+  #lose(why) {
+    const id = this.#id;
+    if (id === undefined) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#leave(id, { isLost: true });
+    this.#surroundings.withdraw(id);
+    if (this.#shown.get(id)?.editing === this.#me) this.#actions.change([{ done: id }]);
+    if (this.#hasTyped && this.#field.value !== "") this.#surroundings.keep(`${why} What you wrote:`, this.#field.value);
+    else this.#surroundings.refuse(why);
+  }
+
+  #leave(id, { isLost = false } = {}) {
+    this.#id = undefined;
     this.#surface.elementOf(id)?.classList.remove("is-edited");
     this.#surroundings.opened(false);
     const hadFocus = document.activeElement === this.#field;
     this.#field.hidden = true;
     if (hadFocus) this.#surroundings.left(isLost ? undefined : id);
-  }
-
-  /** Somebody else was first, or the note is gone. What was written is not lost without a word. @param {string | undefined} name */
-  lose(name) {
-    const text = this.#field.value;
-    const isThere = this.#shown.get(this.#id) !== undefined;
-    const hasWritten = text !== this.#before;
-    this.close({ isLost: true });
-    const why = isThere ? `${name ?? "Somebody"} began to edit this note before you.` : "This note was deleted while you edited it.";
-    this.#surroundings.refuse(hasWritten ? `${why} What you wrote: “${text}”` : why);
   }
 
   #press(event) {
@@ -107,6 +129,7 @@ export class TextEditor {
   }
 
   #typed() {
+    this.#hasTyped = true;
     this.#resize();
     this.#timer ??= setTimeout(() => this.#save(), pause);
   }
@@ -114,18 +137,39 @@ export class TextEditor {
   #save() {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const note = this.#shown.get(this.#id);
-    if (!note || note.editing !== this.#me || note.text === this.#field.value) return;
-    this.#actions.change([{ set: this.#id, props: { text: this.#field.value } }]);
+    const text = this.#field.value;
+    if (!this.#hasTyped || this.#known === text || this.#shown.get(this.#id)?.editing !== this.#me) return;
+    this.#known = text;
+    this.#actions.change([{ set: this.#id, props: { text } }]);
   }
 
-  /** The note may move under the pen, or be taken away. */
+  /** The field says what the note does. */
+  #read(text) {
+    const { value, selectionStart, selectionEnd } = this.#field;
+    const isAllSelected = selectionStart === 0 && selectionEnd === value.length;
+    this.#before = this.#known = this.#field.value = text;
+    this.#hasTyped = false;
+    if (isAllSelected) this.#field.select();
+  }
+
+  /** The note may have become somebody else's, or say something else. */
+  #meet() {
+    if (this.#id === undefined) return;
+    const note = this.#shown.get(this.#id);
+    if (!note) return this.#lose("This note was deleted while you edited it.");
+    const editor = this.#surroundings.nameOf(note.editing);
+    if (editor !== undefined) return this.lose(editor);
+    if (note.text === this.#known) return;
+    if (this.#hasTyped) this.#lose("The text of this note changed while you edited it.");
+    else this.#read(note.text);
+  }
+
+  /** The note may move under the pen. */
   #follow() {
     if (this.#id === undefined) return;
     const note = this.#surface.get(this.#id);
     // A page that was away for long has lost the lock, as one whose user is gone; it takes it again where nobody else has it.
-    if (note?.editing === null) return this.#actions.change([{ edit: this.#id }]);
-    if (note?.editing !== this.#me) return this.lose(this.#surroundings.nameOf(note?.editing ?? null));
+    if (note.editing === null) return this.#actions.change([{ edit: this.#id }]);
     const { style, dataset } = this.#field;
     dataset.color = note.color;
     style.translate = `${note.x}px ${note.y}px`;

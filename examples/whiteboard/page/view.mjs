@@ -38,7 +38,7 @@ const root = $("board");
 const camera = new Camera();
 const surface = new Surface({ root, world: $("world") }, shown, camera, (editing) => people.nameOfOther(editing), () => panel?.covers ?? 0);
 const cursors = new Cursors($("cursors"), camera, people);
-const previews = new Previews(surface, shown, "", { changed: () => avatars.draw() });
+const previews = new Previews(surface, shown, "", () => avatars.draw());
 const view = new ViewButtons(camera, surface, $("zoom-figure"), () => follow.stop());
 const avatars = new Avatars(
   people,
