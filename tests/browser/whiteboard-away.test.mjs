@@ -285,6 +285,60 @@ inWhiteboard("whiteboard", { chromium: launchChromium }, (test) => {
     for (const page of [ada, bob]) await page.sees((id) => document.querySelector(`[data-id="${id}"] .text`).textContent === "as it is", [note]);
   });
 
+  for (const isOpenAgain of [false, true]) {
+    test(`keeps what was written meanwhile on a note that another writes on now${isOpenAgain ? ", and that is open again" : ""}`, async (scene) => {
+      const ada = await scene.join("Ada");
+      const bob = await scene.join("Bob");
+      const note = await ada.makeNote(400, 300, "old");
+      await bob.has(note, { text: "old", editing: null });
+      ada.network.refuse();
+      await ada.shows("#lamp-word", /^(Offline|Connecting)$/);
+      const open = async (page) => {
+        const { x, y } = await page.place(note);
+        await page.tab.doubleClick(x, y);
+        await page.isWriting();
+      };
+      await open(ada);
+      await ada.press("Control+a");
+      await ada.type("a page of words");
+      await ada.press("Escape");
+      await ada.evaluate(() => whiteboard.act.say("nobody heard"));
+      if (isOpenAgain) await open(ada);
+      await open(bob);
+      await bob.isSettled();
+      ada.network.heal();
+      await ada.shows(".toast.keeps", /Bob (is editing this note|began to edit this note before you)|What you wrote/, patience);
+      await ada.shows(".toast.keeps .kept-text", /^a page of words$/);
+      assert.equal(await ada.evaluate(() => document.querySelectorAll(".toast.keeps").length), 1);
+      await ada.isSettled(patience);
+      await ada.has(note, { text: "old" });
+      assert.deepEqual((await scene.snapshot()).board.chat.map(({ text }) => text), ["nobody heard"]);
+    });
+  }
+
+  test("tells once of all that found no room, and soon takes what is done after it", async (scene) => {
+    const somebody = new Somebody(scene.server.url);
+    const line = (i) => ({ add: `line${i}`, kind: "rect", props: { x: 30 * (i % 60), y: 30 * Math.floor(i / 60), w: 20, h: 20, color: i % 8, z: i } });
+    for (let i = 0; i < 2_990; i += 130) await somebody.do(Array.from({ length: 130 }, (_, n) => line(i + n)));
+    const ada = await scene.join("Ada");
+    await ada.evaluate(() => {
+      globalThis.told = [];
+      const note = (records) => told.push(...records.flatMap(({ addedNodes }) => [...addedNodes].map(({ textContent }) => textContent)));
+      new MutationObserver(note).observe(document.querySelector("#toasts"), { childList: true });
+    });
+    const [copies] = await ada.evaluate(() => {
+      for (let i = 0; i < 1_000; i++) whiteboard.act.add("rect", { x: i, y: 900, w: 20, h: 20, color: 1 });
+      whiteboard.act.set("line0", { x: 777 });
+      return [Object.keys(whiteboard.shown()).length];
+    });
+    assert.equal(copies, 3_990);
+    await ada.isSettled(patience);
+    assert.equal((await scene.snapshot()).board.objects.line0.x, 777);
+    assert.equal((await ada.objects()).length, 3_000);
+    await ada.sees(() => told.length > 0, [], "it is told");
+    assert.deepEqual(await ada.evaluate(() => told), ["990 changes were not taken: the board is full: it has at most 3000 objects."]);
+  });
+
   test("says that a board is full, and lets one make room", async (scene) => {
     const somebody = new Somebody(scene.server.url);
     const line = (i) => ({ add: `line${i}`, kind: "rect", props: { x: 30 * (i % 60), y: 30 * Math.floor(i / 60), w: 20, h: 20, color: i % 8, z: i } });

@@ -23,6 +23,7 @@ import { People } from "./people.mjs";
 import { Previews } from "./previews.mjs";
 import { Profile } from "./profile.mjs";
 import { rememberBoard } from "./recent.mjs";
+import { Refusals } from "./refusals.mjs";
 import { SelectionBar } from "./selection-bar.mjs";
 import { Selection } from "./selection.mjs";
 import { prepareSharing } from "./share.mjs";
@@ -68,15 +69,21 @@ const pending = new Pending(randomId(12), {
   refused: (changes, error) => {
     // The refusal may come before the log tells who was first.
     const name = people.others.find(([id]) => error.message.includes(id))?.[1].name ?? "Somebody else";
-    const isOpen = changes.some((change) => idOf(change) === editor.id);
-    if (error.code === "locked" && isOpen) editor.lose(name);
+    const isLocked = error.code === "locked";
+    const isOpen = isLocked && changes.some((change) => idOf(change) === editor.id);
+    if (isOpen) editor.lose(name);
     shown.takeBack(changes);
     chat.draw();
-    const what = counted(changes.length, "change was", "changes were");
-    if (error.code !== "locked") refuse(`${what} not taken: ${error.message.replace(` (${error.code})`, "")}.`);
-    else if (!isOpen) refuse(`${what} not taken: ${name} is editing this note.`);
+    if (isOpen) refusals.takeTold(changes);
+    else refusals.take(changes, isLocked ? `${name} is editing this note` : error.message.replace(` (${error.code})`, ""));
   },
   answered: (milliseconds) => connection.took(milliseconds),
+});
+const refusals = new Refusals({
+  show: refuse,
+  keep: (why, text) => toasts.keep(why, text),
+  isThere: (text) => shown.says(text),
+  mayGrow: () => pending.unsent > 0,
 });
 const leftovers = takeLeftovers(name);
 pending.adopt(leftovers.messages);
@@ -102,10 +109,11 @@ const editor = new TextEditor(surface, shown, actions, me, {
   nameOf: (id) => people.nameOfOther(id),
   refuse,
   withdraw: (id) => {
+    refusals.takeTold([...pending.changes()].filter((change) => idOf(change) === id));
     pending.withdraw((change) => withoutText(change, id));
     shown.takeBack([{ set: id }]);
   },
-  keep: (why, text) => toasts.keep(why, text),
+  keep: (why, text) => refusals.keep(why, text),
   opened: (isOpen) => {
     selection.isQuiet = isOpen;
   },
