@@ -97,3 +97,8 @@ export function place(value) {
 export function length(value, least = 8) {
   return Math.round(clamp(value, least, largest));
 }
+
+/** A depth as the board takes it. */
+export function level(value) {
+  return clamp(value, 0, 1_000_000_000);
+}
