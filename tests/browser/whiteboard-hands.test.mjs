@@ -81,4 +81,37 @@ inWhiteboard("whiteboard, hands", { chromium: launchChromium }, (test) => {
     await ada.tab.mouseUp();
     for (const page of [ada, eve]) await isDrawnAt(page, "n", -100);
   });
+
+  test("pastes all that was copied, and says how much of a text a note has no room for", async (scene) => {
+    const rect = (i) => ({ x: 30 * (i % 60), y: 30 * Math.floor(i / 60), w: 20, h: 20, color: 1, z: i });
+    for (let from = 0; from < 600; from += 150) {
+      await scene.change(Array.from({ length: 150 }, (_, i) => ({ add: `o${from + i}`, kind: "rect", props: rect(from + i) })));
+    }
+    const ada = await scene.join("Ada");
+    await ada.press("Control+a");
+    await ada.press("Control+c");
+    await ada.press("Control+v");
+    await ada.sees(() => Object.keys(whiteboard.shown()).length === 1_200, [], "all is there twice");
+    await ada.isSettled();
+
+    const paste = (target, text) =>
+      ada.evaluate(
+        (target, text) => {
+          const clipboardData = new DataTransfer();
+          clipboardData.setData("text/plain", text);
+          document.querySelector(target).dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }));
+        },
+        target,
+        text,
+      );
+    const note = await ada.making(() => paste("#board", "😀".repeat(5_000)));
+    await ada.shows(".toast.bad", /^A note has room for 2,000 characters: the last 3,000 characters are left out\.$/);
+    await ada.isSettled();
+    assert.equal((await scene.snapshot()).board.objects[note].text, "😀".repeat(2_000));
+    await ada.press("Enter");
+    await ada.isWriting();
+    await ada.press("Control+a");
+    await paste(".text-editor", "word ".repeat(2_000));
+    await ada.shows(".toast.bad:last-child", /the end of what you pasted is left out\.$/);
+  });
 });
