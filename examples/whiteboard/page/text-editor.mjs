@@ -3,7 +3,7 @@
 // What stands in the field is what the note says, until the user types. From then on it is the user's, and the note may become another's: the lock
 // ends for whoever is away for long, and another page of the same user shares it. Then the user's words are not written over theirs, but kept.
 
-import { noteSize } from "./element-view.mjs";
+import { fitNote } from "./element-view.mjs";
 import { mostText, roomFor } from "./note-text.mjs";
 
 /** How long what is typed waits for more of it, in milliseconds. */
@@ -188,6 +188,9 @@ export class TextEditor {
 
   #resize() {
     const note = this.#surface.get(this.#id);
-    if (note) this.#field.style.fontSize = `${noteSize(this.#field.value || this.#field.placeholder, note.w, note.h)}px`;
+    if (!note) return;
+    const { size, isCut } = fitNote(this.#field.value || this.#field.placeholder, note.w, note.h);
+    this.#field.style.fontSize = `${size}px`;
+    this.#field.classList.toggle("is-cut", isCut);
   }
 }
