@@ -81,4 +81,81 @@ inWhiteboard("whiteboard, hands", { chromium: launchChromium }, (test) => {
     await ada.tab.mouseUp();
     for (const page of [ada, eve]) await isDrawnAt(page, "n", -100);
   });
+
+  test("pastes all that was copied, and says how much of a text a note has no room for", async (scene) => {
+    const rect = (i) => ({ x: 30 * (i % 60), y: 30 * Math.floor(i / 60), w: 20, h: 20, color: 1, z: i });
+    for (let from = 0; from < 600; from += 150) {
+      await scene.change(Array.from({ length: 150 }, (_, i) => ({ add: `o${from + i}`, kind: "rect", props: rect(from + i) })));
+    }
+    const ada = await scene.join("Ada");
+    await ada.press("Control+a");
+    await ada.press("Control+c");
+    await ada.press("Control+v");
+    await ada.sees(() => Object.keys(whiteboard.shown()).length === 1_200, [], "all is there twice");
+    await ada.isSettled();
+
+    const paste = (target, text) =>
+      ada.evaluate(
+        (target, text) => {
+          const clipboardData = new DataTransfer();
+          clipboardData.setData("text/plain", text);
+          document.querySelector(target).dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }));
+        },
+        target,
+        text,
+      );
+    const note = await ada.making(() => paste("#board", "😀".repeat(5_000)));
+    await ada.shows(".toast.bad", /^A note has room for 2,000 characters: the last 3,000 characters are left out\.$/);
+    await ada.isSettled();
+    assert.equal((await scene.snapshot()).board.objects[note].text, "😀".repeat(2_000));
+    await ada.press("Enter");
+    await ada.isWriting();
+    await ada.press("Control+a");
+    await paste(".text-editor", "word ".repeat(2_000));
+    await ada.shows(".toast.bad:last-child", /the end of what you pasted is left out\.$/);
+  });
+
+  test("shows lines from afar, and where what is drawn comes to its end", async (scene) => {
+    const props = { x: 0, y: 0, color: 1, z: 1, width: 3, points: [0, 0, 3_000, 2_000] };
+    await scene.change([{ add: "s", kind: "stroke", props }, { add: "r", kind: "rect", props: { x: 0, y: 3_000, w: 900, h: 900, color: 2, z: 2 } }]);
+    const ada = await scene.join("Ada");
+    const lookFrom = (x, y, zoom) =>
+      ada.evaluate((x, y, zoom) => {
+        const { width, height } = document.getElementById("board").getBoundingClientRect();
+        whiteboard.camera.centre({ x, y }, { width, height }, zoom);
+      }, x, y, zoom);
+    const widthOnScreen = (selector) =>
+      ada.evaluate(async (selector) => {
+        await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+        return Number.parseFloat(getComputedStyle(document.querySelector(selector)).strokeWidth) * whiteboard.camera.zoom;
+      }, selector);
+    for (const zoom of [0.05, 0.3, 1, 2]) {
+      await lookFrom(1_500, 1_500, zoom);
+      for (const selector of ['[data-id="s"] path', '[data-id="r"] rect']) {
+        const width = await widthOnScreen(selector);
+        assert.ok(zoom < 0.5 ? width >= 1 && width <= 2.1 : width === 3 * zoom, `${selector} is ${width} px at ${zoom}`);
+      }
+      assert.ok((await widthOnScreen('[data-id="s"] .target')) >= 8, `a line can be hit at ${zoom}`);
+    }
+
+    // As large as it may be, already while it is drawn.
+    await lookFrom(0, 0, 0.05);
+    await ada.take("rect");
+    await ada.startDrag({ x: 30, y: 300 }, { x: 600, y: 400 }, { x: 1_260, y: 500 });
+    const outline = await ada.evaluate(() => document.querySelector(".outline").getBoundingClientRect().width);
+    const rect = await ada.making(() => ada.tab.mouseUp());
+    assert.ok(Math.abs(outline - 1_000) < 1, `the outline is ${outline} px wide`);
+    assert.equal((await ada.object(rect)).w, 20_000);
+
+    // Beyond the board's end a line is at the end.
+    await lookFrom(-100_000, 0, 0.05);
+    await ada.take("pen");
+    const stroke = await ada.making(() => ada.drag({ x: 200, y: 300 }, { x: 400, y: 300 }, { x: 800, y: 300 }, { x: 800, y: 500 }));
+    const { x, points } = await ada.object(stroke);
+    const xs = points.filter((_, i) => i % 2 === 0).map((value) => value + x);
+    assert.equal(Math.min(...xs), -100_000);
+    assert.ok(Math.abs(Math.max(...xs) - (-100_000 + 160 / 0.05)) < 50, `it ends at ${Math.max(...xs)}`);
+    await ada.isSettled();
+    assert.equal((await scene.snapshot()).board.objects[stroke].kind, "stroke");
+  });
 });

@@ -1,7 +1,8 @@
 // The text of a note on `examples/whiteboard`: whatever happens to it and to the network meanwhile, nobody's words go without a word.
 
 import assert from "node:assert/strict";
-import { launchChromium, launchers } from "./browsers.mjs";
+import { findHindrances } from "./axe.mjs";
+import { launchChromium } from "./browsers.mjs";
 import { inWhiteboard, patience } from "./whiteboard.mjs";
 
 const field = ".text-editor";
@@ -125,6 +126,8 @@ inWhiteboard("whiteboard, texts", { chromium: launchChromium }, (test) => {
       return { height, isInside: top >= 0 && bottom <= document.querySelector("#tools").getBoundingClientRect().top };
     });
     assert.ok(box.isInside && box.height < 300, JSON.stringify(box));
+    await ada.evaluate(() => Promise.all(document.querySelector(".toast").getAnimations().map(({ finished }) => finished)));
+    assert.deepEqual(await findHindrances(ada.tab), []);
     const middle = await ada.middleOf(".kept-text");
     await ada.tab.doubleClick(middle.x, middle.y);
     assert.equal(await ada.evaluate(() => getSelection().toString().trim()), "sentence");
@@ -136,5 +139,38 @@ inWhiteboard("whiteboard, texts", { chromium: launchChromium }, (test) => {
     assert.equal(await ada.evaluate(() => globalThis.copied), words);
     await ada.click(".toast .button:last-child");
     await ada.hides(".toast.keeps");
+  });
+
+  test("shows that a text goes on where the note ends, and all of it where it is written on", async (scene) => {
+    const ada = await scene.join("Ada");
+    const props = { x: 0, y: 0, w: 200, h: 200, color: 3 };
+    const [short, long] = await ada.evaluate(
+      (props) => ["word ".repeat(20), "word ".repeat(400)].map((text, i) => whiteboard.act.add("note", { ...props, x: 300 * i, text })),
+      props,
+    );
+    const ends = (id) =>
+      ada.evaluate((id) => {
+        const note = document.querySelector(`[data-id="${id}"]`);
+        const text = note.querySelector(".text");
+        return { isCut: text.scrollHeight > text.clientHeight, sign: getComputedStyle(note, "::after").content, mask: getComputedStyle(text).maskImage !== "none" };
+      }, id);
+    await ada.place(long);
+    assert.deepEqual(await ends(short), { isCut: false, sign: "none", mask: false });
+    assert.deepEqual(await ends(long), { isCut: true, sign: '"…"', mask: true });
+    await open(ada, long);
+    const at = await ada.middleOf(field);
+    await ada.tab.point(at.x, at.y);
+    await ada.press("Control+Home");
+    await ada.sees(() => document.querySelector(".text-editor").scrollTop === 0, [], "its beginning is seen");
+    await ada.tab.wheel(0, 5_000);
+    await ada.sees(() => {
+      const { scrollTop, clientHeight, scrollHeight } = document.querySelector(".text-editor");
+      return scrollTop > 0 && scrollTop + clientHeight > scrollHeight - 2;
+    }, [], "its end is seen");
+    await ada.press("Escape");
+    // Larger, it has room.
+    await ada.evaluate((id) => whiteboard.act.set(id, { w: 900, h: 900 }), long);
+    await ada.sees((id) => getComputedStyle(document.querySelector(`[data-id="${id}"]`), "::after").content === "none", [long], "there is no sign");
+    assert.equal((await ends(long)).isCut, false);
   });
 });

@@ -9,7 +9,6 @@ export class Activity {
   #list;
   #shown;
   #people;
-  #goTo;
   #isOpen = false;
 
   /**
@@ -22,7 +21,6 @@ export class Activity {
     this.#list = list;
     this.#shown = shown;
     this.#people = people;
-    this.#goTo = goTo;
     list.addEventListener("click", ({ target }) => {
       const id = target.closest("[data-object]")?.dataset.object;
       if (id !== undefined) goTo(id);

@@ -57,13 +57,12 @@ export class Chat {
     this.draw();
   }
 
-  /** @param {{ by: string, typing?: boolean, on?: boolean, data?: boolean }} message */
-  takeTyping(message) {
-    const isTyping = message.typing ?? message.on ?? message.data ?? false;
-    if (isTyping) this.#typing.set(message.by, Date.now() + typingLasts);
-    else this.#typing.delete(message.by);
+  /** @param {{ by: string, typing: boolean }} message */
+  takeTyping({ by, typing }) {
+    if (typing) this.#typing.set(by, Date.now() + typingLasts);
+    else this.#typing.delete(by);
     this.#drawTyping();
-    if (isTyping) setTimeout(() => this.#drawTyping(), typingLasts + 50);
+    if (typing) setTimeout(() => this.#drawTyping(), typingLasts + 50);
   }
 
   draw() {

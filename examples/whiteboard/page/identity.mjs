@@ -1,6 +1,7 @@
 // Who the user is: whoever has the key. The page makes one once, and keeps it with the name and the colour that the user wants to have.
 
 import { colorCount } from "./colors.mjs";
+import { keep, recall } from "./storage.mjs";
 
 const place = "whiteboard.identity";
 const adjectives = ["Quiet", "Swift", "Bright", "Gentle", "Bold", "Merry", "Clever", "Patient", "Sunny", "Curious"];
@@ -10,7 +11,7 @@ const animals = ["Otter", "Heron", "Fox", "Badger", "Wren", "Lynx", "Hare", "Fin
 
 /** The user's identity, a new one at the first visit. Where nothing can be kept it lasts as long as the page. @returns {Identity} */
 export function loadIdentity() {
-  const kept = read();
+  const kept = recall(place);
   if (/^[A-Za-z0-9_-]{43}$/.test(kept?.key ?? "") && nameProblem(kept.name ?? "") === undefined) {
     return { key: kept.key, name: kept.name, color: Number.isInteger(kept.color) && kept.color >= 0 && kept.color < colorCount ? kept.color : 0 };
   }
@@ -21,11 +22,7 @@ export function loadIdentity() {
 
 /** @param {Identity} identity */
 export function saveIdentity(identity) {
-  try {
-    localStorage.setItem(place, JSON.stringify(identity));
-  } catch {
-    // A browser that keeps nothing.
-  }
+  keep(place, identity);
 }
 
 /** What is wrong with a name, if anything. */
@@ -55,14 +52,6 @@ export function randomId(length) {
 function newKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(32));
   return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-}
-
-function read() {
-  try {
-    return JSON.parse(localStorage.getItem(place));
-  } catch {
-    return null;
-  }
 }
 
 function anyOf(list) {

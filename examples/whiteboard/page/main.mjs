@@ -31,6 +31,7 @@ import { Sharing } from "./sharing.mjs";
 import { shortcuts } from "./shortcuts.mjs";
 import { Shown } from "./shown.mjs";
 import { SidePanel } from "./side-panel.mjs";
+import { keep, recall } from "./storage.mjs";
 import { Surface } from "./surface.mjs";
 import { TextEditor } from "./text-editor.mjs";
 import { Toasts } from "./toasts.mjs";
@@ -125,18 +126,11 @@ const editor = new TextEditor(surface, shown, actions, me, {
 });
 const avatars = new Avatars(
   people,
-  { row: $("people"), count: $("everybody"), title: $("people-title"), list: $("everybody-list") },
+  { row: $("people"), count: $("everybody"), title: $("people-title"), list: $("everybody-list"), board: root },
   { follow: (id) => follow.toggle(id), stateOf },
 );
-const follow = new Follow({ camera, surface, cursors, people }, showFollowed, (words) => toasts.show(words));
-new EmptyBoard($("empty"), surface, camera);
-
-/** Whose colour is around the board. */
-function showFollowed(id) {
-  avatars.showFollowed(id);
-  root.classList.toggle("is-following", id !== undefined);
-  if (id !== undefined) root.dataset.color = people.get(id).color;
-}
+const follow = new Follow({ camera, surface, cursors, people }, (id) => avatars.showFollowed(id), (words) => toasts.show(words));
+new EmptyBoard($("empty"), surface);
 
 /** What somebody else is doing. */
 function stateOf(id) {
@@ -306,24 +300,8 @@ addEventListener("pageshow", ({ persisted }) => persisted && shown.takeBack(pend
 
 function chosenTransport() {
   const asked = new URLSearchParams(location.search).get("transport");
-  const kept = asked ?? read(transportPlace);
+  const kept = asked ?? recall(transportPlace);
   return ["auto", "ws", "sse"].includes(kept) ? kept : "auto";
-}
-
-function read(place) {
-  try {
-    return localStorage.getItem(place);
-  } catch {
-    return null;
-  }
-}
-
-function keep(place, value) {
-  try {
-    localStorage.setItem(place, value);
-  } catch {
-    // A browser that keeps nothing.
-  }
 }
 
 /**

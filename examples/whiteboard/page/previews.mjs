@@ -76,7 +76,7 @@ export class Previews {
       this.#surface.above.append(drawing);
     }
     drawing.dataset.color = color;
-    drawing.firstChild.setAttribute("stroke-width", width);
+    drawing.firstChild.style.setProperty("--pen", `${width}px`);
     drawing.firstChild.setAttribute("d", strokePath(points));
     this.#keep(id, { by, drawing });
   }

@@ -27,6 +27,8 @@ export class Surface {
   #editorOf;
   #covered;
   #size = { width: 0, height: 0 };
+  /** How thin a line may be, in the board's units, and still be seen. */
+  #thinnest = 0;
 
   /**
    * @param {{ root: HTMLElement, world: HTMLElement }} elements
@@ -153,6 +155,10 @@ export class Surface {
     this.#hasMoved = false;
     const { x, y, zoom } = this.#camera;
     this.#world.style.transform = `translate(${-x * zoom}px, ${-y * zoom}px) scale(${zoom})`;
+    // In steps: for each of them every line is styled anew.
+    const thinnest = zoom < 0.5 ? 2 ** Math.ceil(-Math.log2(zoom)) : 0;
+    if (thinnest !== this.#thinnest) this.#world.style.setProperty("--thinnest", `${thinnest}px`);
+    this.#thinnest = thinnest;
     // Dots that come too close are left out, and come back.
     const step = grid * zoom * 2 ** Math.max(0, Math.ceil(Math.log2(16 / (grid * zoom))));
     this.#root.style.backgroundSize = `${step}px ${step}px`;

@@ -3,7 +3,8 @@
 // What stands in the field is what the note says, until the user types. From then on it is the user's, and the note may become another's: the lock
 // ends for whoever is away for long, and another page of the same user shares it. Then the user's words are not written over theirs, but kept.
 
-import { noteSize } from "./element-view.mjs";
+import { fitNote } from "./element-view.mjs";
+import { mostText, roomFor } from "./note-text.mjs";
 
 /** How long what is typed waits for more of it, in milliseconds. */
 const pause = 200;
@@ -43,7 +44,7 @@ export class TextEditor {
     this.#me = me;
     this.#surroundings = surroundings;
     this.#field.className = "text-editor";
-    this.#field.maxLength = 2_000;
+    this.#field.maxLength = mostText;
     this.#field.hidden = true;
     this.#field.setAttribute("aria-label", "Text of the note");
     this.#field.placeholder = "Write something";
@@ -55,6 +56,7 @@ export class TextEditor {
     // Where the window alone has lost the focus, the user comes back to the text; a page that nobody sees locks nothing.
     this.#field.addEventListener("blur", () => document.activeElement !== this.#field && this.close());
     document.addEventListener("visibilitychange", () => document.hidden && this.close());
+    this.#field.addEventListener("paste", (event) => this.#warn(event.clipboardData.getData("text/plain")));
     this.#field.addEventListener("keydown", (event) => this.#press(event));
   }
 
@@ -134,6 +136,12 @@ export class TextEditor {
     this.#timer ??= setTimeout(() => this.#save(), pause);
   }
 
+  /** The field takes as much of what is pasted as it has room for. */
+  #warn(pasted) {
+    const { value, selectionStart, selectionEnd, maxLength } = this.#field;
+    if (pasted.length > maxLength - value.length + selectionEnd - selectionStart) this.#surroundings.refuse(roomFor("the end of what you pasted is left out"));
+  }
+
   #save() {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -180,6 +188,9 @@ export class TextEditor {
 
   #resize() {
     const note = this.#surface.get(this.#id);
-    if (note) this.#field.style.fontSize = `${noteSize(this.#field.value || this.#field.placeholder, note.w, note.h)}px`;
+    if (!note) return;
+    const { size, isCut } = fitNote(this.#field.value || this.#field.placeholder, note.w, note.h);
+    this.#field.style.fontSize = `${size}px`;
+    this.#field.classList.toggle("is-cut", isCut);
   }
 }
