@@ -316,6 +316,34 @@ inWhiteboard("whiteboard", { chromium: launchChromium }, (test) => {
     });
   }
 
+  for (const [what, look] of [
+    ["a phone", { width: 390, height: 844, isPhone: true, scale: 2 }],
+    ["a small window", { width: 900, height: 480 }],
+  ]) {
+    test(`covers no tools by what it tells, and nothing by another, on ${what}`, async (scene) => {
+      const ada = await scene.join("Ada", look);
+      const tells = async (act, arg) => {
+        const before = await ada.evaluate(() => document.querySelectorAll(".toast").length);
+        await ada.evaluate(act, arg);
+        await ada.sees((before) => document.querySelectorAll(".toast").length > before, [before], "it is told");
+      };
+      for (let i = 0; i < 3; i++) await tells((i) => whiteboard.act.say(`${i} and more `.repeat(101)), i);
+      await tells(() => whiteboard.act.set(whiteboard.act.add("rect", { x: 0, y: 0, w: 50, h: 50, color: 1 }), { color: 99 }));
+      await ada.isSettled();
+      ada.network.refuse();
+      await ada.evaluate(() => whiteboard.act.add("note", { x: 0, y: 0, w: 200, h: 200, color: 1, text: "" }));
+      await ada.shows("#notice", /^Not connected\. 1 change unsent/);
+      const covered = await ada.evaluate(() => {
+        const boxes = [".bar > *", ".bottom > *", "#notice", "#toasts"].flatMap((selector) =>
+          [...document.querySelectorAll(selector)].filter((element) => element.checkVisibility()).map((element) => [selector, element.getBoundingClientRect()]),
+        );
+        const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+        return boxes.flatMap(([name, box], i) => boxes.slice(i + 1).filter(([, other]) => meet(box, other)).map(([other]) => `${name} and ${other}`));
+      });
+      assert.deepEqual(covered, []);
+    });
+  }
+
   test("tells once of all that found no room, and soon takes what is done after it", async (scene) => {
     const somebody = new Somebody(scene.server.url);
     const line = (i) => ({ add: `line${i}`, kind: "rect", props: { x: 30 * (i % 60), y: 30 * Math.floor(i / 60), w: 20, h: 20, color: i % 8, z: i } });
