@@ -13,7 +13,7 @@
 // shown on top of the board. A connection that is lost takes nothing away. Only an answer that says "never" does, and then the page says so.
 
 import { idOf } from "./board.mjs";
-import { isFinal, parted, withoutHopeless } from "./refusal.mjs";
+import { isFinal, parted, withoutHopeless } from "./verdict.mjs";
 
 /** @typedef {import("./board.mjs").Change} Change */
 /** @typedef {{ client: string, n: number, changes: Change[] }} Message */
@@ -52,7 +52,7 @@ export class Pending {
   #isHeld = true;
   #delay = firstDelay;
   #timer;
-  /** Since when there was more unsent than goes with the next message. */
+  /** Since when something is unsent; anew where all of it goes with the next message. */
   #waitsSince;
 
   /**
@@ -133,9 +133,11 @@ export class Pending {
     const left = (changes) => changes.map(leftOf).filter((change) => change !== undefined);
     this.#queue = left(this.#queue);
     this.#parts = this.#parts.map(left).filter((part) => part.length > 0);
-    if (!this.#flight || this.#isUnderWay) return;
-    const changes = left(this.#flight.changes);
-    this.#flight = changes.length > 0 ? { ...this.#flight, changes } : undefined;
+    if (this.#flight && !this.#isUnderWay) {
+      const changes = left(this.#flight.changes);
+      this.#flight = changes.length > 0 ? { ...this.#flight, changes } : undefined;
+    }
+    this.#moved();
   }
 
   /** There is no connection: nothing leaves. */

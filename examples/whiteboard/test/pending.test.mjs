@@ -242,42 +242,51 @@ test("what is left of a refused message is left behind in its order", async () =
   assert.deepEqual(refused, []);
 });
 
-test("on a full board what finds room is found by halves, and the rest is given up at once", async () => {
-  const refused = [];
-  let room = 37;
-  let count = 0;
-  const taken = [];
-  const pending = new Pending("c1", {
-    send: async ({ changes }) => {
-      count += 1;
-      const more = changes.filter((change) => "add" in change).length;
-      if (more > room) throw failed("board-full");
-      room -= more;
-      taken.push(...changes);
-    },
-    refused: (changes) => refused.push(...changes),
+for (const [room, most] of [
+  [37, 150],
+  [150, 150],
+  [2_900, 50],
+]) {
+  test(`on a full board what finds room is found by halves, and the rest is given up at once: room for ${room}`, async () => {
+    const refused = [];
+    const taken = [];
+    let count = 0;
+    let left = room;
+    const pending = new Pending("c1", {
+      send: async ({ changes }) => {
+        count += 1;
+        const more = changes.filter((change) => "add" in change).length;
+        if (more > left) throw failed("board-full");
+        left -= more;
+        taken.push(...changes);
+      },
+      refused: (changes) => refused.push(...changes),
+    });
+    pending.release();
+    const copies = Array.from({ length: 2_980 }, (_, i) => add(`o${i}`));
+    pending.push([...copies.slice(0, 20), { chat: "in the midst" }, ...copies.slice(20)]);
+    pending.push([set("a", { x: 777 })]);
+    for (let i = 0; i < 10_000 && pending.unsent > 0; i++) await turn();
+    assert.deepEqual(taken, [...copies.slice(0, 20), { chat: "in the midst" }, ...copies.slice(20, room), set("a", { x: 777 })]);
+    assert.deepEqual(refused, copies.slice(room));
+    assert.ok(count < most, `${count} messages`);
   });
-  pending.release();
-  const copies = Array.from({ length: 2_980 }, (_, i) => add(`o${i}`));
-  pending.push([...copies.slice(0, 100), { chat: "in the midst" }, ...copies.slice(100)]);
-  pending.push([set("a", { x: 777 })]);
-  for (let i = 0; i < 1_000 && pending.unsent > 0; i++) await turn();
-  assert.deepEqual(taken, [...copies.slice(0, 37), { chat: "in the midst" }, set("a", { x: 777 })]);
-  assert.deepEqual(refused, copies.slice(37));
-  assert.ok(count < 150, `${count} messages`);
-});
+}
 
 test("who says more than there is room for loses those words alone", async () => {
   const { pending, sent, refused } = server();
-  pending.push([{ chat: "long" }, { chat: "short" }]);
+  pending.push([{ chat: "long" }, { chat: "short" }, add("a"), add("b")]);
   await turn();
-  for (const code of ["board-full", "board-full"]) {
-    sent.at(-1).reject(failed(code));
+  for (const at of [0, 1, 2]) {
+    sent[at].reject(failed("board-full"));
     await turn();
   }
-  sent[2].resolve();
-  await turn();
-  assert.deepEqual([sent[2].changes, refused[0].changes], [[{ chat: "short" }], [{ chat: "long" }]]);
+  for (const at of [3, 4]) {
+    sent[at].resolve();
+    await turn();
+  }
+  assert.deepEqual(sent.slice(3).map(({ changes }) => changes), [[{ chat: "short" }], [add("a"), add("b")]]);
+  assert.deepEqual(refused, [{ changes: [{ chat: "long" }], code: "board-full" }]);
 });
 
 test("what a page before has done with an object that is refused now is refused with it", async () => {
@@ -328,4 +337,17 @@ test("changes are stuck that wait for longer than a server takes, not those that
   sent.at(-1).resolve();
   await turn();
   assert.equal(waits(1_000), false);
+});
+
+test("nothing is stuck where what waited was withdrawn", async (t) => {
+  let now = 0;
+  t.mock.method(performance, "now", () => now);
+  const { pending } = server();
+  pending.hold();
+  pending.push([set("a", { text: "x" })]);
+  await turn();
+  now = 5_000;
+  assert.equal(pending.isStuck, true);
+  pending.withdraw(() => undefined);
+  assert.deepEqual([pending.isStuck, pending.unsent], [false, 0]);
 });
