@@ -32,8 +32,9 @@ export class People {
     return [...this.#members].filter(([id]) => id !== this.#me);
   }
 
+  /** Of a crowd not all are known: nobody is missed there. */
   isHere(id) {
-    return this.#members.has(id);
+    return this.#members.has(id) || this.#members.size < this.#count;
   }
 
   /** @param {string} id @returns {Person} */
@@ -59,9 +60,9 @@ export class People {
     this.#tell();
   }
 
-  /** Names that stand in the log. @param {string} id @param {string} name */
+  /** Names that stand in the log; of what the server does in somebody's place there is none. @param {string} id @param {string} name */
   learn(id, name) {
-    if (!this.#known.has(id)) this.#known.set(id, { name, color: 0 });
+    if (name !== "" && !this.#known.has(id)) this.#known.set(id, { name, color: 0 });
   }
 
   #tell() {

@@ -46,18 +46,30 @@ test("presence may hold anything: a person has a name and one of eight colours",
   assert.deepEqual(["a", "b", "c"].map((id) => people.get(id)), [{ name: "Somebody", color: 0 }, { name: "Somebody", color: 0 }, { name: "C", color: 7 }]);
 });
 
+test("in a crowd of which some are told nobody is missed, and the server's own word names nobody", () => {
+  const people = new People();
+  people.take([["u1", { name: "Ada" }]], 2);
+  assert.ok(people.isHere("u2"));
+  people.take([["u1", { name: "Ada" }]], 1);
+  assert.ok(people.isHere("u1") && !people.isHere("u2"));
+  people.learn("u3", "");
+  assert.equal(people.get("u3").name, "Somebody");
+  people.learn("u3", "Cleo");
+  assert.equal(people.get("u3").name, "Cleo");
+});
+
 test("initials are of the first and the last word, whatever they are written in", () => {
   assert.deepEqual(["Ada Lovelace", "cher", "Jean Luc Picard", "😀 smile", " 李 小龙 "].map(initials), ["AL", "C", "JP", "😀S", "李小"]);
 });
 
 test("a name has 1 to 40 characters, none of which controls anything", () => {
   assert.equal(nameProblem("Ada"), undefined);
-  assert.equal(nameProblem("😀".repeat(40)), undefined);
-  for (const bad of ["", "   ", "x".repeat(41), "a\u0007b", "a\nb"]) assert.notEqual(nameProblem(bad), undefined, JSON.stringify(bad));
+  for (const fine of ["😀".repeat(40), "علی\u200cرضا", "👩\u200d🚀"]) assert.equal(nameProblem(fine), undefined);
+  for (const bad of ["", "   ", "x".repeat(41), "a\u0007b", "a\nb", "\u202egnp.exe", "\u200b", "a\u2066", "\u3164\u200d"]) assert.notEqual(nameProblem(bad), undefined, JSON.stringify(bad));
 });
 
-test("the public id is the first 12 characters of the key's SHA-256, and an id begins with a letter", async () => {
-  assert.equal(await publicId("key"), "2c70e12b7a06");
+test("the public id is the first 16 bytes of the key's SHA-256, and an id begins with a letter", async () => {
+  assert.equal(await publicId("key"), "LHDhK3oGRvkiefQnx7OOcw");
   for (let i = 0; i < 200; i++) assert.match(randomId(12), /^[a-z][a-z0-9]{11}$/);
 });
 
