@@ -1,6 +1,7 @@
 // Who the user is: whoever has the key. The page makes one once, and keeps it with the name and the colour that the user wants to have.
 
 import { colorCount } from "./colors.mjs";
+import { hasControl, isBlank } from "./names.mjs";
 import { keep, recall } from "./storage.mjs";
 
 const place = "whiteboard.identity";
@@ -33,9 +34,8 @@ export function nameProblem(name) {
   const trimmed = name.trim();
   if (trimmed === "") return "A name has at least one character.";
   if ([...trimmed].length > 40) return "A name has at most 40 characters.";
-  // Joiners are in Persian names, and in faces. A filler is a letter of which nothing is seen.
-  if (/(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(trimmed)) return "A name has no control characters.";
-  if (/^[\s\u200c\u200d\u115f\u1160\u2800\u3164\uffa0]*$/u.test(trimmed)) return "A name has something to be seen.";
+  if (hasControl(trimmed)) return "A name has no control characters.";
+  if (isBlank(trimmed)) return "A name has something to be seen.";
   return undefined;
 }
 
