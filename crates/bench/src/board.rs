@@ -74,7 +74,7 @@ impl BoardLoad {
     pub(crate) fn run(&self) -> Result<String> {
         let directory = tempfile::tempdir()?;
         let mut command = Command::new(self.binary()?);
-        command.args(["--addr", "127.0.0.1:0"]);
+        command.args(["--addr", "127.0.0.1:0", "--per-address", "100000"]);
         command.arg("--data").arg(directory.path().join("boards.redb"));
         let (started, address) = Started::start(&mut command)?;
         let server = Process(started.id());

@@ -22,7 +22,7 @@
  * @property {string | null} editing who edits its text
  */
 
-/** @typedef {{ add: string, kind: BoardObject["kind"], props: object } | { set: string, props: object } | { edit: string } | { done: string } | { chat: string }} Change */
+/** @typedef {{ add: string, kind: BoardObject["kind"], props: object } | { set: string, props: object } | { edit: string } | { done: string } | { chat: string } | { forget: string[] }} Change the last is the server's alone */
 
 /** @typedef {{ by: string, name: string, client?: string, n?: number, at: number, changes: Change[] }} Op */
 
@@ -36,7 +36,9 @@
  */
 
 const mostSeen = 500;
+const mostSeenOfUser = 20;
 const mostChat = 200;
+const mostChatBytes = 64 * 1024;
 const mostActivity = 100;
 const mostDeleted = 500;
 
@@ -76,16 +78,21 @@ export function applyOp(board, op) {
     // To the end of the order, too.
     board.seen.delete(page);
     board.seen.set(page, op.n);
+    const ofUser = [...board.seen.keys()].filter((seen) => seen.startsWith(`${op.by}/`));
+    if (ofUser.length > mostSeenOfUser) board.seen.delete(ofUser[0]);
     if (board.seen.size > mostSeen) board.seen.delete(board.seen.keys().next().value);
   }
   for (const change of op.changes) {
-    const id = idOf(change);
-    if (id === undefined) {
-      if (typeof change.chat !== "string") continue;
-      board.chat.push({ by: op.by, name: op.name, at: op.at, text: change.chat });
-      keepNewest(board.chat, mostChat);
+    if ("chat" in change) {
+      say(board.chat, { by: op.by, name: op.name, at: op.at, text: change.chat });
       continue;
     }
+    if ("forget" in change) {
+      for (const id of change.forget) if (forget(board, id)) ids.add(id);
+      continue;
+    }
+    const id = idOf(change);
+    if (id === undefined) continue;
     const before = board.objects.get(id);
     const after = changeObject(before, change, op.by);
     if (after === before) continue;
@@ -125,7 +132,7 @@ export function changeObject(object, change, by) {
   return object;
 }
 
-/** Of which object a change is; of none, where it is a word in the chat. @param {Change} change @returns {string | undefined} */
+/** Of which object a change is; of none, where it is a word in the chat, or of several. @param {Change} change @returns {string | undefined} */
 export function idOf(change) {
   return change.add ?? change.set ?? change.edit ?? change.done;
 }
@@ -156,6 +163,29 @@ function fileDeleted(board, id, isDeleted) {
   }
   board.deleted.push(id);
   if (board.deleted.length > mostDeleted) board.objects.delete(board.deleted.shift());
+}
+
+/** What was restored since stays. Answers whether it is forgotten. */
+function forget(board, id) {
+  if (!board.objects.get(id)?.deleted) return false;
+  fileDeleted(board, id, false);
+  return board.objects.delete(id);
+}
+
+function say(chat, said) {
+  chat.push(said);
+  keepNewest(chat, mostChat);
+  let bytes = chat.reduce((sum, said) => sum + bytesOf(said), 0);
+  while (bytes > mostChatBytes) bytes -= bytesOf(chat.shift());
+}
+
+/** What was said never changes, and is weighed once. @type {WeakMap<object, number>} */
+const weighed = new WeakMap();
+
+/** What something takes in a snapshot's list. */
+function bytesOf(said) {
+  if (!weighed.has(said)) weighed.set(said, new TextEncoder().encode(JSON.stringify(said)).length + 1);
+  return weighed.get(said);
 }
 
 function keepNewest(list, most) {

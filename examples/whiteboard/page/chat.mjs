@@ -1,5 +1,6 @@
 // The chat: what was said, who is typing, and what the user says.
 
+import { shownName } from "./names.mjs";
 import { timeOf } from "./words.mjs";
 
 /** Whoever has not typed for so long, in milliseconds, has stopped; who types says so this often. */
@@ -98,7 +99,7 @@ export class Chat {
       const head = document.createElement("p");
       head.className = "said-by";
       const who = document.createElement("b");
-      who.textContent = isMine ? "You" : name;
+      who.textContent = isMine ? "You" : shownName(name);
       who.dataset.by = by;
       who.dataset.color = this.#people.get(by).color;
       const time = document.createElement("time");

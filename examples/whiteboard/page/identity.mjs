@@ -1,6 +1,7 @@
 // Who the user is: whoever has the key. The page makes one once, and keeps it with the name and the colour that the user wants to have.
 
 import { colorCount } from "./colors.mjs";
+import { hasControl, isBlank } from "./names.mjs";
 import { keep, recall } from "./storage.mjs";
 
 const place = "whiteboard.identity";
@@ -12,10 +13,13 @@ const animals = ["Otter", "Heron", "Fox", "Badger", "Wren", "Lynx", "Hare", "Fin
 /** The user's identity, a new one at the first visit. Where nothing can be kept it lasts as long as the page. @returns {Identity} */
 export function loadIdentity() {
   const kept = recall(place);
-  if (/^[A-Za-z0-9_-]{43}$/.test(kept?.key ?? "") && nameProblem(kept.name ?? "") === undefined) {
+  const hasKey = /^[A-Za-z0-9_-]{43}$/.test(kept?.key ?? "");
+  if (hasKey && nameProblem(kept.name ?? "") === undefined) {
     return { key: kept.key, name: kept.name, color: Number.isInteger(kept.color) && kept.color >= 0 && kept.color < colorCount ? kept.color : 0 };
   }
-  const identity = { key: newKey(), name: `${anyOf(adjectives)} ${anyOf(animals)}`, color: 1 + Math.floor(Math.random() * (colorCount - 1)) };
+  // Whoever had a name that is one no more is still the same.
+  const key = hasKey ? kept.key : newKey();
+  const identity = { key, name: `${anyOf(adjectives)} ${anyOf(animals)}`, color: 1 + Math.floor(Math.random() * (colorCount - 1)) };
   saveIdentity(identity);
   return identity;
 }
@@ -30,7 +34,8 @@ export function nameProblem(name) {
   const trimmed = name.trim();
   if (trimmed === "") return "A name has at least one character.";
   if ([...trimmed].length > 40) return "A name has at most 40 characters.";
-  if (/\p{Cc}/u.test(trimmed)) return "A name has no control characters.";
+  if (hasControl(trimmed)) return "A name has no control characters.";
+  if (isBlank(trimmed)) return "A name has something to be seen.";
   return undefined;
 }
 
@@ -38,7 +43,7 @@ export function nameProblem(name) {
 export async function publicId(key) {
   if (!globalThis.crypto?.subtle) throw new Error("This page needs https, or localhost: a browser has no cryptography elsewhere.");
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(key)));
-  return [...hash.slice(0, 6)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return base64url(hash.slice(0, 16));
 }
 
 /** An id that no other page load has. @param {number} length */
@@ -50,7 +55,11 @@ export function randomId(length) {
 }
 
 function newKey() {
-  const bytes = crypto.getRandomValues(new Uint8Array(32));
+  return base64url(crypto.getRandomValues(new Uint8Array(32)));
+}
+
+/** @param {Uint8Array} bytes */
+function base64url(bytes) {
   return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 

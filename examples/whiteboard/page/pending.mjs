@@ -198,6 +198,8 @@ export class Pending {
     // Merged with what was last queued of the same object, where nothing else stands between the two.
     const last = set === undefined ? undefined : this.#queue.findLast((queued) => idOf(queued) === set);
     const takes = last && ("set" in last || ("add" in last && props.deleted === undefined));
+    // Said again while nothing leaves.
+    if (change.edit !== undefined && this.#queue.findLast((queued) => idOf(queued) === change.edit)?.edit !== undefined) return;
     if (takes) this.#queue[this.#queue.indexOf(last)] = { ...last, props: { ...last.props, ...props } };
     else this.#queue.push(change);
   }

@@ -9,6 +9,9 @@ import { mostText, roomFor } from "./note-text.mjs";
 /** How long what is typed waits for more of it, in milliseconds. */
 const pause = 200;
 
+/** How often an open editor says so, in milliseconds: the lock of one that says nothing for a minute ends. */
+const renewal = 20_000;
+
 export class TextEditor {
   #surface;
   #shown;
@@ -58,6 +61,7 @@ export class TextEditor {
     document.addEventListener("visibilitychange", () => document.hidden && this.close());
     this.#field.addEventListener("paste", (event) => this.#warn(event.clipboardData.getData("text/plain")));
     this.#field.addEventListener("keydown", (event) => this.#press(event));
+    setInterval(() => this.#id !== undefined && this.#actions.change([{ edit: this.#id }]), renewal);
   }
 
   /** The note that is open. @returns {string | undefined} */

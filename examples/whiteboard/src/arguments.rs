@@ -15,6 +15,8 @@ pub(crate) struct Arguments {
     pub(crate) replicas: usize,
     /// The file of boards, where there is no NATS.
     pub(crate) data: PathBuf,
+    /// How many connections may come from one address.
+    pub(crate) per_address: usize,
 }
 
 impl Arguments {
@@ -33,6 +35,7 @@ impl Arguments {
             data: environment("DATA")
                 .unwrap_or_else(|| "whiteboard.redb".into())
                 .into(),
+            per_address: PER_ADDRESS,
         };
         while let Some(argument) = parser.next()? {
             match argument {
@@ -40,6 +43,7 @@ impl Arguments {
                 Arg::Long("nats") => read.nats = servers(&parser.value()?.string()?),
                 Arg::Long("replicas") => read.replicas = parser.value()?.parse()?,
                 Arg::Long("data") => read.data = parser.value()?.into(),
+                Arg::Long("per-address") => read.per_address = parser.value()?.parse()?,
                 Arg::Short('h') | Arg::Long("help") => return Ok(None),
                 other => return Err(other.unexpected()),
             }
@@ -47,6 +51,10 @@ impl Arguments {
         Ok(Some(read))
     }
 }
+
+/// A school behind one address: 300 people, whose browsers have up to six connections each, with some left over. One who means ill has no more than that, of
+/// the 100,000 that there may be.
+const PER_ADDRESS: usize = 2_000;
 
 fn servers(text: &str) -> Vec<String> {
     text.split(',').map(ToOwned::to_owned).collect()
@@ -58,7 +66,9 @@ whiteboard: boards for many, over both transports, on one node or several
   --addr ADDRESS    where it listens [default: the variable ADDR, or 127.0.0.1:3000]
   --data FILE       where boards are kept, on one node [default: the variable DATA, or whiteboard.redb]
   --nats URL,...    the servers of NATS, for several nodes: boards are kept there [default: the variable NATS_URL, or none]
-  --replicas COUNT  on how many of these each board and message is [default: 1]";
+  --replicas COUNT  on how many of these each board and message is [default: 1]
+  --per-address COUNT
+                    how many connections may come from one address; behind a proxy all do [default: 2000]";
 
 #[cfg(test)]
 mod tests {
@@ -87,6 +97,7 @@ mod tests {
             ("127.0.0.1:3000", 0, 1)
         );
         assert_eq!(mine.data, PathBuf::from("whiteboard.redb"));
+        assert_eq!(mine.per_address, 2_000);
         let other = read_in(&ENVIRONMENT);
         assert_eq!(
             (&*other.address, other.nats),
@@ -105,11 +116,14 @@ mod tests {
             "3",
             "--data",
             "x.redb",
+            "--per-address",
+            "9",
         ];
         let all = read(&arguments, &ENVIRONMENT).unwrap().unwrap();
         assert_eq!((&*all.address, all.replicas), ("[::]:80", 3));
         assert_eq!(all.nats, ["nats://a", "nats://b"]);
         assert_eq!(all.data, PathBuf::from("x.redb"));
+        assert_eq!(all.per_address, 9);
         assert_eq!(read(&["--help"], &[]).unwrap(), None);
         assert!(read(&["--port", "1"], &[]).is_err() && read(&["--replicas", "many"], &[]).is_err());
     }

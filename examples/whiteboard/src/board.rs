@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use change::{Change, Op};
-use newest::{Newest, listed};
+use newest::Newest;
 use object::{Object, Props};
 use seen::Seen;
 use weight::weight;
@@ -34,9 +34,9 @@ pub(crate) struct Board {
     chat: Newest<Said, MAX_CHAT>,
     activity: Newest<Deed, MAX_ACTIVITY>,
     seen: Seen,
-    /// What the objects are as JSON, in bytes, with a comma for each.
+    /// What the objects take, the deleted ones too.
     #[serde(skip)]
-    object_bytes: usize,
+    room: usize,
 }
 
 /// The same, without what can be counted.
@@ -88,20 +88,7 @@ impl Board {
             }
             self.seen.note(&op.by, &sent.client, sent.n);
         }
-        for change in &op.changes {
-            match change {
-                Change::Add { id, kind, props } => self.add(op, id, *kind, props),
-                Change::Set { id, props } => self.set(op, id, props),
-                Change::Edit { id } => self.edit(op, id),
-                Change::Done { id } => self.done(op, id),
-                Change::Chat { text } => self.chat.push(Said {
-                    by: op.by.clone(),
-                    name: op.name.clone(),
-                    at: op.at,
-                    text: text.clone(),
-                }),
-            }
-        }
+        op.changes.iter().for_each(|change| self.change(op, change));
         true
     }
 
@@ -126,19 +113,25 @@ impl Board {
         objects.filter_map(|(id, object)| Some((id.as_str(), object.editing.as_deref()?)))
     }
 
-    /// What it is as JSON, in bytes.
-    pub(crate) fn bytes(&self) -> usize {
-        let names = r#"{"objects":,"deleted":,"chat":,"activity":,"seen":}"#.len();
-        let deleted = self.deleted.iter().map(|id| id.len() + "\"\",".len()).sum();
-        let lists = listed(self.object_bytes) + listed(deleted);
-        names + lists + self.chat.bytes() + self.activity.bytes() + self.seen.bytes()
+    /// Folds one change of a message.
+    fn change(&mut self, op: &Op, change: &Change) {
+        match change {
+            Change::Add { id, kind, props } => self.add(op, id, *kind, props),
+            Change::Set { id, props } => self.set(op, id, props),
+            Change::Edit { id } => self.edit(op, id),
+            Change::Done { id } => self.done(op, id),
+            Change::Chat { text } => self.say(op, text),
+            Change::Forget { ids } => ids.iter().for_each(|id| self.forget(id)),
+        }
     }
 
     fn add(&mut self, op: &Op, id: &str, kind: object::Kind, props: &Props) {
         if self.objects.contains_key(id) {
             return;
         }
-        self.insert(id, Object::new(kind, op.by.clone(), props.clone()));
+        let object = Object::new(kind, op.by.clone(), props.clone());
+        self.room += room_of(id, &object);
+        self.objects.insert(id.to_owned(), object);
         self.note(op, Did::Add, kind, id);
     }
 
@@ -146,12 +139,13 @@ impl Board {
         let Some(object) = self.objects.get_mut(id) else {
             return;
         };
-        let bytes_before = entry_bytes(id, object);
-        let was_deleted = object.deleted;
+        let has_size = props.text.is_some() || props.points.is_some();
+        let room = |object: &Object| if has_size { room_of(id, object) } else { 0 };
+        let (was_deleted, room_before) = (object.deleted, room(object));
         let has_new_text = object.set(&op.by, props);
         let (kind, is_deleted) = (object.kind, object.deleted);
-        self.object_bytes += entry_bytes(id, object);
-        self.object_bytes -= bytes_before;
+        self.room += room(object);
+        self.room -= room_before;
         if has_new_text {
             self.note(op, Did::Text, kind, id);
         }
@@ -161,7 +155,7 @@ impl Board {
             if self.deleted.len() > MAX_DELETED
                 && let Some(first) = self.deleted.pop_front()
             {
-                self.forget(&first);
+                self.remove(&first);
             }
         }
         if was_deleted && !is_deleted {
@@ -171,39 +165,41 @@ impl Board {
     }
 
     fn edit(&mut self, op: &Op, id: &str) {
-        let by = &op.by;
-        self.change(id, |object| {
-            let is_free = object.kind == object::Kind::Note && !object.deleted;
-            if is_free && !object.is_edited_by_other(by) {
-                object.editing = Some(by.clone());
-            }
-        });
-    }
-
-    fn done(&mut self, op: &Op, id: &str) {
-        self.change(id, |object| {
-            if object.editing.as_ref() == Some(&op.by) {
-                object.editing = None;
-            }
-        });
-    }
-
-    fn change(&mut self, id: &str, change: impl FnOnce(&mut Object)) {
         if let Some(object) = self.objects.get_mut(id) {
-            self.object_bytes -= entry_bytes(id, object);
-            change(object);
-            self.object_bytes += entry_bytes(id, object);
+            let is_free = object.kind == object::Kind::Note && !object.deleted;
+            if is_free && !object.is_edited_by_other(&op.by) {
+                object.editing = Some(op.by.clone());
+            }
         }
     }
 
-    fn insert(&mut self, id: &str, object: Object) {
-        self.object_bytes += entry_bytes(id, &object);
-        self.objects.insert(id.to_owned(), object);
+    fn done(&mut self, op: &Op, id: &str) {
+        if let Some(object) = self.objects.get_mut(id) {
+            object.editing.take_if(|editing| *editing == op.by);
+        }
     }
 
+    fn say(&mut self, op: &Op, text: &str) {
+        self.chat.push(Said {
+            by: op.by.clone(),
+            name: op.name.clone(),
+            at: op.at,
+            text: text.to_owned(),
+        });
+        self.chat.keep_bytes(MAX_CHAT_BYTES);
+    }
+
+    /// What was restored since stays.
     fn forget(&mut self, id: &str) {
+        if self.objects.get(id).is_some_and(|object| object.deleted) {
+            self.deleted.retain(|deleted| deleted != id);
+            self.remove(id);
+        }
+    }
+
+    fn remove(&mut self, id: &str) {
         if let Some(object) = self.objects.remove(id) {
-            self.object_bytes -= entry_bytes(id, &object);
+            self.room -= room_of(id, &object);
         }
     }
 
@@ -233,25 +229,38 @@ impl From<Stored> for Board {
             activity,
             seen,
         } = stored;
-        let object_bytes = objects.iter().map(|(id, object)| entry_bytes(id, object)).sum();
+        let room = objects.iter().map(|(id, object)| room_of(id, object)).sum();
+        let mut chat: Newest<_, MAX_CHAT> = chat.into_iter().collect();
+        chat.keep_bytes(MAX_CHAT_BYTES);
         Self {
             objects,
             deleted,
-            chat: chat.into_iter().collect(),
+            chat,
             activity: activity.into_iter().collect(),
             seen,
-            object_bytes,
+            room,
         }
     }
 }
 
-/// What an object takes in a board's JSON: with its id, and a comma.
-fn entry_bytes(id: &str, object: &Object) -> usize {
-    id.len() + "\"\":,".len() + weight(object)
+/// What an object takes at the most in a board's JSON, in bytes, whatever its numbers are and whoever edits it: so who moves, paints or locks it needs no
+/// room.
+fn room_of(id: &str, object: &Object) -> usize {
+    id.len() + object.by.len() + text_room(object) + weight(&object.points()) + NUMBERS_ROOM
 }
+
+fn text_room(object: &Object) -> usize {
+    weight(&object.text())
+}
+
+/// What an object has beside its id, its maker, its text and its points, at the most.
+const NUMBERS_ROOM: usize = 192;
 
 /// How much of the chat is kept: what one scrolls back to.
 const MAX_CHAT: usize = 200;
+
+/// The same, as JSON in bytes: 200 times what people say at once, which is a line or two; of long speeches fewer.
+const MAX_CHAT_BYTES: usize = 64 << 10;
 
 /// How many deeds are kept.
 const MAX_ACTIVITY: usize = 100;
@@ -259,5 +268,7 @@ const MAX_ACTIVITY: usize = 100;
 /// How many deleted objects are kept, for those who undo that. Past it the one that was deleted first is forgotten.
 const MAX_DELETED: usize = 500;
 
+#[cfg(test)]
+mod grows;
 #[cfg(test)]
 mod tests;

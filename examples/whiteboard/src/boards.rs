@@ -1,7 +1,8 @@
 //! The boards that are in use on this node.
 //!
 //! A board is loaded when somebody first asks for it, once however many ask; it stays while anybody uses it, and a while after; and it goes when
-//! what it has is stored. Nobody who has it in hand loses it: it is counted under the lock under which it would be put away.
+//! what it has is stored. Nobody who has it in hand loses it: it is counted under the lock under which it would be put away. Who listens needs its channel
+//! alone, and keeps no board here.
 
 mod active;
 mod follow;
@@ -187,10 +188,10 @@ impl Shared {
     }
 }
 
-/// Puts the board away that was not used for longest.
+/// Puts the board away that was not used for longest: one on which somebody edits only where there is no other.
 fn make_room(slots: &mut HashMap<BoardName, Arc<Slot>>) -> Result<(), Error> {
     let idle = slots.iter().filter(|(_, slot)| slot.is_idle());
-    let longest = idle.min_by_key(|(_, slot)| slot.usage().last);
+    let longest = idle.min_by_key(|(_, slot)| (slot.is_edited(), slot.usage().last));
     let Some(name) = longest.map(|(name, _)| name.clone()) else {
         let message = format!("{MAX_ACTIVE_BOARDS} boards are in use here, which is as many as may be");
         return Err(Error::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message));
@@ -204,22 +205,23 @@ impl Slot {
         self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nobody misses it: nobody has it in hand or listens to its channel, and all of it is stored.
+    /// Whether nothing is lost with it: nobody has it in hand, and all of it is stored.
     fn is_idle(&self) -> bool {
         if self.usage().users > 0 {
             return false;
         }
-        let is_quiet = |open: &Open| !open.board.has_listeners() && open.board.is_stored();
-        self.open.get().is_none_or(is_quiet)
+        self.open.get().is_none_or(|open| open.board.is_stored())
     }
 
-    /// Whether that has been so for a while. Who listens uses it.
+    /// Whether somebody edits a note. It is seen here who leaves meanwhile; where the board was put away, not before it is here again.
+    fn is_edited(&self) -> bool {
+        self.open.get().is_some_and(|open| open.board.is_edited())
+    }
+
+    /// Whether nobody has used it for a while.
     fn is_idle_since(&self, now: Instant) -> bool {
-        if !self.is_idle() {
-            self.usage().last = now;
-            return false;
-        }
-        self.open.get().is_none() || self.usage().last + KEEP_OPEN <= now
+        let is_quiet = self.open.get().is_none() || self.usage().last + KEEP_OPEN <= now;
+        is_quiet && self.is_idle() && !self.is_edited()
     }
 
     fn put_down(&self) {

@@ -10,6 +10,7 @@ mod arguments;
 mod board;
 mod boards;
 mod cursors;
+mod invisible;
 mod messages;
 mod name;
 mod page;
@@ -45,6 +46,8 @@ struct App {
     ops: RateLimit,
     /// How often a user may point, draw or type, which is not kept.
     gestures: RateLimit,
+    /// How many KiB of these.
+    gesture_kibibytes: RateLimit,
 }
 
 impl App {
@@ -59,6 +62,7 @@ impl App {
             people: Arc::default(),
             ops: RateLimit::new(OPS),
             gestures: RateLimit::new(GESTURES),
+            gesture_kibibytes: RateLimit::new(GESTURE_KIBIBYTES),
         }
     }
 
@@ -72,6 +76,9 @@ const OPS: Rate = Rate::per_second(30).burst(300);
 
 /// Each ten times a second, of several things that are dragged, in several windows.
 const GESTURES: Rate = Rate::per_second(200).burst(400);
+
+/// A stroke at its longest, told ten times a second while it is drawn. What is smaller than one is not counted.
+const GESTURE_KIBIBYTES: Rate = Rate::per_second(256).burst(512);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn StdError>> {
@@ -92,7 +99,10 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     eprintln!("listening on http://{}", listener.local_addr()?);
     let boards = app.boards.clone();
     dualcast::serve(listener, routes::router(app))
-        .options(|server| server.send_buffer_bytes = SEND_BUFFER_BYTES)
+        .options(|server| {
+            server.send_buffer_bytes = SEND_BUFFER_BYTES;
+            server.max_connections_per_address = Some(arguments.per_address);
+        })
         .with_graceful_shutdown(told_to_end())
         .await?;
     // Nobody writes any more.

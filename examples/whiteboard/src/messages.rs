@@ -46,7 +46,7 @@ impl Speaker {
                 Ok(Reply::from(published))
             }
             "cursor" => {
-                app.gestures.check(&self.user.id)?;
+                self.check_gesture(app, message)?;
                 let to = message.json::<Option<Point>>()?;
                 let to = to.map(Point::check).transpose()?;
                 app.cursors
@@ -54,7 +54,7 @@ impl Speaker {
                 Ok(Reply::empty())
             }
             "draw" => {
-                app.gestures.check(&self.user.id)?;
+                self.check_gesture(app, message)?;
                 let drawn = message.json::<Drawn>()?;
                 drawn.check().map_err(bad_data)?;
                 self.pass_on(
@@ -67,13 +67,20 @@ impl Speaker {
                 .await
             }
             "typing" => {
-                app.gestures.check(&self.user.id)?;
+                self.check_gesture(app, message)?;
                 let typing = message.json::<bool>()?;
                 self.pass_on("typing", &json!({ "by": self.user.id, "typing": typing }))
                     .await
             }
             other => Err(Error::unknown_event(other)),
         }
+    }
+
+    /// Holds what is not kept to its rates: how often, and how much.
+    fn check_gesture(&self, app: &App, message: &Inbound) -> Result<(), Error> {
+        app.gestures.check(&self.user.id)?;
+        let mut kibibytes = 0..message.payload.len() >> 10;
+        kibibytes.try_for_each(|_| app.gesture_kibibytes.check(&self.user.id))
     }
 
     /// What the next one replaces: nobody who comes later is told.
@@ -135,10 +142,8 @@ enum Stroke {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Dragged {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    x: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    y: Option<i64>,
+    x: i64,
+    y: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     w: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -168,13 +173,10 @@ impl Drawn {
                 check_points(points)
             }
             (None, None, None, None, Some(props), None) => {
-                for (name, value, range) in [
-                    ("x", props.x, PLACES),
-                    ("y", props.y, PLACES),
-                    ("w", props.w, SIZES),
-                    ("h", props.h, SIZES),
-                ] {
-                    value.map_or(Ok(()), |value| within(name, value, range))?;
+                within("x", props.x, PLACES)?;
+                within("y", props.y, PLACES)?;
+                for (name, value) in [("w", props.w), ("h", props.h)] {
+                    value.map_or(Ok(()), |value| within(name, value, SIZES))?;
                 }
                 Ok(())
             }

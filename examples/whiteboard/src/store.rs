@@ -4,6 +4,7 @@
 
 mod bucket;
 mod file;
+mod parts;
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use crate::snapshot::{Mark, Snapshot, Stored};
 
 pub(crate) use bucket::Bucket;
 pub(crate) use file::File;
+
+use parts::Parts;
 
 /// A place where boards are kept.
 #[derive(Debug)]
@@ -28,6 +31,8 @@ pub(crate) enum Store {
 pub(crate) struct Known {
     /// Its number in the store, which changes with it; 0 where there is none.
     revision: u64,
+    /// In which parts it is, where it is too large to be in one.
+    parts: Option<Parts>,
     mark: Option<Mark>,
 }
 
@@ -54,20 +59,20 @@ impl StoreError {
 impl Store {
     /// What is stored of a board, and what is known of it then.
     pub(crate) async fn read(&self, name: &BoardName) -> Result<(Option<Stored>, Known), StoreError> {
-        let (revision, text) = match self {
-            Self::File(file) => (0, file.read(name).await?),
+        let (mut known, text) = match self {
+            Self::File(file) => (Known::default(), file.read(name).await?),
             Self::Bucket(bucket) => bucket.read(name).await?,
         };
         let Some(text) = text else {
-            return Ok((None, Known { revision, mark: None }));
+            return Ok((None, known));
         };
         let read = serde_json::from_slice::<Stored>(&text);
         let stored = read.map_err(|source| StoreError::Unreadable {
             name: name.clone(),
             source,
         })?;
-        let mark = Some(stored.mark.clone());
-        Ok((Some(stored), Known { revision, mark }))
+        known.mark = Some(stored.mark.clone());
+        Ok((Some(stored), known))
     }
 
     /// Stores a board, unless the same or more of it is stored. Answers what is known of it then.
@@ -86,20 +91,18 @@ impl Store {
             {
                 return Ok(known);
             }
-            let revision = match self {
+            let written = match self {
                 // Nobody else writes to it, and boards are stored one after another.
                 Self::File(file) => {
                     file.write(name, text).await?;
-                    return Ok(Known {
-                        revision: 0,
-                        mark: Some(snapshot.mark.clone()),
-                    });
+                    known.mark = Some(snapshot.mark.clone());
+                    return Ok(known);
                 }
-                Self::Bucket(bucket) => bucket.write(name, &text, known.revision).await?,
+                Self::Bucket(bucket) => bucket.write(name, &text, &known).await?,
             };
-            if let Some(revision) = revision {
-                let mark = Some(snapshot.mark.clone());
-                return Ok(Known { revision, mark });
+            if let Some(mut written) = written {
+                written.mark = Some(snapshot.mark.clone());
+                return Ok(written);
             }
             // Another node was faster.
             let (_, now) = self.read(name).await?;
@@ -191,6 +194,64 @@ mod tests {
             .into_iter()
             .for_each(|written| drop(written.unwrap()));
         assert_eq!(position(&stores[0], &name).await.unwrap(), "aaaaaaaaaa-119");
+    }
+
+    /// A board with a text so long.
+    fn large(position: &str, length: usize) -> Snapshot {
+        let note = serde_json::json!({ "kind": "note", "by": "anna", "text": "x".repeat(length), "deleted": false, "editing": null });
+        let mut board = serde_json::to_value(Board::default()).unwrap();
+        board["objects"]["a"] = note;
+        let board = serde_json::value::to_raw_value(&board).unwrap();
+        Snapshot {
+            mark: Mark::new(position.parse().unwrap()),
+            board: Arc::from(board),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_board_that_is_too_large_for_a_message_is_kept_in_parts_and_no_part_too_long() {
+        let server = NatsServer::start().await;
+        let (first, second) = (store(&server).await, store(&server).await);
+        let name = BoardName::parse("one").unwrap();
+        let client = async_nats::connect(server.url()).await.unwrap();
+        let jetstream = async_nats::jetstream::new(client);
+        let messages = async || {
+            let mut stream = jetstream.get_stream("KV_whiteboard_boards").await.unwrap();
+            stream.info().await.unwrap().state.messages
+        };
+        let length = async |store: &Store| {
+            let (stored, known) = store.read(&name).await.unwrap();
+            let board = stored.unwrap().board;
+            (board.object("a").unwrap().text().unwrap().len(), known)
+        };
+        let mut known = Known::default();
+        for (number, size, kept) in [
+            (1, 10, 1),
+            (2, 3 << 20, 5),
+            (3, 2 << 20, 4),
+            (4, 1 << 20, 3),
+            (5, 100, 1),
+        ] {
+            let snapshot = large(&format!("aaaaaaaaaa-{number}"), size);
+            known = first.write(&name, &snapshot, known).await.unwrap();
+            assert_eq!(
+                (length(&second).await.0, messages().await),
+                (size, kept),
+                "{number}"
+            );
+        }
+        // Who comes too late with a large one leaves nothing of it.
+        let (_, late) = length(&second).await;
+        first
+            .write(&name, &large("aaaaaaaaaa-9", 2 << 20), known)
+            .await
+            .unwrap();
+        let Store::Bucket(bucket) = &second else {
+            unreachable!()
+        };
+        let text = large("aaaaaaaaaa-10", 3 << 20).to_stored();
+        assert!(bucket.write(&name, &text, &late).await.unwrap().is_none());
+        assert_eq!((length(&second).await.0, messages().await), (2 << 20, 4));
     }
 
     #[tokio::test]

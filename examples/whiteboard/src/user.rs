@@ -3,11 +3,14 @@
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dualcast::{Error, Identity};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::board::asked::{COLORS, within};
+use crate::invisible;
 
 /// Somebody who may write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +26,8 @@ impl User {
         let is_key = key.len() == KEY_LENGTH && key.bytes().all(is_in);
         is_key.then(|| {
             let hash = Sha256::digest(key);
-            let id = hash[..ID_BYTES].iter().map(|byte| format!("{byte:02x}"));
-            Self { id: id.collect() }
+            let id = URL_SAFE_NO_PAD.encode(&hash[..ID_BYTES]);
+            Self { id }
         })
     }
 
@@ -60,9 +63,13 @@ impl Persona {
     fn new(name: &str, color: i64) -> Result<Self, Error> {
         let bad = |code: &'static str, message: String| Error::new(StatusCode::BAD_REQUEST, code, message);
         let name = name.trim();
-        if !(1..=MAX_NAME_LENGTH).contains(&name.chars().count()) || name.chars().any(char::is_control) {
-            let message =
-                format!("`name` must be 1 to {MAX_NAME_LENGTH} characters, none of them a control character");
+        if !(1..=MAX_NAME_LENGTH).contains(&name.chars().count())
+            || name.chars().any(invisible::is_control)
+            || name.chars().all(invisible::is_blank)
+        {
+            let message = format!(
+                "`name` must be 1 to {MAX_NAME_LENGTH} characters, one of them to be seen, and none that controls how others are shown"
+            );
             return Err(bad("bad-name", message));
         }
         within("color", color, COLORS).map_err(|message| bad("bad-color", message))?;
@@ -102,8 +109,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Persona {
 /// 32 bytes in base64url, without padding.
 const KEY_LENGTH: usize = 43;
 
-/// How much of the key's hash others see, in bytes: 48 bits, which tell all users of a board apart.
-const ID_BYTES: usize = 6;
+/// How much of the key's hash others see, in bytes: so much that nobody finds a key whose hash begins as somebody else's does.
+const ID_BYTES: usize = 16;
 
 /// The longest name, in characters.
 const MAX_NAME_LENGTH: usize = 40;
@@ -120,9 +127,9 @@ mod tests {
 
     #[test]
     fn a_user_is_known_by_a_part_of_the_keys_hash() {
-        // `printf '%s' AAA… | sha256sum`
+        // `printf '%s' AAA… | openssl sha256 -binary | head -c 16 | basenc --base64url`
         let user = User::of_key(&"A".repeat(43)).unwrap();
-        assert_eq!(user.id, "0f007385b6f9");
+        assert_eq!(user.id, "DwBzhbb51LfusnSGBa_hqQ");
         assert!(User::of_key(&"A".repeat(42)).is_none() && User::of_key(&"A".repeat(44)).is_none());
         assert!(User::of_key(&format!("{}=", "A".repeat(42))).is_none());
     }
@@ -144,6 +151,9 @@ mod tests {
             ("?name=", "bad-name"),
             ("?name=%20", "bad-name"),
             ("?name=a%0Ab", "bad-name"),
+            ("?name=%E2%80%AEgnp.exe", "bad-name"),
+            ("?name=%E2%80%8B", "bad-name"),
+            ("?name=%E3%85%A4%E2%80%8D", "bad-name"),
             (&format!("?name={}", "a".repeat(41)), "bad-name"),
             ("?name=a&color=8", "bad-color"),
             ("?name=a&color=red", "bad-color"),

@@ -57,12 +57,41 @@ test("what somebody else says under a page's name keeps nothing of that page's a
 
 test("of 501 clients the one that was heard longest ago is forgotten", () => {
   const { board, say } = log();
-  for (let i = 0; i < 500; i++) say("ada", [], { client: `c${i}`, n: 1 });
-  say("ada", [], { client: "c0", n: 2 });
-  say("ada", [], { client: "new", n: 1 });
+  for (let i = 0; i < 500; i++) say(`user${i}`, [], { client: "c", n: 1 });
+  say("user0", [], { client: "c", n: 2 });
+  say("ada", [], { client: "c", n: 1 });
   assert.equal(board.seen.size, 500);
-  assert.equal(board.seen.get("ada/c0"), 2);
-  assert.equal(board.seen.has("ada/c1"), false);
+  assert.equal(board.seen.get("user0/c"), 2);
+  assert.equal(board.seen.has("user1/c"), false);
+});
+
+test("of 21 clients of one user the one that was heard longest ago is forgotten, and nobody else's", () => {
+  const { board, say } = log();
+  say("ada", [], { client: "c0", n: 1 });
+  for (let i = 0; i < 21; i++) say("eve", [], { client: `c${i}`, n: 1 });
+  assert.equal(board.seen.size, 21);
+  assert.deepEqual([board.seen.has("ada/c0"), board.seen.has("eve/c0"), board.seen.has("eve/c1")], [true, false, true]);
+});
+
+test("what the server forgets is gone, unless it was restored", () => {
+  const { board, say } = log();
+  say("ada", [{ add: "a1", kind: "rect", props: note }, { add: "b1", kind: "rect", props: note }, { add: "c1", kind: "rect", props: note }]);
+  say("ada", ["a1", "b1", "c1"].map((id) => ({ set: id, props: { deleted: true } })));
+  const ids = say("ben", [{ set: "b1", props: { deleted: false } }, { forget: ["a1", "b1", "none"] }]);
+  assert.deepEqual([...ids], ["b1", "a1"]);
+  assert.deepEqual([[...board.objects.keys()], board.deleted], [["b1", "c1"], ["c1"]]);
+  say("ben", [{ set: "a1", props: { deleted: false } }]);
+  assert.equal(board.objects.has("a1"), false);
+});
+
+test("of long speeches the chat keeps the last 64 KiB", () => {
+  const { board, say } = log();
+  const bytes = () => new TextEncoder().encode(JSON.stringify(board.chat)).length - 1;
+  const speech = "\u0001\u00e4\"".repeat(300);
+  for (let i = 0; i < 60; i++) say("ada", [{ chat: speech }]);
+  const one = bytes() / board.chat.length;
+  assert.ok(bytes() <= 65_536 && bytes() + one > 65_536, `${bytes()} by ${board.chat.length}`);
+  assert.equal(board.chat.at(-1).at, 60);
 });
 
 test("while somebody edits a note nobody else can edit it, or set its text, but move it", () => {

@@ -19,6 +19,8 @@ class Page {
         if (fate === 0) throw Object.assign(new Error(), { code: "away" });
         // It may be in the log twice, as where the server has forgotten the key.
         log.push({ by: name, name, at: log.length, ...structuredClone(message) });
+        // The server may need room.
+        if (chance(4) === 0) log.at(-1).changes.push({ forget: [`o${chance(6)}`] });
         if (fate === 1) throw Object.assign(new Error(), { code: "unconfirmed" });
       },
       refused: () => assert.fail("nothing is refused here"),

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { together } from "../page/activity.mjs";
 import { nameProblem, publicId, randomId } from "../page/identity.mjs";
+import { shownName } from "../page/names.mjs";
 import { initials, People } from "../page/people.mjs";
 import { Presence } from "../page/stream.mjs";
 
@@ -46,18 +47,30 @@ test("presence may hold anything: a person has a name and one of eight colours",
   assert.deepEqual(["a", "b", "c"].map((id) => people.get(id)), [{ name: "Somebody", color: 0 }, { name: "Somebody", color: 0 }, { name: "C", color: 7 }]);
 });
 
+test("in a crowd of which some are told nobody is missed, and the server's own word names nobody", () => {
+  const people = new People();
+  people.take([["u1", { name: "Ada" }]], 2);
+  assert.ok(people.isHere("u2"));
+  people.take([["u1", { name: "Ada" }]], 1);
+  assert.ok(people.isHere("u1") && !people.isHere("u2"));
+  people.learn("u3", "");
+  assert.equal(people.get("u3").name, "Somebody");
+  people.learn("u3", "Cleo");
+  assert.equal(people.get("u3").name, "Cleo");
+});
+
 test("initials are of the first and the last word, whatever they are written in", () => {
   assert.deepEqual(["Ada Lovelace", "cher", "Jean Luc Picard", "😀 smile", " 李 小龙 "].map(initials), ["AL", "C", "JP", "😀S", "李小"]);
 });
 
 test("a name has 1 to 40 characters, none of which controls anything", () => {
   assert.equal(nameProblem("Ada"), undefined);
-  assert.equal(nameProblem("😀".repeat(40)), undefined);
-  for (const bad of ["", "   ", "x".repeat(41), "a\u0007b", "a\nb"]) assert.notEqual(nameProblem(bad), undefined, JSON.stringify(bad));
+  for (const fine of ["😀".repeat(40), "علی\u200cرضا", "👩\u200d🚀"]) assert.equal(nameProblem(fine), undefined);
+  for (const bad of ["", "   ", "x".repeat(41), "a\u0007b", "a\nb", "\u202egnp.exe", "\u200b", "a\u2066", "\u3164\u200d"]) assert.notEqual(nameProblem(bad), undefined, JSON.stringify(bad));
 });
 
-test("the public id is the first 12 characters of the key's SHA-256, and an id begins with a letter", async () => {
-  assert.equal(await publicId("key"), "2c70e12b7a06");
+test("the public id is the first 16 bytes of the key's SHA-256, and an id begins with a letter", async () => {
+  assert.equal(await publicId("key"), "LHDhK3oGRvkiefQnx7OOcw");
   for (let i = 0; i < 200; i++) assert.match(randomId(12), /^[a-z][a-z0-9]{11}$/);
 });
 
@@ -68,4 +81,13 @@ test("deeds of one kind in a row are told as one, but texts, others and old ones
     deed(6, "a", "add", "rect"), deed(200_000, "a", "add", "rect"),
   ]);
   assert.deepEqual(told.map(({ id, count }) => [id, count]), [["2", 2], ["3", 1], ["4", 1], ["5", 1], ["6", 1], ["200000", 1]]);
+});
+
+test("who is called by nothing that is seen, or by what turns others round, is somebody", () => {
+  const people = new People();
+  const names = ["\u200b", "\u202egnp.exe", " \u3000", "\u2066a", "", 7];
+  people.take(names.map((name, i) => [`u${i}`, { name, color: 1 }]), names.length);
+  people.learn("u9", "\u200b");
+  for (const id of ["u0", "u1", "u2", "u3", "u4", "u5", "u9"]) assert.equal(people.get(id).name, "Somebody", id);
+  for (const name of ["Ada", "👩\u200d🚀", "علی\u200cرضا"]) assert.equal(shownName(name), name);
 });

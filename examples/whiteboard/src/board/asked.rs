@@ -72,6 +72,7 @@ fn read(text: &str) -> Result<Change, String> {
             0 => Err("nothing is said".into()),
             length => no_longer_than("text", length, MAX_SAID),
         },
+        Change::Forget { .. } => Err("the server alone forgets".into()),
     };
     checked.map_err(|rule| format!("`{}`: {rule}", change.name()))?;
     Ok(change)
@@ -273,6 +274,7 @@ mod tests {
             (json!({ "set": "a" }), "a change is `add`"),
             (json!({ "edit": "a", "props": {} }), "a change is `add`"),
             (json!({ "paint": "a" }), "unknown field `paint`"),
+            (json!({ "forget": ["a"] }), "the server alone forgets"),
             (json!({ "edit": "" }), "an id is 1 to 32"),
             (json!({ "edit": "a".repeat(33) }), "an id is 1 to 32"),
             (json!({ "done": "A" }), "an id is 1 to 32"),

@@ -18,9 +18,19 @@ pub(crate) enum Change {
     Done { id: String },
     /// Something said.
     Chat { text: String },
+    /// Deleted objects are no longer kept. The server alone says so, where room is needed for what the message has.
+    Forget { ids: Vec<String> },
 }
 
 impl Change {
+    /// Of which object it is. None where it is of none, or of several.
+    pub(crate) fn id(&self) -> Option<&str> {
+        match self {
+            Self::Add { id, .. } | Self::Set { id, .. } | Self::Edit { id } | Self::Done { id } => Some(id),
+            Self::Chat { .. } | Self::Forget { .. } => None,
+        }
+    }
+
     /// As a page calls it.
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -29,6 +39,7 @@ impl Change {
             Self::Edit { .. } => "edit",
             Self::Done { .. } => "done",
             Self::Chat { .. } => "chat",
+            Self::Forget { .. } => "forget",
         }
     }
 }
@@ -70,6 +81,8 @@ struct Written {
     #[serde(skip_serializing_if = "Option::is_none")]
     chat: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    forget: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<Kind>,
     #[serde(skip_serializing_if = "Option::is_none")]
     props: Option<Props>,
@@ -81,6 +94,7 @@ const NOTHING: Written = Written {
     edit: None,
     done: None,
     chat: None,
+    forget: None,
     kind: None,
     props: None,
 };
@@ -95,15 +109,19 @@ impl TryFrom<Written> for Change {
             edit,
             done,
             chat,
+            forget,
             kind,
             props,
         } = written;
-        match (add, set, edit, done, chat, kind, props) {
-            (Some(id), None, None, None, None, Some(kind), Some(props)) => Ok(Self::Add { id, kind, props }),
-            (None, Some(id), None, None, None, None, Some(props)) => Ok(Self::Set { id, props }),
-            (None, None, Some(id), None, None, None, None) => Ok(Self::Edit { id }),
-            (None, None, None, Some(id), None, None, None) => Ok(Self::Done { id }),
-            (None, None, None, None, Some(text), None, None) => Ok(Self::Chat { text }),
+        match (add, set, edit, done, chat, forget, kind, props) {
+            (Some(id), None, None, None, None, None, Some(kind), Some(props)) => {
+                Ok(Self::Add { id, kind, props })
+            }
+            (None, Some(id), None, None, None, None, None, Some(props)) => Ok(Self::Set { id, props }),
+            (None, None, Some(id), None, None, None, None, None) => Ok(Self::Edit { id }),
+            (None, None, None, Some(id), None, None, None, None) => Ok(Self::Done { id }),
+            (None, None, None, None, Some(text), None, None, None) => Ok(Self::Chat { text }),
+            (None, None, None, None, None, Some(ids), None, None) => Ok(Self::Forget { ids }),
             _ => Err(
                 "a change is `add` with `kind` and `props`, `set` with `props`, or `edit`, `done` or `chat` alone",
             ),
@@ -135,6 +153,10 @@ impl From<Change> for Written {
             },
             Change::Chat { text } => Self {
                 chat: Some(text),
+                ..NOTHING
+            },
+            Change::Forget { ids } => Self {
+                forget: Some(ids),
                 ..NOTHING
             },
         }

@@ -19,10 +19,22 @@ impl<T: Serialize, const MAX: usize> Newest<T, MAX> {
     pub(crate) fn push(&mut self, entry: T) {
         self.bytes += weight(&entry) + 1;
         self.entries.push_back(entry);
-        if self.entries.len() > MAX
-            && let Some(first) = self.entries.pop_front()
-        {
-            self.bytes -= weight(&first) + 1;
+        if self.entries.len() > MAX {
+            self.pop_front();
+        }
+    }
+
+    /// Lets the first ones go until they take no more than so many bytes.
+    pub(crate) fn keep_bytes(&mut self, max: usize) {
+        while self.bytes > max {
+            self.pop_front();
+        }
+    }
+
+    fn pop_front(&mut self) {
+        match self.entries.pop_front() {
+            Some(first) => self.bytes -= weight(&first) + 1,
+            None => self.bytes = 0,
         }
     }
 
@@ -41,16 +53,6 @@ impl<T: Serialize, const MAX: usize> Newest<T, MAX> {
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &T> {
         self.entries.iter()
     }
-
-    /// What it is as JSON, in bytes.
-    pub(crate) fn bytes(&self) -> usize {
-        listed(self.bytes)
-    }
-}
-
-/// A list, or an object, whose entries take so many bytes with a comma behind each.
-pub(crate) fn listed(entries: usize) -> usize {
-    "[]".len() + entries.saturating_sub(1)
 }
 
 impl<T, const MAX: usize> Default for Newest<T, MAX> {
@@ -84,7 +86,11 @@ mod tests {
     fn it_keeps_the_newest_and_knows_what_they_take() {
         let mut newest = Newest::<_, 3>::default();
         let is_right = |newest: &Newest<&str, 3>| {
-            assert_eq!(newest.bytes(), serde_json::to_string(newest).unwrap().len());
+            let json = serde_json::to_string(newest).unwrap();
+            assert_eq!(
+                newest.bytes,
+                (json.len() - 1).max(1) - 1 + usize::from(newest.iter().len() > 0)
+            );
         };
         is_right(&newest);
         for entry in ["a", "bb", "\n", "dddd"] {

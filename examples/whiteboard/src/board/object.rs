@@ -82,6 +82,11 @@ impl Object {
         self.props.text.as_deref()
     }
 
+    /// Where it goes, of a stroke.
+    pub(crate) fn points(&self) -> Option<&[i32]> {
+        self.props.points.as_deref()
+    }
+
     /// Whether somebody else edits its text.
     pub(crate) fn is_edited_by_other(&self, user: &str) -> bool {
         self.editing.as_deref().is_some_and(|editing| editing != user)

@@ -2,14 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::admission::{Growth, MAX_BOARD_BYTES, MAX_OBJECTS, Refused};
+use super::admission::{Growth, MAX_OBJECT_BYTES, MAX_OBJECTS, Refused};
 use super::*;
 
 /// Folds changes of a user into a board, as the server would log them.
 fn apply(board: &mut Board, by: &str, changes: &Value) {
     let op = json!({ "by": by, "name": by.to_uppercase(), "at": 1, "changes": changes });
     assert!(board.apply(&serde_json::from_value(op).unwrap()));
-    assert_eq!(board.bytes(), serde_json::to_string(&*board).unwrap().len());
 }
 
 fn note(id: &str, text: &str) -> Value {
@@ -247,7 +246,14 @@ fn only_who_edits_a_text_may_publish_it() {
         board.admit("ben", &edit, Growth::default()),
         Err(Refused::Locked { .. })
     ));
-    let moves = changes(&json!([{ "set": "a", "props": { "x": 1, "deleted": true } }]));
+    // Who deleted it and restored it would have it.
+    let delete = changes(&json!([{ "set": "a", "props": { "deleted": true } }]));
+    assert!(matches!(
+        board.admit("ben", &delete, Growth::default()),
+        Err(Refused::Locked { .. })
+    ));
+    board.admit("anna", &delete, Growth::default()).unwrap();
+    let moves = changes(&json!([{ "set": "a", "props": { "x": 1 } }]));
     board.admit("ben", &moves, Growth::default()).unwrap();
 }
 
@@ -273,6 +279,15 @@ fn what_a_kind_does_not_have_is_refused() {
         refused(json!([{ "set": "s", "props": { "text": "" } }])),
         Refused::Bad(_)
     ));
+    // Nor what the same message adds.
+    let rect = json!({ "x": 0, "y": 0, "w": 9, "h": 9, "color": 0, "z": 0 });
+    assert_eq!(
+        refused(
+            json!([{ "add": "r", "kind": "rect", "props": rect }, { "set": "r", "props": { "text": "x" } }])
+        )
+        .to_string(),
+        "change 2: `set`: a rect has no `text`"
+    );
 }
 
 #[test]
@@ -285,7 +300,10 @@ fn a_board_that_is_full_of_objects_takes_no_more_and_may_be_cleared() {
         what: "objects",
         max: MAX_OBJECTS,
     };
-    let admit = |board: &Board, asked: Value| board.admit("anna", &changes(&asked), Growth::default());
+    let admit = |board: &Board, asked: Value| {
+        let admitted = board.admit("anna", &changes(&asked), Growth::default());
+        admitted.map(|admitted| admitted.growth)
+    };
     assert_eq!(admit(&board, json!([note("more", "")])), Err(full.clone()));
     admit(&board, json!([note("n1", "")])).unwrap();
     admit(&board, json!([{ "set": "n1", "props": { "x": 1, "z": 5 } }])).unwrap();
@@ -306,36 +324,154 @@ fn apply_unchecked(board: &mut Board, changes: &Value) {
     board.apply(&serde_json::from_value(op).unwrap());
 }
 
+/// Adds strokes until no more is taken, forgets what there is to be forgotten, and answers how many it added.
+fn fill(board: &mut Board, name: &str) -> usize {
+    let mut count = 0;
+    for points in [4_000, 400, 40, 2] {
+        loop {
+            let points = vec![-99_999; points];
+            let props = json!({ "x": 0, "y": 0, "color": 0, "z": 0, "width": 1, "points": points });
+            let next = json!([{ "add": format!("{name}{count}"), "kind": "stroke", "props": props }]);
+            let Ok(admitted) = board.admit("anna", &changes(&next), Growth::default()) else {
+                break;
+            };
+            apply_unchecked(board, &next);
+            apply_unchecked(board, &json!([{ "forget": admitted.forget }]));
+            count += 1;
+        }
+    }
+    assert!(board.room <= MAX_OBJECT_BYTES && board.room > MAX_OBJECT_BYTES - 300);
+    count
+}
+
+const FULL: Refused = Refused::Full {
+    what: "bytes",
+    max: MAX_OBJECT_BYTES,
+};
+
 #[test]
-fn a_board_that_is_full_of_text_takes_no_more_and_may_be_cleared() {
-    let mut board = Board::default();
-    let mut id = 0;
-    let next = |id: usize| json!([note(&format!("n{id}"), &"\n".repeat(2_000))]);
-    while board
-        .admit("anna", &changes(&next(id)), Growth::default())
-        .is_ok()
-    {
-        apply_unchecked(&mut board, &next(id));
-        id += 1;
-    }
-    assert!(
-        board.bytes() <= MAX_BOARD_BYTES && board.bytes() > MAX_BOARD_BYTES - 5_000,
-        "{}",
-        board.bytes()
-    );
+fn on_a_board_that_is_full_one_takes_away_moves_and_talks() {
+    let mut board = board();
+    fill(&mut board, "s");
     let admit = |asked: Value| board.admit("anna", &changes(&asked), Growth::default());
-    for more in [
-        next(id),
-        json!([{ "chat": "x".repeat(1_000) }, { "chat": "x".repeat(1_000) }, { "chat": "x".repeat(1_000) }, { "chat": "x".repeat(1_000) }, { "chat": "x".repeat(1_000) }]),
+    assert_eq!(admit(json!([note("more", &"x".repeat(500))])), Err(FULL));
+    assert_eq!(
+        admit(json!([{ "set": "a", "props": { "text": "x".repeat(500) } }])),
+        Err(FULL)
+    );
+    for asked in [
+        json!([{ "set": "a", "props": { "text": "hell", "x": -100_000, "y": 100_000 } }]),
+        json!([{ "edit": "a" }, { "done": "a" }, { "set": "s0", "props": { "z": 1_000_000_000 } }]),
+        json!([{ "chat": "x".repeat(1_000) }]),
+        json!([{ "set": "a", "props": { "deleted": true } }]),
     ] {
-        assert!(matches!(
-            admit(more),
-            Err(Refused::Full {
-                what: "bytes",
-                max: MAX_BOARD_BYTES
-            })
-        ));
+        assert_eq!(admit(asked).unwrap().forget, [""; 0]);
     }
-    admit(json!([{ "set": "n0", "props": { "text": "short" } }])).unwrap();
-    admit(json!([{ "set": "n0", "props": { "x": -100_000, "deleted": true } }])).unwrap();
+}
+
+#[test]
+fn a_text_that_is_set_several_times_gives_its_room_once() {
+    let mut board = Board::default();
+    apply(&mut board, "anna", &json!([note("x", &"\u{1}".repeat(2_000))]));
+    fill(&mut board, "s");
+    let empty = json!({ "set": "x", "props": { "text": "" } });
+    let back = json!({ "set": "x", "props": { "text": "\u{1}".repeat(2_000) } });
+    let admit = |asked: Value| board.admit("anna", &changes(&asked), Growth::default());
+    admit(json!([empty, back])).unwrap();
+    assert_eq!(
+        admit(json!([empty, empty, empty, note("more", &"x".repeat(500)), back])),
+        Err(FULL)
+    );
+}
+
+#[test]
+fn where_room_is_needed_what_was_deleted_first_is_forgotten_and_not_restored() {
+    let mut board = Board::default();
+    let count = fill(&mut board, "s");
+    let delete = |id: usize| json!({ "set": format!("s{id}"), "props": { "deleted": true } });
+    let restore = |id: usize| json!({ "set": format!("s{id}"), "props": { "deleted": false } });
+    apply_unchecked(&mut board, &json!([delete(1), delete(0)]));
+    let admit =
+        |board: &Board, asked: Value, under_way: Growth| board.admit("anna", &changes(&asked), under_way);
+    let one = admit(&board, json!([note("one", &"x".repeat(500))]), Growth::default()).unwrap();
+    assert_eq!(one.forget, ["s1"]);
+    // What is restored by the same message stays, and what is deleted by it makes room, too.
+    let restored = json!([restore(1), delete(2), note("one", &"x".repeat(500))]);
+    assert_eq!(admit(&board, restored, Growth::default()).unwrap().forget, ["s0"]);
+    // What is under way has the room of the first.
+    let large = json!([note("two", &"x".repeat(2_000))]);
+    let under_way = Growth {
+        bytes: board.object("s1").map(|object| room_of("s1", object)).unwrap(),
+        objects: 1,
+    };
+    assert_eq!(admit(&board, large, under_way).unwrap().forget, ["s1", "s0"]);
+
+    apply_unchecked(&mut board, &json!([note("one", ""), { "forget": one.forget }]));
+    assert!(board.object("s1").is_none() && board.object("s0").is_some());
+    let forgotten = Refused::Forgotten {
+        change: 1,
+        id: "s1".into(),
+    };
+    assert_eq!(
+        admit(&board, json!([restore(1)]), Growth::default()),
+        Err(forgotten)
+    );
+    // All deleted: there is all the room that there is.
+    for id in 0..count {
+        apply_unchecked(&mut board, &json!([delete(id)]));
+    }
+    apply_unchecked(
+        &mut board,
+        &json!([{ "set": "one", "props": { "deleted": true } }]),
+    );
+    let strokes = fill(&mut board, "t");
+    assert!(
+        strokes.abs_diff(count) < 5 && board.live_objects() == strokes,
+        "{strokes} {count}"
+    );
+}
+
+#[test]
+fn what_is_forgotten_while_it_is_restored_stays() {
+    let mut board = board();
+    let delete = json!([{ "set": "a", "props": { "deleted": true } }]);
+    let restore = json!([{ "set": "a", "props": { "deleted": false } }]);
+    apply(&mut board, "anna", &delete);
+    apply(&mut board, "anna", &restore);
+    apply(&mut board, "ben", &json!([{ "forget": ["a", "none"] }]));
+    assert!(board.object("a").is_some());
+    apply(&mut board, "anna", &delete);
+    apply(&mut board, "ben", &json!([{ "forget": ["a"] }]));
+    assert!(board.object("a").is_none());
+    assert_eq!((json_of(&board)["deleted"].clone(), board.room), (json!([]), 0));
+}
+
+#[test]
+fn of_long_speeches_the_chat_keeps_the_last() {
+    let mut board = Board::default();
+    let speech = "\u{1}ä\"".repeat(300);
+    for _ in 0..60 {
+        apply(&mut board, "anna", &json!([{ "chat": speech }]));
+    }
+    let bytes = json_of(&board)["chat"].to_string().len() - 1;
+    let each = bytes / board.chat.iter().len();
+    assert!(
+        bytes <= MAX_CHAT_BYTES && bytes + each > MAX_CHAT_BYTES,
+        "{bytes}"
+    );
+}
+
+#[test]
+fn a_board_that_was_stored_when_users_had_shorter_ids_and_chats_no_bound_is_read() {
+    let said = json!({ "by": "0f007385b6f9", "name": "Anna", "at": 1, "text": "x".repeat(1_000) });
+    let each = said.to_string().len() + 1;
+    let mut stored = json_of(&board());
+    stored["chat"] = json!(vec![said; 200]);
+    stored["objects"]["a"]["editing"] = json!("0f007385b6f9");
+    stored["seen"] = json!({ "0f007385b6f9/client01": 7 });
+    let read: Board = serde_json::from_value(stored).unwrap();
+    assert!(read.has_seen("0f007385b6f9", "client01", 7));
+    assert_eq!(read.edited().collect::<Vec<_>>(), [("a", "0f007385b6f9")]);
+    assert_eq!(read.chat.iter().len(), MAX_CHAT_BYTES / each);
+    assert_eq!(read.room, board().room);
 }

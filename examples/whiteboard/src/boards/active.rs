@@ -10,10 +10,10 @@ use axum::http::StatusCode;
 use dualcast::{Channel, Error, Hub, Message, Position, PresenceUpdate, Subscription};
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, OnceCell, watch};
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use crate::board::Board;
-use crate::board::admission::{Growth, Refused};
+use crate::board::admission::{Admitted, Growth, Refused};
 use crate::board::asked::Checked;
 use crate::board::change::{Change, Op, Sent};
 use crate::name::BoardName;
@@ -53,10 +53,19 @@ struct State {
     json: Option<(u64, Arc<RawValue>)>,
     /// By how much it may grow yet by what is being published.
     under_way: Growth,
-    /// Since where in the log notes are edited, of those that were begun to be edited since the board is here.
-    edited_since: HashMap<String, Position>,
+    /// Of each note that is edited, when its editor last said so.
+    leases: HashMap<String, Lease>,
     /// Who has left of those who edit.
     left: HashSet<String>,
+}
+
+/// Since when somebody is known to edit a note.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lease {
+    /// Where in the log that stands; where it was stored, up to where.
+    position: Position,
+    /// When this node has heard of it.
+    pub(super) heard_at: Instant,
 }
 
 /// A note that is edited.
@@ -66,8 +75,7 @@ pub(super) struct Edited {
     pub(super) by: String,
     /// Whether its editor was seen to leave.
     pub(super) has_left: bool,
-    /// Since where in the log, where that is known.
-    pub(super) since: Option<Position>,
+    pub(super) lease: Lease,
 }
 
 /// Reads a board from the store, and subscribes to what stands behind that in the log.
@@ -87,6 +95,11 @@ pub(super) async fn load(
         |stored| (stored.mark, stored.board),
     );
     let subscription = channel.presence().watch().after(mark.position).open()?;
+    let lease = Lease {
+        position: mark.position,
+        heard_at: Instant::now(),
+    };
+    let leases = board.edited().map(|(id, _)| (id.to_owned(), lease)).collect();
     let active = Active {
         name: name.clone(),
         channel,
@@ -98,7 +111,7 @@ pub(super) async fn load(
             stored_version: 0,
             json: None,
             under_way: Growth::default(),
-            edited_since: HashMap::new(),
+            leases,
             left: HashSet::new(),
         }),
         asked: Notify::new(),
@@ -129,7 +142,7 @@ impl Active {
     ///
     /// # Errors
     ///
-    /// `bad-change`, `locked` and `board-full` where the board doesn't let it in; else why it could not be published.
+    /// `bad-change`, `locked`, `forgotten` and `board-full` where the board doesn't let it in; else why it could not be published.
     pub(crate) async fn publish(
         &self,
         store: &Store,
@@ -137,12 +150,19 @@ impl Active {
         name: String,
         asked: Checked,
     ) -> Result<Position, Error> {
-        let Checked { client, n, changes } = asked;
-        let Some(_under_way) = self.admit(user, &client, n, &changes)? else {
+        let Checked {
+            client,
+            n,
+            mut changes,
+        } = asked;
+        let Some((_under_way, forget)) = self.admit(user, &client, n, &changes)? else {
             // It is in the board: nothing that may have changed since can be a reason to refuse it now.
             return Ok(*self.folded.borrow());
         };
         self.founded.get_or_try_init(|| self.store(store)).await?;
+        if !forget.is_empty() {
+            changes.push(Change::Forget { ids: forget });
+        }
         let key = format!("{client}-{n}");
         let op = Op {
             by: user.id.clone(),
@@ -223,22 +243,21 @@ impl Active {
     /// The notes that are edited.
     pub(super) fn edited(&self) -> Vec<Edited> {
         let state = self.lock();
-        let edited = state.board.edited().map(|(id, by)| Edited {
-            id: id.to_owned(),
-            by: by.to_owned(),
-            has_left: state.left.contains(by),
-            since: state.edited_since.get(id).copied(),
+        let edited = state.board.edited().filter_map(|(id, by)| {
+            Some(Edited {
+                id: id.to_owned(),
+                by: by.to_owned(),
+                has_left: state.left.contains(by),
+                lease: *state.leases.get(id)?,
+            })
         });
         edited.collect()
     }
 
-    /// Ends an edit in the name of whoever is gone. Several nodes may do so, and it is logged once.
+    /// Ends an edit in the name of whoever is gone. Several nodes may do so, and it is logged once: by those that have heard of it at the same place.
     pub(super) async fn end_edit(&self, store: &Store, edited: Edited) -> Result<(), Error> {
         self.founded.get_or_try_init(|| self.store(store)).await?;
-        let since = edited
-            .since
-            .map_or_else(|| "stored".into(), |since| since.sequence().to_string());
-        let key = format!("gone-{}-{since}", edited.id);
+        let key = format!("gone-{}-{}", edited.id, edited.lease.position.sequence());
         let op = Op {
             by: edited.by,
             name: String::new(),
@@ -278,26 +297,26 @@ impl Active {
         state.version == state.stored_version
     }
 
-    /// Whether anybody on this node listens to it but itself.
-    pub(super) fn has_listeners(&self) -> bool {
-        self.channel.followers() > 1
+    /// Whether any of its notes is edited.
+    pub(super) fn is_edited(&self) -> bool {
+        self.lock().board.edited().next().is_some()
     }
 
-    /// Counts what is to be published. None where it is in the board already.
+    /// Counts what is to be published, and answers what is to be forgotten with it. None where it is in the board already.
     fn admit(
         &self,
         user: &User,
         client: &str,
         n: u64,
         changes: &[Change],
-    ) -> Result<Option<UnderWay<'_>>, Refused> {
+    ) -> Result<Option<(UnderWay<'_>, Vec<String>)>, Refused> {
         let mut state = self.lock();
         if state.board.has_seen(&user.id, client, n) {
             return Ok(None);
         }
-        let growth = state.board.admit(&user.id, changes, state.under_way)?;
+        let Admitted { growth, forget } = state.board.admit(&user.id, changes, state.under_way)?;
         state.under_way = state.under_way + growth;
-        Ok(Some(UnderWay { board: self, growth }))
+        Ok(Some((UnderWay { board: self, growth }, forget)))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -306,22 +325,26 @@ impl Active {
 }
 
 impl State {
-    /// Notes which edits an op began, and forgets those that are over.
+    /// Notes which edits an op began or goes on with, and forgets those that are over.
     fn note_edits(&mut self, op: &Op, position: Position) {
         if self.board.edited().next().is_none() {
-            self.edited_since.clear();
+            self.leases.clear();
             self.left.clear();
             return;
         }
         let edited: HashMap<_, _> = self.board.edited().collect();
         for change in &op.changes {
-            if let Change::Edit { id } = change
-                && edited.get(id.as_str()) == Some(&op.by.as_str())
-            {
-                self.edited_since.insert(id.clone(), position);
+            let id = match change {
+                Change::Edit { id } => id,
+                Change::Set { id, props } if props.text.is_some() => id,
+                _ => continue,
+            };
+            if edited.get(id.as_str()) == Some(&op.by.as_str()) {
+                let heard_at = Instant::now();
+                self.leases.insert(id.clone(), Lease { position, heard_at });
             }
         }
-        self.edited_since.retain(|id, _| edited.contains_key(id.as_str()));
+        self.leases.retain(|id, _| edited.contains_key(id.as_str()));
         // Who is away and edits all the same is there in another way.
         self.left
             .retain(|user| *user != op.by && edited.values().any(|by| by == user));
@@ -357,6 +380,7 @@ impl From<Refused> for Error {
         let (status, code) = match refused {
             Refused::Bad(_) => (StatusCode::BAD_REQUEST, "bad-change"),
             Refused::Locked { .. } => (StatusCode::CONFLICT, "locked"),
+            Refused::Forgotten { .. } => (StatusCode::CONFLICT, "forgotten"),
             Refused::Full { .. } => (StatusCode::CONFLICT, "board-full"),
         };
         Self::new(status, code, refused.to_string())

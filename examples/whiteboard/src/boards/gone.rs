@@ -1,9 +1,9 @@
 //! The gone: who edits a note and leaves would keep it from all others.
 //!
-//! Whoever was seen to leave is gone: presence waits for those who may come back. Who was never seen, on a board that was stored while somebody
-//! edited, is waited for as long as it takes to come back to a server that was started anew. In a crowd of which a sample is told nobody can be missed.
+//! A lock is a lease: a page that edits says so again and again. Whoever was seen to leave is gone at once: presence waits for those who may come back. But it
+//! knows users alone, of whom one may be there with another page, and in a crowd not all of them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,22 +15,17 @@ use crate::store::Store;
 
 /// Ends the edits of those who are gone, for ever.
 pub(super) async fn release(board: Arc<Active>, store: Arc<Store>) {
-    let mut missed: HashMap<String, Instant> = HashMap::new();
     loop {
         select! {
             () = board.presence.notified() => {}
             () = time::sleep(LOOK_INTERVAL) => {}
         }
         let here = board.channel().presence().now();
-        let is_sample = here.members().len() < here.count();
         let here: HashSet<&str> = here.members().iter().map(|member| &**member.id()).collect();
-        let mut edited = board.edited();
-        edited.retain(|edited| !here.contains(&*edited.by) && (edited.has_left || !is_sample));
-        missed.retain(|user, _| edited.iter().any(|edited| edited.by == *user));
         let now = Instant::now();
-        for edited in edited {
-            let since = *missed.entry(edited.by.clone()).or_insert(now);
-            if !edited.has_left && now < since + PATIENCE {
+        for edited in board.edited() {
+            let has_left = edited.has_left && !here.contains(&*edited.by);
+            if !has_left && now < edited.lease.heard_at + LEASE {
                 continue;
             }
             let id = edited.id.clone();
@@ -41,8 +36,9 @@ pub(super) async fn release(board: Arc<Active>, store: Arc<Store>) {
     }
 }
 
-/// How often it is looked for those who are missed.
+/// How often it is looked for those who say nothing any more.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// For how long it is waited for somebody who was never seen: after a restart clients come back within ten seconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// For how long who edits may say nothing: three times as long as pages wait before they say so again (`page/text-editor.mjs`). By this node's clock, from when
+/// it has heard of it.
+pub(super) const LEASE: Duration = Duration::from_secs(60);

@@ -172,21 +172,49 @@ async fn a_quiet_board_goes_when_it_is_stored_and_comes_back_as_it_was() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_board_stays_while_somebody_has_it_in_hand_or_listens() {
+async fn a_board_stays_while_somebody_has_it_in_hand_or_edits() {
     let directory = directory();
     let boards = node(directory.path());
     let board = boards.open(&name()).await.unwrap();
     time::sleep(3 * KEEP_OPEN).await;
     assert_eq!(boards.count(), 1);
-    let listener = board.channel().subscribe().open().unwrap();
     drop(board);
-    time::sleep(3 * KEEP_OPEN).await;
+    let said = json!([note("a"), { "edit": "a" }]);
+    boards.write(op("client01", 1, said)).await.unwrap();
+    let mut n = 1;
+    for _ in 0..6 {
+        time::sleep(KEEP_OPEN / 2).await;
+        let board = boards.0.slots()[&name()].open.get().unwrap().board.clone();
+        // A page says so, which comes by way of another node.
+        n += 1;
+        let sent = json!({ "by": "anna", "name": "Anna", "at": n, "changes": [{ "edit": "a" }] });
+        board
+            .channel()
+            .publish(Message::json("op", &sent).unwrap())
+            .await
+            .unwrap();
+    }
     assert_eq!(boards.count(), 1);
-    drop(listener);
-    time::sleep(KEEP_OPEN - SWEEP_INTERVAL).await;
-    assert_eq!(boards.count(), 1, "a while after, too");
-    time::sleep(3 * SWEEP_INTERVAL).await;
+    time::sleep(gone::LEASE + 2 * KEEP_OPEN).await;
+    assert_eq!(boards.count(), 0, "she is gone, too");
+    assert!(boards.read().await["board"]["objects"]["a"]["editing"].is_null());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_only_listens_keeps_no_board_here_and_hears_it_all_the_same() {
+    let directory = directory();
+    let boards = node(directory.path());
+    boards.write(op("client01", 1, json!([note("a")]))).await.unwrap();
+    let channel = boards.hub().channel(("board", "one")).unwrap();
+    let mut listener = channel.subscribe().open().unwrap();
+    time::sleep(2 * KEEP_OPEN).await;
     assert_eq!(boards.count(), 0);
+    boards.write(op("client01", 2, json!([note("b")]))).await.unwrap();
+    assert_eq!(listener.read(1 << 20).unwrap().len(), 1);
+    assert_eq!(
+        boards.read().await["board"]["objects"].as_object().unwrap().len(),
+        2
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -204,7 +232,10 @@ async fn past_the_most_boards_the_one_goes_that_was_unused_for_longest() {
         (refused.code(), refused.status()),
         ("busy", StatusCode::SERVICE_UNAVAILABLE)
     );
+    // That somebody listens makes no difference.
+    let mut listeners = Vec::new();
     for number in [7, 3] {
+        listeners.push(held[number].channel().subscribe().open().unwrap());
         drop(held.remove(number));
         time::advance(Duration::from_millis(1)).await;
     }
@@ -387,6 +418,46 @@ async fn who_edits_and_leaves_keeps_a_note_from_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_says_nothing_any_more_keeps_a_note_from_nobody_though_there_in_another_window() {
+    let directory = directory();
+    let boards = node(directory.path());
+    let board = boards.open(&name()).await.unwrap();
+    let presence = board.channel().presence();
+    let _other_window = presence.join(dualcast::Member::new("anna")).unwrap();
+    // More than are told by name.
+    let _crowd: Vec<_> = (0..300)
+        .map(|number| {
+            let member = dualcast::Member::new(number.to_string());
+            presence.join(member).unwrap()
+        })
+        .collect();
+    let is_edited = async || !boards.read().await["board"]["objects"]["a"]["editing"].is_null();
+    boards
+        .write(op("client01", 1, json!([note("a"), { "edit": "a" }])))
+        .await
+        .unwrap();
+    for (n, change) in [
+        (2, json!({ "edit": "a" })),
+        (3, json!({ "set": "a", "props": { "text": "x" } })),
+    ] {
+        time::sleep(gone::LEASE - Duration::from_secs(5)).await;
+        assert!(is_edited().await);
+        boards.write(op("client01", n, json!([change]))).await.unwrap();
+    }
+    time::sleep(gone::LEASE - Duration::from_secs(5)).await;
+    // What others do to it is no sign of her.
+    let ben = User { id: "ben".into() };
+    let moved = op("client02", 1, json!([{ "set": "a", "props": { "x": 1 } }]));
+    board
+        .publish(boards.store(), &ben, "Ben".into(), moved)
+        .await
+        .unwrap();
+    assert!(is_edited().await);
+    time::sleep(Duration::from_secs(15)).await;
+    assert!(!is_edited().await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_edited_before_a_restart_is_waited_for_and_then_gone() {
     let directory = directory();
     let boards = node(directory.path());
@@ -397,20 +468,33 @@ async fn who_edited_before_a_restart_is_waited_for_and_then_gone() {
     assert_eq!(boards.store_all().await, 0);
     drop(boards);
     let boards = again(directory.path()).await;
-    let board = boards.open(&name()).await.unwrap();
+    let _board = boards.open(&name()).await.unwrap();
     let is_edited = async || !boards.read().await["board"]["objects"]["a"]["editing"].is_null();
-    assert!(is_edited().await);
-    time::sleep(Duration::from_secs(20)).await;
-    assert!(is_edited().await, "clients come back within ten seconds");
-    let anna = board
-        .channel()
-        .presence()
-        .join(dualcast::Member::new("anna"))
-        .unwrap();
-    time::sleep(Duration::from_secs(120)).await;
-    assert!(is_edited().await, "she did");
-    anna.leave();
-    until(async || !is_edited().await).await;
+    time::sleep(gone::LEASE - Duration::from_secs(5)).await;
+    assert!(is_edited().await, "pages come back within ten seconds");
+    time::sleep(Duration::from_secs(15)).await;
+    assert!(!is_edited().await);
+}
+
+#[tokio::test]
+async fn of_a_note_that_is_found_edited_twice_each_edit_ends() {
+    let server = NatsServer::start().await;
+    let boards = node_of(&server).await;
+    boards.write(op("client01", 1, json!([note("a")]))).await.unwrap();
+    // Within the time in which NATS takes a message of the same key for a repeat.
+    for n in [2, 3] {
+        boards
+            .write(op("client01", n, json!([{ "edit": "a" }])))
+            .await
+            .unwrap();
+        assert_eq!(boards.store_all().await, 0);
+        let other = node_of(&server).await;
+        let board = other.open(&name()).await.unwrap();
+        for edited in board.edited() {
+            board.end_edit(other.store(), edited).await.unwrap();
+        }
+        until(async || boards.read().await["board"]["objects"]["a"]["editing"].is_null()).await;
+    }
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use super::*;
 use crate::store::{File, Store};
 
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-const ANNA: &str = "0f007385b6f9";
+const ANNA: &str = "DwBzhbb51LfusnSGBa_hqQ";
 const BENS_KEY: &str = "BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";
 
 struct Server {
@@ -235,6 +235,14 @@ async fn bad_input_of_each_kind_has_its_error_and_changes_nothing() {
             400,
             "bad-data",
         ),
+        (KEY, "draw", json!({ "id": "a", "props": {} }), 400, "bad-data"),
+        (
+            KEY,
+            "draw",
+            json!({ "id": "a", "props": { "x": 5 } }),
+            400,
+            "bad-data",
+        ),
         (KEY, "typing", json!("yes"), 400, "bad-data"),
         (KEY, "paint", json!(1), 400, "unknown-event"),
         ("short", "op", op(2, json!([{ "chat": "fine" }])), 401, "no-token"),
@@ -254,7 +262,7 @@ async fn gestures_are_passed_on_with_who_makes_them_and_not_kept() {
     let channel = server.app.channel(&BoardName::parse("one").unwrap()).unwrap();
     let mut heard = channel.subscribe().open().unwrap();
     let stroke = json!({ "id": "a", "kind": "stroke", "color": 1, "width": 4, "points": [1, 2, 3, 4] });
-    let dragged = json!({ "id": "a", "props": { "x": 1, "w": 9 } });
+    let dragged = json!({ "id": "a", "props": { "x": 1, "y": 2, "w": 9 } });
     let end = json!({ "id": "a", "end": true });
     let mut expected = Vec::new();
     for (event, data) in [
@@ -369,4 +377,24 @@ async fn a_user_who_writes_too_fast_is_told_when_to_come_back_and_others_are_not
             .0,
         200
     );
+}
+
+#[tokio::test]
+async fn a_user_who_draws_too_much_is_told_when_to_come_back() {
+    let server = Server::new();
+    let points = vec![-99_999; 4_000];
+    let mut count = 0;
+    let refused = loop {
+        let id = format!("a{count}");
+        let stroke = json!({ "id": id, "kind": "stroke", "color": 1, "width": 4, "points": points });
+        let (status, answer) = server.say(KEY, "draw", stroke).await;
+        if status != 200 {
+            break (status, answer);
+        }
+        count += 1;
+    };
+    assert_eq!(refused, (429, json!("too-fast")));
+    assert!(count >= 10, "a second of the longest stroke, {count}, passes");
+    let small = json!({ "id": "a", "end": true });
+    assert_eq!(server.say(KEY, "draw", small).await.0, 200);
 }

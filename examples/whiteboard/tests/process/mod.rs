@@ -14,7 +14,7 @@ use tokio::time;
 pub(crate) const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// By which others know that user.
-pub(crate) const ANNA: &str = "0f007385b6f9";
+pub(crate) const ANNA: &str = "DwBzhbb51LfusnSGBa_hqQ";
 
 /// Far longer than anything takes: it only turns a hang into a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
