@@ -125,7 +125,7 @@ export class Pending {
   }
 
   /**
-   * Some of it is not to be sent any more, as far as it is not under way. A message that may have arrived keeps its number: it acts once.
+   * Some of it is not to be sent any more. A message that may have arrived keeps its number: it acts once.
    *
    * @param {(change: Change) => Change | undefined} leftOf
    */
@@ -133,9 +133,10 @@ export class Pending {
     const left = (changes) => changes.map(leftOf).filter((change) => change !== undefined);
     this.#queue = left(this.#queue);
     this.#parts = this.#parts.map(left).filter((part) => part.length > 0);
-    if (this.#flight && !this.#isUnderWay) {
-      const changes = left(this.#flight.changes);
-      this.#flight = changes.length > 0 ? { ...this.#flight, changes } : undefined;
+    if (this.#flight) {
+      // What is under way may arrive as it left. It is not sent so once more.
+      this.#flight.changes = left(this.#flight.changes);
+      if (!this.#isUnderWay && this.#flight.changes.length === 0) this.#flight = undefined;
     }
     this.#moved();
   }
@@ -241,6 +242,7 @@ export class Pending {
   async #fly(message) {
     this.#isUnderWay = true;
     const leftAt = performance.now();
+    const { changes } = message;
     try {
       await this.#send(message, keyOf(message));
       this.#answered(performance.now() - leftAt);
@@ -255,9 +257,17 @@ export class Pending {
     } catch (error) {
       if (this.#flight !== message) return;
       this.#isUnderWay = false;
-      if (isFinal(error)) this.#giveUp(message, error);
+      if (message.changes !== changes && (message.changes.length === 0 || isFinal(error))) this.#sendRest(message.changes);
+      else if (isFinal(error)) this.#giveUp(message, error);
       else this.#tryLater(error.retry);
     }
+  }
+
+  /** Some was withdrawn while it was under way: what was refused is not what is left of it. @param {Change[]} changes */
+  #sendRest(changes) {
+    this.#flight = changes.length > 0 ? this.#number(changes) : undefined;
+    this.#moved();
+    this.#pump();
   }
 
   /** There is something else unsent. Where all of it goes with the next message, it has not waited for long. */

@@ -44,14 +44,42 @@ test("a message that may have arrived keeps its number without the text, and is 
   }
 });
 
-test("what is under way is as it was", async () => {
+/** A page that has withdrawn a part of what is under way. */
+async function withdrawn(changes) {
   const { pending, sent } = page();
   pending.release();
-  pending.push(writing);
+  pending.push(changes);
   await turn();
+  assert.deepEqual(sent[0].changes, changes);
   pending.withdraw((change) => withoutText(change, "n"));
-  assert.deepEqual([...pending.changes()], writing);
-  assert.equal(sent.length, 1);
+  return { pending, sent };
+}
+
+test("what is under way is seen without the text, and not sent with it once more", async () => {
+  const { pending, sent } = await withdrawn(writing);
+  assert.deepEqual([...pending.changes()], rest);
+  pending.hold();
+  sent[0].reject(Object.assign(new Error(), { code: "unconfirmed" }));
+  await turn();
+  pending.release();
+  assert.deepEqual(sent.slice(1).map(({ n, changes }) => ({ n, changes })), [{ n: 1, changes: rest }]);
+});
+
+test("a refusal of what is withdrawn takes nothing along that is left", async () => {
+  const { sent } = await withdrawn(writing);
+  sent[0].reject(Object.assign(new Error(), { code: "locked", status: 409 }));
+  await turn();
+  assert.deepEqual(sent.slice(1).map(({ n, changes }) => ({ n, changes })), [{ n: 2, changes: rest }]);
+});
+
+test("a message of which nothing is left is not sent again, however it failed, and the next goes", async () => {
+  for (const code of ["unconfirmed", "locked"]) {
+    const { pending, sent } = await withdrawn([{ set: "n", props: { text: "mine" } }]);
+    sent[0].reject(Object.assign(new Error(), { code, status: 409 }));
+    pending.push([{ chat: "on" }]);
+    await turn();
+    assert.deepEqual(sent.slice(1).map(({ n, changes }) => ({ n, changes })), [{ n: 2, changes: [{ chat: "on" }] }]);
+  }
 });
 
 test("a note that is new takes its text along", async () => {
