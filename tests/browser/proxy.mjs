@@ -19,6 +19,8 @@ class Proxy {
   #refusing = false;
   #isSwallowing = false;
   #isDeafening = false;
+  /** What has no answer. @type {RegExp | undefined} */
+  #unanswered;
   /** How many bytes the next connection brings its client. */
   #nextAudible = Infinity;
   /** How many bytes may come behind the head of an upgrade. */
@@ -103,12 +105,18 @@ class Proxy {
     this.#nextAudible = bytes;
   }
 
+  /** Goes silent on each connection on which such a path is asked for, until `heal()`. */
+  stallRequests(pattern) {
+    this.#unanswered = pattern;
+  }
+
   /** Forwards new connections again. Those that went silent stay so for good, until they are cut. */
   heal() {
     this.#dark = false;
     this.#refusing = false;
     this.#isSwallowing = false;
     this.#isDeafening = false;
+    this.#unanswered = undefined;
     this.#upgradedAudible = Infinity;
   }
 
@@ -125,7 +133,10 @@ class Proxy {
     const server = net.connect({ port: this.#target, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
     const link = new Link(client, server, () => this.#upgradedAudible);
     this.#links.add(link);
-    client.on("data", (chunk) => this.#note(chunk.toString("latin1")));
+    client.on("data", (chunk) => {
+      const path = this.#note(chunk.toString("latin1"));
+      if (path && this.#unanswered?.test(path)) link.freeze();
+    });
     client.once("close", () => this.#links.delete(link));
     if (this.#dark) link.freeze();
     if (this.#isSwallowing) link.swallow();
@@ -134,9 +145,11 @@ class Proxy {
     this.#nextAudible = Infinity;
   }
 
+  /** Answers the path that is asked for. */
   #note(text) {
     const [, method, path] = text.match(/^([A-Z]+) (\S+) HTTP\/1\.1\r\n/) ?? [];
     if (method) this.requests.push({ method, path, isUpgrade: /\r\nupgrade: websocket\r\n/i.test(text) });
+    return path;
   }
 }
 

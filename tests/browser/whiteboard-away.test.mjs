@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { launchChromium } from "./browsers.mjs";
+import { until } from "./until.mjs";
 import { inWhiteboard, patience } from "./whiteboard.mjs";
 
 inWhiteboard("whiteboard", { chromium: launchChromium }, (test) => {
@@ -141,6 +142,52 @@ inWhiteboard("whiteboard", { chromium: launchChromium }, (test) => {
     }
   });
 
+  test("asks before it is left where nothing gets through, also while it counts as connected", async (scene) => {
+    const ada = await scene.join("Ada");
+    const asks = () => ada.evaluate(() => !dispatchEvent(new Event("beforeunload", { cancelable: true })));
+    await ada.making(() => ada.evaluate(() => whiteboard.act.add("rect", { x: 0, y: 0, w: 50, h: 50, color: 1 })));
+    await ada.isSettled();
+    assert.equal(await asks(), false);
+    ada.network.swallow();
+    await ada.making(() => ada.evaluate(() => whiteboard.act.add("rect", { x: 0, y: 0, w: 50, h: 50, color: 1 })));
+    await ada.shows("#notice", /^1 change unsent\.$/);
+    assert.deepEqual([await asks(), await ada.evaluate(() => whiteboard.live.state.status)], [true, "open"]);
+    ada.network.heal();
+    ada.network.cut();
+    await ada.isSettled(patience);
+    assert.equal(await asks(), false);
+  });
+
+  test("keeps what there is room for through a reload, from the first on, and says how much there was not", async (scene) => {
+    const ada = await scene.join("Ada");
+    ada.network.refuse();
+    await ada.shows("#lamp-word", /^(Offline|Connecting)$/);
+    const made = await ada.evaluate(() => {
+      // So that there is room for some: each stroke has 16 KB.
+      const points = Array.from({ length: 4_000 }, (_, i) => (i % 2 ? 100 + (i % 50) : 2_000 + i));
+      for (let size = 1 << 22; size >= 1; size >>= 1) {
+        try {
+          sessionStorage.setItem("filler", (sessionStorage.getItem("filler") ?? "") + "x".repeat(size));
+        } catch {
+          // Not so much.
+        }
+      }
+      sessionStorage.setItem("filler", sessionStorage.getItem("filler").slice(500_000));
+      return Array.from({ length: 60 }, (_, i) => whiteboard.act.add("stroke", { x: i, y: i, color: 1, width: 3, points }));
+    });
+    ada.network.heal();
+    ada.network.swallow();
+    await ada.evaluate(() => globalThis.dispatchEvent(new PageTransitionEvent("pagehide")));
+    ada.network.heal();
+    await ada.tab.reload();
+    const [, lost] = await ada.shows(".toast.bad", /^(\d+) changes were lost when the page was left: the browser had no room to keep them\.$/);
+    await ada.isReady();
+    await ada.isSettled(patience);
+    const kept = Object.keys((await scene.snapshot()).board.objects);
+    assert.ok(kept.length > 10 && Number(lost) > 10, `${kept.length} kept, ${lost} lost`);
+    assert.deepEqual(kept.sort(), made.slice(0, made.length - Number(lost)).sort());
+  });
+
   test("reads the board anew after a restart of the server, and goes on", async (scene) => {
     const ada = await scene.join("Ada");
     const bob = await scene.join("Bob", { transport: "sse" });
@@ -165,6 +212,32 @@ inWhiteboard("whiteboard", { chromium: launchChromium }, (test) => {
     await ada.click("#lamp");
     await ada.shows("#figures", /Gaps1/);
   });
+
+  for (const helps of ["by itself", "by the button"]) {
+    test(`reads the board, ${helps}, although it was asked for on a network that fell silent`, async (scene) => {
+      const ada = await scene.join("Ada");
+      await ada.makeNote(200, 300, "before");
+      const asked = () => ada.network.requests.filter(({ path }) => path.endsWith("/snapshot")).length;
+      const before = asked();
+      ada.network.stallRequests(/snapshot$/);
+      // After which there is a gap.
+      await scene.restartServer();
+      await until(() => asked() > before, () => "the board is asked for", patience);
+      ada.network.heal();
+      await new Somebody(scene.server.url).do([{ add: "meanwhile", kind: "rect", props: { x: 0, y: 0, w: 40, h: 40, color: 1, z: 1 } }]);
+      const unsent = await ada.making(() => ada.evaluate(() => whiteboard.act.add("rect", { x: 100, y: 0, w: 40, h: 40, color: 2 })));
+      await ada.shows("#lamp-word", /^Loading$/);
+      if (helps === "by the button") {
+        await ada.click("#lamp");
+        await ada.click("#reconnect");
+        await ada.press("Escape");
+      }
+      // By itself it asks after 10 seconds.
+      await ada.has("meanwhile", { x: 0 }, helps === "by itself" ? patience : 8_000);
+      await ada.isSettled(patience);
+      assert.equal((await scene.snapshot()).board.objects[unsent].x, 100);
+    });
+  }
 
   test("reads the board anew where the log was trimmed past it, and goes on", async (scene) => {
     const ada = await scene.join("Ada");
@@ -210,6 +283,88 @@ inWhiteboard("whiteboard", { chromium: launchChromium }, (test) => {
     assert.equal((await scene.snapshot()).board.objects[note].text, "as it is");
     assert.equal((await bob.object(note)).text, "as it is");
     for (const page of [ada, bob]) await page.sees((id) => document.querySelector(`[data-id="${id}"] .text`).textContent === "as it is", [note]);
+  });
+
+  for (const isOpenAgain of [false, true]) {
+    test(`keeps what was written meanwhile on a note that another writes on now${isOpenAgain ? ", and that is open again" : ""}`, async (scene) => {
+      const ada = await scene.join("Ada");
+      const bob = await scene.join("Bob");
+      const note = await ada.makeNote(400, 300, "old");
+      await bob.has(note, { text: "old", editing: null });
+      ada.network.refuse();
+      await ada.shows("#lamp-word", /^(Offline|Connecting)$/);
+      const open = async (page) => {
+        const { x, y } = await page.place(note);
+        await page.tab.doubleClick(x, y);
+        await page.isWriting();
+      };
+      await open(ada);
+      await ada.press("Control+a");
+      await ada.type("a page of words");
+      await ada.press("Escape");
+      await ada.evaluate(() => whiteboard.act.say("nobody heard"));
+      if (isOpenAgain) await open(ada);
+      await open(bob);
+      await bob.isSettled();
+      ada.network.heal();
+      await ada.shows(".toast.keeps", /Bob (is editing this note|began to edit this note before you)|What you wrote/, patience);
+      await ada.shows(".toast.keeps .kept-text", /^a page of words$/);
+      assert.equal(await ada.evaluate(() => document.querySelectorAll(".toast.keeps").length), 1);
+      await ada.isSettled(patience);
+      await ada.has(note, { text: "old" });
+      assert.deepEqual((await scene.snapshot()).board.chat.map(({ text }) => text), ["nobody heard"]);
+    });
+  }
+
+  for (const [what, look] of [
+    ["a phone", { width: 390, height: 844, isPhone: true, scale: 2 }],
+    ["a small window", { width: 900, height: 480 }],
+  ]) {
+    test(`covers no tools by what it tells, and nothing by another, on ${what}`, async (scene) => {
+      const ada = await scene.join("Ada", look);
+      const tells = async (act, arg) => {
+        const before = await ada.evaluate(() => document.querySelectorAll(".toast").length);
+        await ada.evaluate(act, arg);
+        await ada.sees((before) => document.querySelectorAll(".toast").length > before, [before], "it is told");
+      };
+      for (let i = 0; i < 3; i++) await tells((i) => whiteboard.act.say(`${i} and more `.repeat(101)), i);
+      await tells(() => whiteboard.act.set(whiteboard.act.add("rect", { x: 0, y: 0, w: 50, h: 50, color: 1 }), { color: 99 }));
+      await ada.isSettled();
+      ada.network.refuse();
+      await ada.evaluate(() => whiteboard.act.add("note", { x: 0, y: 0, w: 200, h: 200, color: 1, text: "" }));
+      await ada.shows("#notice", /^Not connected\. 1 change unsent/);
+      const covered = await ada.evaluate(() => {
+        const boxes = [".bar > *", ".bottom > *", "#notice", "#toasts"].flatMap((selector) =>
+          [...document.querySelectorAll(selector)].filter((element) => element.checkVisibility()).map((element) => [selector, element.getBoundingClientRect()]),
+        );
+        const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+        return boxes.flatMap(([name, box], i) => boxes.slice(i + 1).filter(([, other]) => meet(box, other)).map(([other]) => `${name} and ${other}`));
+      });
+      assert.deepEqual(covered, []);
+    });
+  }
+
+  test("tells once of all that found no room, and soon takes what is done after it", async (scene) => {
+    const somebody = new Somebody(scene.server.url);
+    const line = (i) => ({ add: `line${i}`, kind: "rect", props: { x: 30 * (i % 60), y: 30 * Math.floor(i / 60), w: 20, h: 20, color: i % 8, z: i } });
+    for (let i = 0; i < 2_990; i += 130) await somebody.do(Array.from({ length: 130 }, (_, n) => line(i + n)));
+    const ada = await scene.join("Ada");
+    await ada.evaluate(() => {
+      globalThis.told = [];
+      const note = (records) => told.push(...records.flatMap(({ addedNodes }) => [...addedNodes].map(({ textContent }) => textContent)));
+      new MutationObserver(note).observe(document.querySelector("#toasts"), { childList: true });
+    });
+    const [copies] = await ada.evaluate(() => {
+      for (let i = 0; i < 1_000; i++) whiteboard.act.add("rect", { x: i, y: 900, w: 20, h: 20, color: 1 });
+      whiteboard.act.set("line0", { x: 777 });
+      return [Object.keys(whiteboard.shown()).length];
+    });
+    assert.equal(copies, 3_990);
+    await ada.isSettled(patience);
+    assert.equal((await scene.snapshot()).board.objects.line0.x, 777);
+    assert.equal((await ada.objects()).length, 3_000);
+    await ada.sees(() => told.length > 0, [], "it is told");
+    assert.deepEqual(await ada.evaluate(() => told), ["990 changes were not taken: the board is full: it has at most 3000 objects."]);
   });
 
   test("says that a board is full, and lets one make room", async (scene) => {

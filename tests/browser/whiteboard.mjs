@@ -57,6 +57,8 @@ class Scene {
   #pages = [];
   #networks = [];
   #directory;
+  #stranger = newKey();
+  #said = 0;
 
   static async open(browser) {
     const scene = new Scene();
@@ -105,6 +107,22 @@ class Scene {
 
   async snapshot(board = "one") {
     return snapshot(this.server.url, board);
+  }
+
+  /** What somebody says who has no page of ours, or one that no test can make say it. `key` makes them somebody who is here already. */
+  async say(event, data, { name = "Eve", key = this.#stranger } = {}) {
+    const response = await fetch(`${this.server.url}/b/one/live?name=${name}&color=0`, {
+      method: "POST",
+      headers: { "content-type": "application/json", authorization: `Bearer ${key}` },
+      body: JSON.stringify({ event, data }),
+    });
+    assert.equal(response.ok, true, await response.text());
+  }
+
+  /** The same, of changes. */
+  async change(changes, who) {
+    this.#said += 1;
+    await this.say("op", { client: "stranger", n: this.#said, changes }, who);
   }
 
   /** All leave. None of the pages may have failed. */

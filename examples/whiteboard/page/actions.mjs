@@ -1,10 +1,14 @@
 // What the user does to the board: each action is a list of changes, and can be undone.
 
 import { History } from "./history.mjs";
-import { length, place } from "./geometry.mjs";
+import { length, level, place } from "./geometry.mjs";
+import { counted } from "./words.mjs";
 
 /** How far a copy lies from its model. */
 const copyOffset = 24;
+
+/** From so many deleted objects on, half of what the board keeps, the oldest of them may be forgotten before an undo arrives. */
+const fewDeleted = 250;
 
 export class Actions {
   #shown;
@@ -51,8 +55,11 @@ export class Actions {
   /** Puts objects on the board, on top of all others. @param {{ id?: string, kind: string, props: object }[]} objects @returns their ids */
   add(objects) {
     const top = this.#shown.top;
-    const changes = objects.map(({ id = this.newId(), kind, props }, i) => ({ add: id, kind, props: { ...props, z: top + i } }));
-    this.#do(changes, changes.map(({ add }) => ({ id: add, prop: "deleted", before: true, after: false })));
+    const changes = objects.map(({ id = this.newId(), kind, props }, i) => ({ add: id, kind, props: { ...props, z: level(top + i) } }));
+    this.#do(
+      changes,
+      changes.map(({ add, kind, props }) => ({ id: add, prop: "deleted", before: true, after: false, object: { kind, ...props } })),
+    );
     return changes.map(({ add }) => add);
   }
 
@@ -66,7 +73,7 @@ export class Actions {
       const differing = Object.entries(wanted).filter(([prop, value]) => object[prop] !== value);
       if (differing.length === 0) continue;
       changes.push({ set: id, props: Object.fromEntries(differing) });
-      for (const [prop, value] of differing) steps.push({ id, prop, before: object[prop], after: value });
+      for (const [prop, value] of differing) steps.push({ id, prop, before: object[prop], after: value, ...(prop === "deleted" && { object }) });
     }
     this.#do(changes, steps, series);
   }
@@ -109,7 +116,7 @@ export class Actions {
   bringToFront(ids) {
     const top = this.#shown.top;
     const ordered = ids.filter((id) => this.#shown.get(id)).sort((a, b) => this.#shown.get(a).z - this.#shown.get(b).z);
-    this.set(new Map(ordered.map((id, i) => [id, { z: Math.min(top + i, 1_000_000_000) }])));
+    this.set(new Map(ordered.map((id, i) => [id, { z: level(top + i) }])));
   }
 
   sendToBack(ids) {
@@ -118,7 +125,7 @@ export class Actions {
     for (const [id, { z, deleted }] of this.#shown.objects) if (!deleted && !chosen.has(id)) bottom = Math.min(bottom, z);
     if (bottom === Infinity) return;
     const ordered = ids.filter((id) => this.#shown.get(id)).sort((a, b) => this.#shown.get(b).z - this.#shown.get(a).z);
-    this.set(new Map(ordered.map((id, i) => [id, { z: Math.max(0, bottom - 1 - i) }])));
+    this.set(new Map(ordered.map((id, i) => [id, { z: level(bottom - 1 - i) }])));
   }
 
   undo() {
@@ -129,11 +136,26 @@ export class Actions {
     this.#step(this.#history.redo((id) => this.#shown.objects.get(id)));
   }
 
-  #step(changes) {
-    // A text that somebody else is at is theirs.
-    const possible = changes.filter(({ set, props }) => props.text === undefined || !this.#isLocked(set));
-    if (possible.length > 0) this.#shown.change(possible);
+  /** @param {import("./history.mjs").Taken} taken */
+  #step({ props, revived, spared }) {
+    // A note that somebody else is at is theirs.
+    const possible = [...props].filter(([id, { text, deleted }]) => (text === undefined && deleted !== true) || !this.#isLocked(id));
+    const isSafe = this.#deletedCount <= fewDeleted;
+    const changes = possible.flatMap(([id, values]) => {
+      const change = { set: id, props: values };
+      const isThere = this.#shown.objects.has(id);
+      // To add what is there does nothing.
+      return (isThere && isSafe) || !revived.has(id) ? [change] : [addedAgain(id, revived.get(id)), change];
+    });
+    if (changes.length > 0) this.#shown.change(changes);
+    if (spared.length > 0) this.#refuse(`${counted(spared.length, "note stays: it was", "notes stay: they were")} written on since.`);
     this.#tell();
+  }
+
+  get #deletedCount() {
+    let count = 0;
+    for (const { deleted } of this.#shown.objects.values()) if (deleted) count += 1;
+    return count;
   }
 
   #do(changes, steps, series) {
@@ -153,6 +175,12 @@ export class Actions {
   #tell() {
     for (const listener of this.#heard) listener();
   }
+}
+
+/** The change that puts an object onto the board once more. @returns {import("./board.mjs").Change} */
+function addedAgain(id, object) {
+  const { kind, props } = copyOf(object, 0);
+  return { add: id, kind, props: { ...props, z: object.z } };
 }
 
 /** An object to be added that is like another. */

@@ -1,5 +1,6 @@
 // What was done on the board, the newest first.
 
+import { shownName } from "./names.mjs";
 import { ago } from "./words.mjs";
 
 const did = { add: "added", remove: "deleted", restore: "brought back", text: "wrote on" };
@@ -9,7 +10,6 @@ export class Activity {
   #list;
   #shown;
   #people;
-  #goTo;
   #isOpen = false;
 
   /**
@@ -22,7 +22,6 @@ export class Activity {
     this.#list = list;
     this.#shown = shown;
     this.#people = people;
-    this.#goTo = goTo;
     list.addEventListener("click", ({ target }) => {
       const id = target.closest("[data-object]")?.dataset.object;
       if (id !== undefined) goTo(id);
@@ -51,7 +50,7 @@ export class Activity {
     dot.dataset.color = this.#people.get(by).color;
     const words = document.createElement("span");
     const who = document.createElement("b");
-    who.textContent = by === this.#people.me ? "You" : name;
+    who.textContent = by === this.#people.me ? "You" : shownName(name);
     const object = count > 1 ? `${count} ${kinds[kind].replace(/^an? /, "")}s` : kinds[kind];
     words.append(who, ` ${did[what]} ${object}`);
     const text = this.#shown.get(id)?.text?.trim();

@@ -21,6 +21,7 @@ export class Avatars {
    * @param {HTMLElement} elements.count
    * @param {HTMLElement} elements.title
    * @param {HTMLElement} elements.list
+   * @param {HTMLElement} elements.board has the colour around it of whoever is followed
    * @param {object} surroundings
    * @param {(id: string) => void} surroundings.follow
    * @param {(id: string) => string | undefined} surroundings.stateOf what somebody is doing
@@ -37,6 +38,9 @@ export class Avatars {
   /** Who is followed, or nobody. @param {string | undefined} id */
   showFollowed(id) {
     this.#followed = id;
+    const { board } = this.#elements;
+    board.classList.toggle("is-following", id !== undefined);
+    if (id !== undefined) board.dataset.color = this.#people.get(id).color;
     this.draw();
   }
 

@@ -1,5 +1,6 @@
 // The chat: what was said, who is typing, and what the user says.
 
+import { shownName } from "./names.mjs";
 import { timeOf } from "./words.mjs";
 
 /** Whoever has not typed for so long, in milliseconds, has stopped; who types says so this often. */
@@ -57,13 +58,12 @@ export class Chat {
     this.draw();
   }
 
-  /** @param {{ by: string, typing?: boolean, on?: boolean, data?: boolean }} message */
-  takeTyping(message) {
-    const isTyping = message.typing ?? message.on ?? message.data ?? false;
-    if (isTyping) this.#typing.set(message.by, Date.now() + typingLasts);
-    else this.#typing.delete(message.by);
+  /** @param {{ by: string, typing: boolean }} message */
+  takeTyping({ by, typing }) {
+    if (typing) this.#typing.set(by, Date.now() + typingLasts);
+    else this.#typing.delete(by);
     this.#drawTyping();
-    if (isTyping) setTimeout(() => this.#drawTyping(), typingLasts + 50);
+    if (typing) setTimeout(() => this.#drawTyping(), typingLasts + 50);
   }
 
   draw() {
@@ -99,7 +99,7 @@ export class Chat {
       const head = document.createElement("p");
       head.className = "said-by";
       const who = document.createElement("b");
-      who.textContent = isMine ? "You" : name;
+      who.textContent = isMine ? "You" : shownName(name);
       who.dataset.by = by;
       who.dataset.color = this.#people.get(by).color;
       const time = document.createElement("time");

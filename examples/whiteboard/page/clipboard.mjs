@@ -3,10 +3,13 @@
 import { around, boxOf, length, place } from "./geometry.mjs";
 import { copyOf } from "./actions.mjs";
 import { isForField } from "./keys.mjs";
+import { fitted } from "./note-text.mjs";
+import { counted } from "./words.mjs";
 
 const type = "web application/x-dualcast-whiteboard+json";
-const mostText = 2_000;
-const mostObjects = 500;
+
+/** As many as a board has. */
+const mostObjects = 3_000;
 
 /** @param {import("./hands.mjs").Hands} hands @param {() => { x: number, y: number }} where to paste, on the board */
 export function listenToClipboard(hands, where) {
@@ -26,27 +29,46 @@ export function listenToClipboard(hands, where) {
   addEventListener("cut", (event) => copy(event) && hands.remove());
   addEventListener("paste", (event) => {
     if (isForField(event.target)) return;
-    const objects = read(event.clipboardData.getData(type));
-    const text = event.clipboardData.getData("text/plain").trim();
-    if (objects.length > 0) hands.made(actions.add(shifted(objects, where())));
-    else if (text !== "") {
+    const { objects, warning } = readObjects(event.clipboardData.getData(type));
+    const pasted = event.clipboardData.getData("text/plain").trim();
+    if (objects.length > 0) {
+      hands.made(actions.add(shifted(objects, where())));
+      hands.warn(warning);
+    } else if (pasted !== "") {
+      const { text, warning } = fitted(pasted);
       const { x, y } = where();
       const side = text.length > 400 ? 320 : 200;
-      const props = { x: place(x - side / 2), y: place(y - side / 2), w: side, h: side, color: hands.toolbox.noteColor, text: text.slice(0, mostText) };
+      const props = { x: place(x - side / 2), y: place(y - side / 2), w: side, h: side, color: hands.toolbox.noteColor, text };
       hands.made(actions.add([{ kind: "note", props }]));
+      hands.warn(warning);
     } else return;
     event.preventDefault();
   });
 }
 
 /** What comes from a clipboard may be anything: the server looks at each property, this at what the page itself needs. */
-function read(json) {
+export function readObjects(json) {
+  const all = parsed(json).filter(isObject);
+  const more = all.length - mostObjects;
+  if (more <= 0) return { objects: all };
+  const warning = `A board has room for ${counted(mostObjects, "object")}: ${counted(more, "object is", "objects are")} left out.`;
+  return { objects: all.slice(0, mostObjects), warning };
+}
+
+function parsed(json) {
   try {
     const objects = JSON.parse(json);
-    return objects.filter(({ kind, props }) => ["note", "stroke", "rect", "ellipse"].includes(kind) && Number.isFinite(props.x + props.y)).slice(0, mostObjects);
+    return Array.isArray(objects) ? objects : [];
   } catch {
     return [];
   }
+}
+
+function isObject(object) {
+  const { kind, props } = object ?? {};
+  if (!["note", "stroke", "rect", "ellipse"].includes(kind)) return false;
+  const places = kind === "stroke" ? props?.points : [props?.w, props?.h];
+  return Array.isArray(places) && places.length >= 2 && [props?.x, props?.y, ...places].every(Number.isFinite);
 }
 
 /** With their middle at a point. */

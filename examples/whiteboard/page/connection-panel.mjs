@@ -13,7 +13,6 @@ export class ConnectionPanel {
   #connection;
   #pending;
   #drawn = "";
-  #unsentSince;
 
   /**
    * @param {Record<"lamp" | "word" | "words" | "transports" | "figures" | "notice" | "reconnect", HTMLElement>} elements
@@ -60,16 +59,13 @@ export class ConnectionPanel {
   #drawNotice(isOpen, { status, message, reason }, unsent) {
     const { notice } = this.#elements;
     const isQuiet = isOpen || (status === "connecting" && unsent === 0) || (status === "loading" && !message);
-    // Changes leave at once on a good day: only those that stay are worth a word.
-    if (unsent > 0) this.#unsentSince ??= performance.now();
-    else this.#unsentSince = undefined;
-    const isSlow = this.#unsentSince !== undefined && performance.now() - this.#unsentSince > 1_500;
     const changes = counted(unsent, "change");
     let words = "";
     if (status === "closed") words = `Disconnected${reason ? ` (${reason})` : ""}. ${unsent > 0 ? `${changes} unsent. ` : ""}Reconnect in the connection panel.`;
     else if (!isQuiet && unsent > 0) words = `Not connected. ${changes} unsent: they go out when the connection is back.`;
     else if (!isQuiet) words = "Not connected. You can go on: changes go out when the connection is back.";
-    else if (isSlow) words = `${changes} unsent.`;
+    // Only those that stay are worth a word.
+    else if (this.#pending.isStuck) words = `${changes} unsent.`;
     // Who listens hears that it changed, not each number.
     notice.hidden = words === "";
     if (words !== notice.textContent) notice.textContent = words;

@@ -5,6 +5,7 @@
 
 import { connect } from "/dualcast.js";
 import { createPresence } from "/dualcast/presence.js";
+import { loadSnapshot } from "./snapshot.mjs";
 
 /** How long a page waits for the word that it has all it missed, before it sends, in milliseconds. */
 const patience = 3_000;
@@ -77,9 +78,7 @@ export class Connection {
     this.#leave();
     for (;;) {
       try {
-        const response = await fetch(`${this.#address}/snapshot`);
-        if (!response.ok) throw new Error(`the server answered ${response.status}`);
-        const { position, board } = await response.json();
+        const { position, board } = await loadSnapshot(this.#address);
         if (turn !== this.#turn) return;
         this.#why = undefined;
         this.#position = position;
@@ -101,9 +100,9 @@ export class Connection {
     this.rejoin();
   }
 
-  /** Comes back at the same place, with what the user is called now. */
+  /** Comes back at the same place, with what the user is called now; or asks at once for the board where there is none yet. */
   rejoin() {
-    if (!this.#live) return;
+    if (!this.#live) return this.open();
     this.#position = this.#live.cursor ?? this.#position;
     this.#turn += 1;
     this.#leave();

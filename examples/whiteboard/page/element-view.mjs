@@ -63,7 +63,11 @@ export class ElementView {
 
   #updateNote(before, { text, w, h }, editor) {
     if (before?.text !== text) this.#text.textContent = text;
-    if (before?.text !== text || before?.w !== w || before?.h !== h) this.#text.style.fontSize = `${noteSize(text, w, h)}px`;
+    if (before?.text !== text || before?.w !== w || before?.h !== h) {
+      const { size, isCut } = fitNote(text, w, h);
+      this.#text.style.fontSize = `${size}px`;
+      this.element.classList.toggle("is-cut", isCut);
+    }
     this.element.classList.toggle("is-locked", editor !== undefined);
     this.#badge.hidden = editor === undefined;
     this.#badge.textContent = editor === undefined ? "" : `${editor} is editing`;
@@ -78,8 +82,7 @@ export class ElementView {
       // A thin line is hard to hit: what is hit is wider than what is seen.
       const target = this.#path.cloneNode();
       target.classList.add("target");
-      target.setAttribute("stroke-width", Math.max(width, 16));
-      this.#path.setAttribute("stroke-width", width);
+      for (const path of [this.#path, target]) path.style.setProperty("--pen", `${width}px`);
       for (const path of [this.#path, target]) path.setAttribute("d", strokePath(points));
       this.#svg.append(target);
     }
@@ -102,8 +105,8 @@ export class ElementView {
   }
 }
 
-/** How large the text of a note is. */
-export function noteSize(text, w, h) {
+/** How large the text of a note is, and whether all of it is seen. */
+export function fitNote(text, w, h) {
   return fitText(text, { w: w - 2 * notePadding, h: h - 2 * notePadding }, widthOf);
 }
 

@@ -4,8 +4,8 @@ export class EmptyBoard {
   #element;
   #surface;
 
-  /** @param {HTMLElement} element @param {import("./surface.mjs").Surface} surface @param {import("./camera.mjs").Camera} camera @param {string} [words] */
-  constructor(element, surface, camera, words) {
+  /** @param {HTMLElement} element @param {import("./surface.mjs").Surface} surface @param {string} [words] */
+  constructor(element, surface, words) {
     this.#element = element;
     this.#surface = surface;
     const title = document.createElement("p");

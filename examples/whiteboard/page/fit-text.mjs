@@ -13,13 +13,15 @@ export const lineHeight = 1.3;
  * @param {string} text
  * @param {{ w: number, h: number }} room without the padding
  * @param {(word: string) => number} widthOf a word's width at the size 1
+ * @returns {{ size: number, isCut: boolean }} `isCut`: not all of it is seen
  */
 export function fitText(text, room, widthOf) {
   const lines = text.split("\n").map((line) => line.split(/(?<=\s)/).map(widthOf));
   const longest = Math.max(...text.split(/\s+/).map(widthOf));
   const fits = (size) => heightOf(lines, room.w / size) * size * lineHeight <= room.h;
   const isWhole = (size) => size >= leastForWhole && longest * size <= room.w;
-  return sizes.find((size) => fits(size) && isWhole(size)) ?? sizes.find(fits) ?? sizes.at(-1);
+  const size = sizes.find((size) => fits(size) && isWhole(size)) ?? sizes.find(fits);
+  return { size: size ?? sizes.at(-1), isCut: size === undefined };
 }
 
 /** How many lines it takes, where a line has room for so much. A word that is wider is broken. */

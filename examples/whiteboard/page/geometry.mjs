@@ -46,6 +46,16 @@ export function between(a, b) {
   return { x: Math.min(a.x, b.x), y: Math.min(a.y, b.y), w: Math.abs(a.x - b.x), h: Math.abs(a.y - b.y) };
 }
 
+/** Where something may lie, as near to a point as that is. @returns {{ x: number, y: number }} */
+export function onBoard({ x, y }) {
+  return { x: clamp(x, -farthest, farthest), y: clamp(y, -farthest, farthest) };
+}
+
+/** The other corner of a box that begins at a place of the board: as near to a point as the board allows. @returns {{ x: number, y: number }} */
+export function cornerFrom(start, { x, y }) {
+  return onBoard({ x: clamp(x, start.x - largest, start.x + largest), y: clamp(y, start.y - largest, start.y + largest) });
+}
+
 /** @param {Box} a @param {Box} b */
 export function meet(a, b) {
   return a.x <= b.x + b.w && b.x <= a.x + a.w && a.y <= b.y + b.h && b.y <= a.y + a.h;
@@ -96,4 +106,9 @@ export function place(value) {
 /** A length as the board takes it. */
 export function length(value, least = 8) {
   return Math.round(clamp(value, least, largest));
+}
+
+/** A depth as the board takes it. */
+export function level(value) {
+  return clamp(value, 0, 1_000_000_000);
 }

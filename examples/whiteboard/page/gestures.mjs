@@ -28,6 +28,8 @@ export class Gestures {
   #root;
   #surface;
   #camera;
+  #toolAtHand;
+  /** The one that the pointer began with, and that hears of it until it ends: keys may change what is at hand. @type {Tool | undefined} */
   #tool;
   #moved;
   /** @type {Map<number, { x: number, y: number }>} */
@@ -41,14 +43,14 @@ export class Gestures {
    * @param {HTMLElement} root
    * @param {import("./surface.mjs").Surface} surface
    * @param {import("./camera.mjs").Camera} camera
-   * @param {() => Tool | undefined} tool the one at hand; without one the view moves
+   * @param {() => Tool | undefined} toolAtHand without one the view moves
    * @param {() => void} moved the user has moved the view
    */
-  constructor(root, surface, camera, tool, moved = () => {}) {
+  constructor(root, surface, camera, toolAtHand, moved = () => {}) {
     this.#root = root;
     this.#surface = surface;
     this.#camera = camera;
-    this.#tool = tool;
+    this.#toolAtHand = toolAtHand;
     this.#moved = moved;
     root.addEventListener("pointerdown", (event) => this.#down(event));
     root.addEventListener("pointermove", (event) => this.#move(event));
@@ -69,11 +71,11 @@ export class Gestures {
   }
 
   showCursor() {
-    this.#root.style.cursor = this.#doing === "pan" ? "grabbing" : this.#isSpaceDown ? "grab" : (this.#tool()?.cursor ?? "grab");
+    this.#root.style.cursor = this.#doing === "pan" ? "grabbing" : this.#isSpaceDown ? "grab" : (this.#toolAtHand()?.cursor ?? "grab");
   }
 
   cancel() {
-    if (this.#doing === "tool") this.#tool()?.cancel();
+    if (this.#doing === "tool") this.#tool.cancel();
     this.#doing = undefined;
   }
 
@@ -92,7 +94,8 @@ export class Gestures {
       return;
     }
     if (this.#pointers.size > 2) return;
-    const tool = this.#tool();
+    const tool = this.#toolAtHand();
+    this.#tool = tool;
     const isEmpty = this.#surface.idOf(event.target) === undefined && !event.target.closest("[data-handle]");
     const pans = !tool || event.button === 1 || this.#isSpaceDown || (event.pointerType === "touch" && tool.pansByFinger && isEmpty);
     // Only a note's text wants to be selected by the pointer, and it has its own field.
@@ -117,7 +120,7 @@ export class Gestures {
       this.#camera.pan(point.x - before.x, point.y - before.y);
       this.#moved();
     }
-    if (this.#doing === "tool") this.#tool()?.move(this.#at(event));
+    if (this.#doing === "tool") this.#tool.move(this.#at(event));
   }
 
   #up(event, isCancelled = false) {
@@ -128,8 +131,8 @@ export class Gestures {
     // One finger of two goes on by moving the view.
     else if (doing === "pinch" && this.#pointers.size === 1) this.#doing = "pan";
     if (doing === "tool") {
-      if (isCancelled) this.#tool()?.cancel();
-      else this.#tool()?.up(at);
+      if (isCancelled) this.#tool.cancel();
+      else this.#tool.up(at);
     }
     if (!isCancelled && (doing === "tool" || doing === "pan")) this.#tap(at);
     this.showCursor();
@@ -140,7 +143,7 @@ export class Gestures {
     const last = this.#lastTap;
     const isDouble = at.event.timeStamp - last.time < doubleTime && Math.hypot(x - last.x, y - last.y) < doubleDistance;
     this.#lastTap = isDouble ? { time: 0, x: 0, y: 0 } : { time: at.event.timeStamp, x, y };
-    if (isDouble && at.event.button === 0) this.#tool()?.double?.(at);
+    if (isDouble && at.event.button === 0) this.#tool?.double?.(at);
   }
 
   #pinch(pointerId, point) {

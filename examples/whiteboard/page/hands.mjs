@@ -102,6 +102,11 @@ export class Hands {
     return true;
   }
 
+  /** Says what was not done of all that was asked for, if anything. @param {string} [words] */
+  warn(words) {
+    if (words !== undefined) this.#toasts.show(words, "bad");
+  }
+
   remove() {
     const removed = this.actions.remove(this.selection.ids);
     this.selection.clear();

@@ -1,5 +1,6 @@
 // Undo and redo of one's own actions. An action is a list of steps, each of one property of one object; undoing it sets back what still is as the
-// action left it. What somebody else has changed since stays as they want it. To others an undo is a change like any other.
+// action left it. What somebody else has changed since stays as they want it, and so does an object that was written on since, though it is one's
+// own: to take it away would take the words along. To others an undo is a change like any other.
 
 /**
  * @typedef {object} Step
@@ -7,6 +8,16 @@
  * @property {string} prop
  * @property {unknown} before
  * @property {unknown} after
+ * @property {object} [object] where it is added or deleted: the object as it was then. The board does not keep all that is deleted.
+ */
+
+/**
+ * What an undo or a redo comes to.
+ *
+ * @typedef {object} Taken
+ * @property {Map<string, object>} props what is set, of which objects
+ * @property {Map<string, object>} revived those among them that come back, as they were
+ * @property {string[]} spared those that stay although they would have gone
  */
 
 /** How many actions can be undone. */
@@ -50,14 +61,14 @@ export class History {
     this.#series = undefined;
   }
 
-  /** The changes that undo the last action. @param {(id: string) => object | undefined} current the object as it is now */
+  /** Undoes the last action. @param {(id: string) => object | undefined} current the object as it is now @returns {Taken} */
   undo(current) {
-    return this.#move(this.#done, this.#undone, current, ({ id, prop, before, after }) => ({ id, prop, from: after, to: before }));
+    return this.#move(this.#done, this.#undone, current, ({ before, after }) => ({ expected: after, wanted: before }));
   }
 
-  /** The changes that do again what was undone last. @param {(id: string) => object | undefined} current */
+  /** Does again what was undone last. @param {(id: string) => object | undefined} current @returns {Taken} */
   redo(current) {
-    return this.#move(this.#undone, this.#done, current, ({ id, prop, before, after }) => ({ id, prop, from: before, to: after }));
+    return this.#move(this.#undone, this.#done, current, ({ before, after }) => ({ expected: before, wanted: after }));
   }
 
   /** Actions of which nothing can be taken back are passed over. */
@@ -66,17 +77,30 @@ export class History {
     while (from.length > 0) {
       const steps = from.pop();
       to.push(steps);
-      const props = new Map();
-      for (const step of steps) {
-        const { id, prop, from: expected, to: value } = turned(step);
-        const object = current(id);
-        if (!object || object[prop] !== expected || object[prop] === value) continue;
-        props.set(id, { ...props.get(id), [prop]: value });
-      }
-      if (props.size > 0) return [...props].map(([id, values]) => ({ set: id, props: values }));
+      const taken = takenOf(steps, current, turned);
+      if (taken.props.size + taken.spared.length > 0) return taken;
     }
-    return [];
+    return takenOf([]);
   }
+}
+
+/** @returns {Taken} */
+function takenOf(steps, current, turned) {
+  const [props, revived, spared] = [new Map(), new Map(), []];
+  for (const step of steps) {
+    const { id, prop, object: model } = step;
+    const { expected, wanted } = turned(step);
+    // What is not there any more was deleted, and forgotten.
+    const object = current(id) ?? (model && { ...model, deleted: true });
+    if (!object || object[prop] !== expected || object[prop] === wanted) continue;
+    if (model && wanted === true && object.text !== model.text) {
+      spared.push(id);
+      continue;
+    }
+    if (model && wanted === false) revived.set(id, model);
+    props.set(id, { ...props.get(id), [prop]: wanted });
+  }
+  return { props, revived, spared };
 }
 
 function continueAction(steps, more) {

@@ -1,6 +1,8 @@
 // Who the user is: whoever has the key. The page makes one once, and keeps it with the name and the colour that the user wants to have.
 
 import { colorCount } from "./colors.mjs";
+import { hasControl, isBlank } from "./names.mjs";
+import { keep, recall } from "./storage.mjs";
 
 const place = "whiteboard.identity";
 const adjectives = ["Quiet", "Swift", "Bright", "Gentle", "Bold", "Merry", "Clever", "Patient", "Sunny", "Curious"];
@@ -10,7 +12,7 @@ const animals = ["Otter", "Heron", "Fox", "Badger", "Wren", "Lynx", "Hare", "Fin
 
 /** The user's identity, a new one at the first visit. Where nothing can be kept it lasts as long as the page. @returns {Identity} */
 export function loadIdentity() {
-  const kept = read();
+  const kept = recall(place);
   const hasKey = /^[A-Za-z0-9_-]{43}$/.test(kept?.key ?? "");
   if (hasKey && nameProblem(kept.name ?? "") === undefined) {
     return { key: kept.key, name: kept.name, color: Number.isInteger(kept.color) && kept.color >= 0 && kept.color < colorCount ? kept.color : 0 };
@@ -24,11 +26,7 @@ export function loadIdentity() {
 
 /** @param {Identity} identity */
 export function saveIdentity(identity) {
-  try {
-    localStorage.setItem(place, JSON.stringify(identity));
-  } catch {
-    // A browser that keeps nothing.
-  }
+  keep(place, identity);
 }
 
 /** What is wrong with a name, if anything. */
@@ -36,9 +34,8 @@ export function nameProblem(name) {
   const trimmed = name.trim();
   if (trimmed === "") return "A name has at least one character.";
   if ([...trimmed].length > 40) return "A name has at most 40 characters.";
-  // Joiners are in Persian names, and in faces. A filler is a letter of which nothing is seen.
-  if (/(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(trimmed)) return "A name has no control characters.";
-  if (/^[\s\u200c\u200d\u115f\u1160\u2800\u3164\uffa0]*$/u.test(trimmed)) return "A name has something to be seen.";
+  if (hasControl(trimmed)) return "A name has no control characters.";
+  if (isBlank(trimmed)) return "A name has something to be seen.";
   return undefined;
 }
 
@@ -64,14 +61,6 @@ function newKey() {
 /** @param {Uint8Array} bytes */
 function base64url(bytes) {
   return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-}
-
-function read() {
-  try {
-    return JSON.parse(localStorage.getItem(place));
-  } catch {
-    return null;
-  }
 }
 
 function anyOf(list) {

@@ -30,7 +30,7 @@ export function commandKey(name, { shift = false } = {}) {
 
 /** Whether what is pressed is meant for a field, and not for the board. @param {EventTarget | null} target */
 export function isForField(target) {
-  return target instanceof HTMLElement && target.closest("input, textarea, select, dialog[open], [popover]:popover-open, .words, .deeds") !== null;
+  return target instanceof HTMLElement && target.closest("input, textarea, select, dialog[open], [popover]:popover-open, .words, .deeds, .kept-text") !== null;
 }
 
 /** Hears keys everywhere but in fields. @param {Shortcut[]} shortcuts */

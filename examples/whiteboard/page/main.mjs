@@ -23,6 +23,7 @@ import { People } from "./people.mjs";
 import { Previews } from "./previews.mjs";
 import { Profile } from "./profile.mjs";
 import { rememberBoard } from "./recent.mjs";
+import { Refusals } from "./refusals.mjs";
 import { SelectionBar } from "./selection-bar.mjs";
 import { Selection } from "./selection.mjs";
 import { prepareSharing } from "./share.mjs";
@@ -30,11 +31,13 @@ import { Sharing } from "./sharing.mjs";
 import { shortcuts } from "./shortcuts.mjs";
 import { Shown } from "./shown.mjs";
 import { SidePanel } from "./side-panel.mjs";
+import { keep, recall } from "./storage.mjs";
 import { Surface } from "./surface.mjs";
 import { TextEditor } from "./text-editor.mjs";
 import { Toasts } from "./toasts.mjs";
 import { Toolbox } from "./toolbox.mjs";
 import { ViewButtons } from "./view-buttons.mjs";
+import { withoutText } from "./without-text.mjs";
 import { counted } from "./words.mjs";
 
 const $ = (id) => document.getElementById(id);
@@ -65,18 +68,27 @@ const refuse = (words) => toasts.show(words, "bad");
 const pending = new Pending(randomId(12), {
   send: (message, key) => connection.send("op", message, key),
   refused: (changes, error) => {
-    shown.takeBack(changes);
-    chat.draw();
-    const what = counted(changes.length, "change was", "changes were");
-    if (error.code !== "locked") return refuse(`${what} not taken: ${error.message.replace(` (${error.code})`, "")}.`);
     // The refusal may come before the log tells who was first.
     const name = people.others.find(([id]) => error.message.includes(id))?.[1].name ?? "Somebody else";
-    if (changes.some((change) => idOf(change) === editor.id)) editor.lose(name);
-    else refuse(`${what} not taken: ${name} is editing this note.`);
+    const isLocked = error.code === "locked";
+    const isOpen = isLocked && changes.some((change) => idOf(change) === editor.id);
+    if (isOpen) editor.lose(name);
+    shown.takeBack(changes);
+    chat.draw();
+    if (isOpen) refusals.takeTold(changes);
+    else refusals.take(changes, isLocked ? `${name} is editing this note` : error.message.replace(` (${error.code})`, ""));
   },
   answered: (milliseconds) => connection.took(milliseconds),
 });
-pending.adopt(takeLeftovers(name));
+const refusals = new Refusals({
+  show: refuse,
+  keep: (why, text) => toasts.keep(why, text),
+  isThere: (text) => shown.says(text),
+  mayGrow: () => pending.unsent > 0,
+});
+const leftovers = takeLeftovers(name);
+pending.adopt(leftovers.messages);
+if (leftovers.lost > 0) refuse(`${counted(leftovers.lost, "change was", "changes were")} lost when the page was left: the browser had no room to keep them.`);
 const shown = new Shown(pending, me);
 const people = new People(me);
 const actions = new Actions(shown, pending.client, { lockedBy: ({ editing }) => people.nameOfOther(editing), refuse });
@@ -91,12 +103,18 @@ const surface = new Surface({ root, world: $("world") }, shown, camera, (editing
 const selection = new Selection(surface, camera, $("overlay"));
 const sharing = new Sharing((event, data) => connection.tell(event, data));
 const cursors = new Cursors($("cursors"), camera, people, me);
-const previews = new Previews(surface, shown, me, { isMine: (id) => selection.has(id), changed: () => avatars.draw() });
+const previews = new Previews(surface, shown, me, () => avatars.draw());
 const view = new ViewButtons(camera, surface, $("zoom-figure"), () => follow.stop());
 const toolbox = new Toolbox({ tools: $("tools"), ink: $("ink"), colors: $("ink-colors"), widths: $("ink-widths") });
 const editor = new TextEditor(surface, shown, actions, me, {
   nameOf: (id) => people.nameOfOther(id),
   refuse,
+  withdraw: (id) => {
+    refusals.takeTold([...pending.changes()].filter((change) => idOf(change) === id));
+    pending.withdraw((change) => withoutText(change, id));
+    shown.takeBack([{ set: id }]);
+  },
+  keep: (why, text) => refusals.keep(why, text),
   opened: (isOpen) => {
     selection.isQuiet = isOpen;
   },
@@ -108,18 +126,11 @@ const editor = new TextEditor(surface, shown, actions, me, {
 });
 const avatars = new Avatars(
   people,
-  { row: $("people"), count: $("everybody"), title: $("people-title"), list: $("everybody-list") },
+  { row: $("people"), count: $("everybody"), title: $("people-title"), list: $("everybody-list"), board: root },
   { follow: (id) => follow.toggle(id), stateOf },
 );
-const follow = new Follow({ camera, surface, cursors, people }, showFollowed, (words) => toasts.show(words));
-new EmptyBoard($("empty"), surface, camera);
-
-/** Whose colour is around the board. */
-function showFollowed(id) {
-  avatars.showFollowed(id);
-  root.classList.toggle("is-following", id !== undefined);
-  if (id !== undefined) root.dataset.color = people.get(id).color;
-}
+const follow = new Follow({ camera, surface, cursors, people }, (id) => avatars.showFollowed(id), (words) => toasts.show(words));
+new EmptyBoard($("empty"), surface);
 
 /** What somebody else is doing. */
 function stateOf(id) {
@@ -276,34 +287,21 @@ prepareSharing({ edit: $("share-edit"), view: $("share-view") }, address, toasts
 
 addEventListener("beforeunload", (event) => {
   editor.close();
-  if (pending.unsent > 0 && connection.state.status !== "open") event.preventDefault();
+  // A connection that counts as open may bring nothing through.
+  if (pending.unsent > 0 && (pending.isStuck || connection.state.status !== "open")) event.preventDefault();
 });
+/** What is left for the next page, while this one is put away. */
+let left = [];
 addEventListener("pagehide", () => {
   editor.close();
-  leaveBehind(name, pending.freeze());
+  left = leaveBehind(name, pending.freeze());
 });
-addEventListener("pageshow", ({ persisted }) => persisted && takeLeftovers(name));
+addEventListener("pageshow", ({ persisted }) => persisted && shown.takeBack(pending.regain(left, takeLeftovers(name).messages)));
 
 function chosenTransport() {
   const asked = new URLSearchParams(location.search).get("transport");
-  const kept = asked ?? read(transportPlace);
+  const kept = asked ?? recall(transportPlace);
   return ["auto", "ws", "sse"].includes(kept) ? kept : "auto";
-}
-
-function read(place) {
-  try {
-    return localStorage.getItem(place);
-  } catch {
-    return null;
-  }
-}
-
-function keep(place, value) {
-  try {
-    localStorage.setItem(place, value);
-  } catch {
-    // A browser that keeps nothing.
-  }
 }
 
 /**

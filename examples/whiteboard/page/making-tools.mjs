@@ -1,6 +1,6 @@
 // The tools that put something on the board, and the one that takes it away.
 
-import { between, clamp, length, place } from "./geometry.mjs";
+import { between, cornerFrom, length, onBoard, place } from "./geometry.mjs";
 import { simplify, steadied, strokePath, strokeProps } from "./stroke.mjs";
 
 const svg = "http://www.w3.org/2000/svg";
@@ -50,7 +50,7 @@ export class ShapeTool {
   }
 
   down({ board }) {
-    this.#start = board;
+    this.#start = onBoard(board);
     this.#outline = document.createElement("div");
     this.#outline.className = `outline ${this.#kind}`;
     this.#outline.dataset.color = this.#hands.toolbox.color;
@@ -80,14 +80,15 @@ export class ShapeTool {
     this.#start = undefined;
   }
 
+  /** Not larger than the board takes it: so one sees where that ends. */
   #box(board, isSquare) {
-    if (!isSquare) return between(this.#start, board);
+    if (!isSquare) return between(this.#start, cornerFrom(this.#start, board));
     const side = Math.max(Math.abs(board.x - this.#start.x), Math.abs(board.y - this.#start.y));
     const corner = {
       x: this.#start.x + side * (board.x < this.#start.x ? -1 : 1),
       y: this.#start.y + side * (board.y < this.#start.y ? -1 : 1),
     };
-    return between(this.#start, corner);
+    return between(this.#start, cornerFrom(this.#start, corner));
   }
 }
 
@@ -110,8 +111,8 @@ export class PenTool {
   move({ trail }) {
     if (this.#id === undefined) return;
     for (const point of trail) {
-      const { x, y } = steadied(this.#points, point);
-      this.#points.push(clamp(x, -100_000, 100_000), clamp(y, -100_000, 100_000));
+      const { x, y } = onBoard(steadied(this.#points, point));
+      this.#points.push(x, y);
     }
     this.#path.setAttribute("d", strokePath(this.#points));
     this.#hands.sharing.stroke(this.#id, () => ({
@@ -129,7 +130,8 @@ export class PenTool {
   up({ board }) {
     if (this.#id === undefined) return;
     // The hand has stopped: the line ends where the pen is.
-    if (this.#points.length > 2) this.#points.push(board.x, board.y);
+    const { x, y } = onBoard(board);
+    if (this.#points.length > 2) this.#points.push(x, y);
     this.#finish();
   }
 
@@ -139,14 +141,15 @@ export class PenTool {
     this.#path?.ownerSVGElement?.remove();
   }
 
-  #begin({ x, y }) {
+  #begin(point) {
+    const { x, y } = onBoard(point);
     this.#id = this.#hands.actions.newId();
     this.#points = [x, y];
     const drawing = document.createElementNS(svg, "svg");
     drawing.classList.add("drawing");
     drawing.dataset.color = this.#hands.toolbox.color;
     this.#path = document.createElementNS(svg, "path");
-    this.#path.setAttribute("stroke-width", this.#hands.toolbox.width);
+    this.#path.style.setProperty("--pen", `${this.#hands.toolbox.width}px`);
     this.#path.setAttribute("d", strokePath(this.#points));
     drawing.append(this.#path);
     this.#hands.surface.above.append(drawing);

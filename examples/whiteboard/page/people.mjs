@@ -1,8 +1,10 @@
 // Who is here: as presence tells it, with what was heard of names before, so that those who left are still called by theirs.
 
+import { anonymous, shownName } from "./names.mjs";
+
 /** @typedef {{ name: string, color: number }} Person */
 
-const nobody = { name: "Somebody", color: 0 };
+const nobody = { name: anonymous, color: 0 };
 
 export class People {
   /** @type {Map<string, Person>} */
@@ -62,7 +64,7 @@ export class People {
 
   /** Names that stand in the log; of what the server does in somebody's place there is none. @param {string} id @param {string} name */
   learn(id, name) {
-    if (name !== "" && !this.#known.has(id)) this.#known.set(id, { name, color: 0 });
+    if (name !== "" && !this.#known.has(id)) this.#known.set(id, { name: shownName(name), color: 0 });
   }
 
   #tell() {
@@ -73,7 +75,7 @@ export class People {
 function personOf(data) {
   const { name, color } = data ?? {};
   return {
-    name: typeof name === "string" && name !== "" ? name : nobody.name,
+    name: shownName(name),
     color: Number.isInteger(color) && color >= 0 && color < 8 ? color : 0,
   };
 }

@@ -97,10 +97,10 @@ export class SelectTool {
     else if (!(target instanceof Element && target.closest("[data-handle]"))) this.#hands.addNote(board);
   }
 
-  /** What is to be moved, as it is now. */
+  /** What is to be moved, from where it is seen: another may be dragging it. */
   #grasp() {
-    const { selection, shown } = this.#hands;
-    this.#objects = new Map(selection.ids.map((id) => [id, shown.get(id)]).filter(([, object]) => object));
+    const { selection, surface } = this.#hands;
+    this.#objects = new Map(selection.ids.map((id) => [id, surface.get(id)]).filter(([, object]) => object));
   }
 
   /** Drags copies away, and leaves the models. */

@@ -38,6 +38,12 @@ export class Shown {
     return object && !object.deleted ? object : undefined;
   }
 
+  /** Whether a note says so. @param {string} text */
+  says(text) {
+    for (const object of this.#objects.values()) if (object.text === text && !object.deleted) return true;
+    return false;
+  }
+
   /** The words in the chat that nobody else has read yet. */
   get unsaid() {
     return this.#pending ? [...this.#pending.changes()].filter((change) => typeof change.chat === "string").map(({ chat }) => chat) : [];

@@ -1,9 +1,18 @@
 // A viewer's connection: the browser's own EventSource, and nothing else. It comes back by itself, with the last id that it saw, as the HTML standard
-// says; what it can't know is that messages are missing, which Dualcast tells in an event.
+// says; what it can't know is that messages are missing, which Dualcast tells in an event, and that a connection is dead of which no end has come:
+// heartbeats are for that.
+
+import { loadSnapshot } from "./snapshot.mjs";
 
 /** Before a stream that was refused is asked for anew, with a new snapshot, in milliseconds. */
 const firstDelay = 1_000;
 const longestDelay = 30_000;
+
+/** How long nothing may come, in milliseconds: the server says something every 15 seconds. */
+const silence = 40_000;
+
+/** The same of one that is being opened. It may go by a connection that the browser had kept, and that died with the last: then the next one tries another. */
+const openingSilence = 10_000;
 
 export class Stream {
   #address;
@@ -12,6 +21,7 @@ export class Stream {
   #source;
   #position;
   #delay = firstDelay;
+  #watch;
   #presence = new Presence();
   /** @type {"loading" | "open" | "away"} */
   status = "loading";
@@ -33,9 +43,7 @@ export class Stream {
   async open() {
     this.#source?.close();
     try {
-      const response = await fetch(`${this.#address}/snapshot`);
-      if (!response.ok) throw new Error(`the server answered ${response.status}`);
-      const { position, board } = await response.json();
+      const { position, board } = await loadSnapshot(this.#address);
       this.#listener.snapshot(board);
       this.#follow(position);
     } catch {
@@ -48,13 +56,16 @@ export class Stream {
     this.#source = source;
     this.#position = position;
     this.#presence.begin();
+    this.#listen(openingSilence);
     const on = (event, act) =>
       source.addEventListener(event, ({ data, lastEventId }) => {
         if (source !== this.#source) return;
+        this.#listen();
         this.#position = lastEventId || this.#position;
         act(JSON.parse(data));
       });
     source.onopen = () => {
+      this.#listen();
       this.#delay = firstDelay;
       this.#become("open");
     };
@@ -80,13 +91,23 @@ export class Stream {
     });
   }
 
-  /** Whoever has missed a change of who is there is told the whole on another connection, at the same place. */
+  /** Another connection, at the same place: on it is told the whole of who is there. */
   #anew() {
     this.#source.close();
     this.#follow(this.#position);
   }
 
+  /** Another connection where nothing comes on this one from now on. */
+  #listen(limit = silence) {
+    clearTimeout(this.#watch);
+    this.#watch = setTimeout(() => {
+      this.#become("away");
+      this.#anew();
+    }, limit);
+  }
+
   #again() {
+    clearTimeout(this.#watch);
     this.#source?.close();
     this.#source = undefined;
     this.#become("away");

@@ -70,15 +70,6 @@ export function strokePath(points) {
   return `${path}Q${at(count - 2)} ${at(count - 1)}`;
 }
 
-/** Whether a stroke passes near a point. */
-export function passesNear(points, { x, y }, distance) {
-  const withPoint = [...points, x, y];
-  const probe = points.length / 2;
-  if (probe === 1) return Math.hypot(points[0] - x, points[1] - y) <= distance;
-  for (let i = 0; i + 1 < probe; i++) if (distanceToSegment(withPoint, probe, i, i + 1) <= distance) return true;
-  return false;
-}
-
 function distanceToSegment(points, i, first, last) {
   const [x, y, ax, ay] = [points[2 * i], points[2 * i + 1], points[2 * first], points[2 * first + 1]];
   const [dx, dy] = [points[2 * last] - ax, points[2 * last + 1] - ay];

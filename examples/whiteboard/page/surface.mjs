@@ -27,6 +27,8 @@ export class Surface {
   #editorOf;
   #covered;
   #size = { width: 0, height: 0 };
+  /** How thin a line may be, in the board's units, and still be seen. */
+  #thinnest = 0;
 
   /**
    * @param {{ root: HTMLElement, world: HTMLElement }} elements
@@ -115,10 +117,11 @@ export class Surface {
     this.touch(this.#views.keys());
   }
 
-  /** Shows an object otherwise, or as it is again. @param {object | undefined} props */
+  /** Shows an object otherwise, or as it is again. What the user has in hand is where the user has it. @param {object | undefined} props @param {"me" | "other"} [by] */
   preview(id, props, by = "me") {
-    if (props) this.#previews.set(id, { props, by });
-    else this.#previews.delete(id);
+    const now = this.#previews.get(id)?.by;
+    if (props && (by === "me" || now !== "me")) this.#previews.set(id, { props, by });
+    else if (!props && now === by) this.#previews.delete(id);
     this.touch([id]);
   }
 
@@ -152,6 +155,10 @@ export class Surface {
     this.#hasMoved = false;
     const { x, y, zoom } = this.#camera;
     this.#world.style.transform = `translate(${-x * zoom}px, ${-y * zoom}px) scale(${zoom})`;
+    // In steps: for each of them every line is styled anew.
+    const thinnest = zoom < 0.5 ? 2 ** Math.ceil(-Math.log2(zoom)) : 0;
+    if (thinnest !== this.#thinnest) this.#world.style.setProperty("--thinnest", `${thinnest}px`);
+    this.#thinnest = thinnest;
     // Dots that come too close are left out, and come back.
     const step = grid * zoom * 2 ** Math.max(0, Math.ceil(Math.log2(16 / (grid * zoom))));
     this.#root.style.backgroundSize = `${step}px ${step}px`;

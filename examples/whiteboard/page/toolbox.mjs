@@ -1,5 +1,6 @@
 // Which tool is at hand, and with what colour and how thick a pen. Notes have a colour of their own: nobody wants to write on what they draw with.
 
+import { keep, recall } from "./storage.mjs";
 import { Swatches } from "./swatches.mjs";
 
 const place = "whiteboard.style";
@@ -80,11 +81,7 @@ export class Toolbox {
 
   #set(style) {
     Object.assign(this.#style, style);
-    try {
-      localStorage.setItem(place, JSON.stringify(this.#style));
-    } catch {
-      // A browser that keeps nothing.
-    }
+    keep(place, this.#style);
     this.#draw();
   }
 
@@ -99,15 +96,11 @@ export class Toolbox {
 }
 
 function read() {
-  try {
-    const { ink, note, width } = JSON.parse(localStorage.getItem(place)) ?? {};
-    const isColor = (value) => Number.isInteger(value) && value >= 0 && value < 8;
-    return {
-      ...(isColor(ink) && { ink }),
-      ...(isColor(note) && { note }),
-      ...(widths.some((each) => each.width === width) && { width }),
-    };
-  } catch {
-    return {};
-  }
+  const { ink, note, width } = recall(place) ?? {};
+  const isColor = (value) => Number.isInteger(value) && value >= 0 && value < 8;
+  return {
+    ...(isColor(ink) && { ink }),
+    ...(isColor(note) && { note }),
+    ...(widths.some((each) => each.width === width) && { width }),
+  };
 }

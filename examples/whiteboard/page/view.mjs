@@ -38,22 +38,16 @@ const root = $("board");
 const camera = new Camera();
 const surface = new Surface({ root, world: $("world") }, shown, camera, (editing) => people.nameOfOther(editing), () => panel?.covers ?? 0);
 const cursors = new Cursors($("cursors"), camera, people);
-const previews = new Previews(surface, shown, "", { changed: () => avatars.draw() });
+const previews = new Previews(surface, shown, "", () => avatars.draw());
 const view = new ViewButtons(camera, surface, $("zoom-figure"), () => follow.stop());
 const avatars = new Avatars(
   people,
-  { row: $("people"), count: $("everybody"), title: $("people-title"), list: $("everybody-list") },
+  { row: $("people"), count: $("everybody"), title: $("people-title"), list: $("everybody-list"), board: root },
   { follow: (id) => follow.toggle(id), stateOf: (id) => (previews.drawers.has(id) ? "is drawing" : undefined) },
 );
-const follow = new Follow({ camera, surface, cursors, people }, showFollowed, (words) => toasts.show(words));
+const follow = new Follow({ camera, surface, cursors, people }, (id) => avatars.showFollowed(id), (words) => toasts.show(words));
 new OutOfSight($("lost"), surface, camera, () => view.fit());
-new EmptyBoard($("empty"), surface, camera, "Nothing here yet");
-/** Whose colour is around the board. */
-function showFollowed(id) {
-  avatars.showFollowed(id);
-  root.classList.toggle("is-following", id !== undefined);
-  if (id !== undefined) root.dataset.color = people.get(id).color;
-}
+new EmptyBoard($("empty"), surface, "Nothing here yet");
 new Gestures(root, surface, camera, () => undefined, () => follow.stop());
 const chat = new Chat({ list: $("words"), typing: $("typing") }, shown, people, {});
 const activity = new Activity($("deeds"), shown, people, (id) => view.revealObject(shown.get(id)));

@@ -4,15 +4,7 @@ import { test } from "node:test";
 import { applyOp, emptyBoard, readBoard, writeBoard } from "../page/board.mjs";
 import { Pending } from "../page/pending.mjs";
 import { Shown } from "../page/shown.mjs";
-
-/** Numbers by chance, the same for the same seed. */
-function random(seed) {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
+import { random } from "./chance.mjs";
 
 /** A page on a log, over a line that loses messages and answers. */
 class Page {

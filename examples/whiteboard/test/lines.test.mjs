@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Camera } from "../page/camera.mjs";
 import { fitText } from "../page/fit-text.mjs";
-import { around, boxOf, carried, dragged } from "../page/geometry.mjs";
-import { passesNear, simplify, strokePath, strokeProps } from "../page/stroke.mjs";
+import { around, boxOf, carried, cornerFrom, dragged, onBoard } from "../page/geometry.mjs";
+import { simplify, strokePath, strokeProps } from "../page/stroke.mjs";
 
 test("a straight line keeps its ends, a corner stays", () => {
   assert.deepEqual(simplify([0, 0, 5, 0, 10, 0, 10, 5, 10, 10], 0.5), [0, 0, 10, 0, 10, 10]);
@@ -25,11 +25,6 @@ test("a stroke is whole numbers from its own corner, 4,000 of them at most, and 
 test("a path goes from the first point to the last", () => {
   assert.equal(strokePath([1, 2]), "M1 2l0.01 0");
   assert.match(strokePath([0, 0, 5, 5, 9, 0, 12, 3]), /^M0 0Q5 5 .*12 3$/);
-});
-
-test("an eraser hits a line where it passes, not its box", () => {
-  assert.equal(passesNear([0, 0, 100, 100], { x: 50, y: 52 }, 4), true);
-  assert.equal(passesNear([0, 0, 100, 100], { x: 90, y: 10 }, 4), false);
 });
 
 test("a stroke's box has room for its pen", () => {
@@ -70,12 +65,26 @@ test("all of a box is seen when it is fitted, and no larger than it is", () => {
 test("a text is as large as fits, and small where nothing does", () => {
   const widthOf = (word) => word.length * 0.5;
   const room = { w: 168, h: 168 };
-  assert.equal(fitText("Hi", room, widthOf), 28);
-  const sizes = [20, 60, 120, 240, 480].map((count) => fitText("word ".repeat(count / 4), room, widthOf));
+  const sizeOf = (text) => fitText(text, room, widthOf).size;
+  assert.equal(sizeOf("Hi"), 28);
+  const sizes = [20, 60, 120, 240, 480].map((count) => sizeOf("word ".repeat(count / 4)));
   assert.deepEqual(sizes, [...sizes].sort((a, b) => b - a));
-  assert.equal(fitText("word ".repeat(2_000), room, widthOf), 11);
+  assert.equal(sizeOf("word ".repeat(2_000)), 11);
   // A word is not broken where a size that can well be read keeps it whole.
-  assert.equal(fitText("wheelbarrows,", room, widthOf), 24);
+  assert.equal(sizeOf("wheelbarrows,"), 24);
   // A word that no line has room for is broken, and takes as many as it needs.
-  assert.ok(fitText("w".repeat(200), room, widthOf) < fitText("w".repeat(20), room, widthOf));
+  assert.ok(sizeOf("w".repeat(200)) < sizeOf("w".repeat(20)));
+});
+
+test("a text that is not all seen, however small it is, is known to be cut", () => {
+  const isCut = (text) => fitText(text, { w: 168, h: 168 }, (word) => word.length * 0.5).isCut;
+  assert.equal(isCut("word ".repeat(60)), false);
+  assert.equal(isCut("word ".repeat(400)), true);
+  assert.equal(isCut("w".repeat(2_000)), true);
+});
+
+test("what is drawn beyond where anything may lie, or larger than it may be, ends there", () => {
+  assert.deepEqual(onBoard({ x: -150_000, y: 7 }), { x: -100_000, y: 7 });
+  assert.deepEqual(cornerFrom({ x: 0, y: 0 }, { x: 24_600, y: -30 }), { x: 20_000, y: -30 });
+  assert.deepEqual(cornerFrom({ x: 95_000, y: 0 }, { x: 130_000, y: -24_000 }), { x: 100_000, y: -20_000 });
 });

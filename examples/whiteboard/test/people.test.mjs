@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { together } from "../page/activity.mjs";
 import { nameProblem, publicId, randomId } from "../page/identity.mjs";
+import { shownName } from "../page/names.mjs";
 import { initials, People } from "../page/people.mjs";
 import { Presence } from "../page/stream.mjs";
 
@@ -80,4 +81,13 @@ test("deeds of one kind in a row are told as one, but texts, others and old ones
     deed(6, "a", "add", "rect"), deed(200_000, "a", "add", "rect"),
   ]);
   assert.deepEqual(told.map(({ id, count }) => [id, count]), [["2", 2], ["3", 1], ["4", 1], ["5", 1], ["6", 1], ["200000", 1]]);
+});
+
+test("who is called by nothing that is seen, or by what turns others round, is somebody", () => {
+  const people = new People();
+  const names = ["\u200b", "\u202egnp.exe", " \u3000", "\u2066a", "", 7];
+  people.take(names.map((name, i) => [`u${i}`, { name, color: 1 }]), names.length);
+  people.learn("u9", "\u200b");
+  for (const id of ["u0", "u1", "u2", "u3", "u4", "u5", "u9"]) assert.equal(people.get(id).name, "Somebody", id);
+  for (const name of ["Ada", "👩\u200d🚀", "علی\u200cرضا"]) assert.equal(shownName(name), name);
 });
