@@ -35,6 +35,10 @@ client:
 shuttle:
     tests/run concurrency
 
+# Count the instructions of a delivery and of a resume, and hold them against those written down
+instructions:
+    tests/run instructions
+
 # Hold examples/raw-echo to RFC 6455, by Autobahn
 autobahn:
     tests/run autobahn
