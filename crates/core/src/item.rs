@@ -53,6 +53,8 @@ pub struct Batch {
     pub is_replay: bool,
     /// When the oldest of its logged messages was logged.
     pub logged_at: Option<Instant>,
+    /// Whether nothing follows it yet, and the task that asked for it is woken once something does: it need not ask again to be.
+    pub is_asleep: bool,
 }
 
 impl Batch {

@@ -366,6 +366,13 @@ impl Subscription {
         }
         let is_last = state.log.is_finished();
         let kept = state.stretches.find(wire.form(), limit, from, end).cloned();
+        // Where what it gets is all there is, it need not look once more before it sleeps.
+        let has_more = is_last || state.ring.end() > followed.next_volatile;
+        let is_asleep = kept.as_ref().is_some_and(|stretch| stretch.to == end) && !has_more;
+        // Dropped at the end, with no lock held.
+        let _given_up = is_asleep
+            .then(|| state.sleepers.enter(&mut followed.place, cx.waker()))
+            .flatten();
         let stretch = kept.unwrap_or_else(|| {
             let records = state.log.run(from, limit);
             // Where there is nobody else, nobody will look for it.
@@ -397,7 +404,9 @@ impl Subscription {
             lag: end - from,
             is_replay: !self.is_live,
             logged_at: Some(stretch.logged_at),
+            is_asleep,
         };
+        self.is_live |= is_asleep;
         Shortcut::Bytes(stretch.bytes, batch)
     }
 }

@@ -90,6 +90,9 @@ impl<P: Peer> Drive<P> {
             if let Poll::Ready(Ok(())) = drained {
                 self.stall.end();
                 self.feed.observed().written();
+                if is_heard && self.feed.is_asleep() {
+                    return Poll::Pending;
+                }
             }
             // Between the drain and the stage, where the line is free: an answer finds room however busy the channels are.
             // And also when the line is blocked: pings and goodbyes don't wait for that.

@@ -47,6 +47,10 @@ pub struct Feed {
     untold: VecDeque<Untold>,
     /// Whether it has told a gap that it has to end at.
     is_torn: bool,
+    /// Whether what it staged last is all there is, and its task is woken by whatever comes next.
+    is_asleep: bool,
+    /// Whether its task is woken when the next heartbeat is due.
+    is_timed: bool,
     ended: Option<CloseReason>,
     heartbeats: Heartbeats,
     /// Since the server shuts down: until when the session may finish.
@@ -90,6 +94,8 @@ impl Feed {
             goodbye: None,
             untold: VecDeque::new(),
             is_torn: false,
+            is_asleep: false,
+            is_timed: false,
             ended: None,
             heartbeats,
             grace: None,
@@ -188,6 +194,7 @@ impl Feed {
         cx: &mut Context<'_>,
         out: &mut VecDeque<Bytes>,
     ) -> Poll<Result<(), CloseReason>> {
+        self.is_asleep = false;
         if let Some(reason) = self.ended {
             return Poll::Ready(Err(reason));
         }
@@ -208,6 +215,12 @@ impl Feed {
             }
             Poll::Pending => self.poll_heartbeat(cx, out).map(Ok),
         }
+    }
+
+    /// Whether it has nothing to stage behind what it staged last, and the task that asked for that is woken when it has.
+    #[must_use]
+    pub fn is_asleep(&self) -> bool {
+        self.is_asleep
     }
 
     /// Whether its client came back and still waits to be told that it has all that it missed.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::task::Context;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use dualcast_core::{Channel, Entry, Form, Hub, Item, LagRule, MaxLag, Message, Subscription, Wire};
@@ -70,6 +70,42 @@ fn sleep_and_read(
         read.iter().max().copied().max(Some(cursor)),
         Some(sequence(subscription.cursor()))
     );
+    read
+}
+
+#[test]
+fn a_reader_that_is_told_to_be_asleep_is_woken() {
+    explore(|| {
+        let hub = small_hub(100).build().unwrap();
+        let channel = hub.channel("a").unwrap();
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                let mut subscription = channel.subscribe().open().unwrap();
+                thread::spawn(move || read_without_looking_twice(&mut subscription))
+            })
+            .collect();
+        let publisher = thread::spawn(move || publish_some(&channel));
+        let published = publisher.join().unwrap();
+        for reader in readers {
+            assert_eq!(reader.join().unwrap(), published);
+        }
+    });
+}
+
+/// Waits behind a batch of which it is told that nothing follows yet, instead of asking once more.
+fn read_without_looking_twice(subscription: &mut Subscription) -> Vec<u64> {
+    let mut read = Vec::new();
+    block_on(poll_fn(|cx| {
+        while read.len() < EACH {
+            let mut out = VecDeque::new();
+            let batch = ready!(subscription.poll_batch(cx, &Sequences, 1 << 20, &mut out)).unwrap();
+            read.extend(sequences(out));
+            if batch.is_asleep && read.len() < EACH {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(())
+    }));
     read
 }
 

@@ -20,7 +20,9 @@ impl Feed {
         if self.is_catching_up() && self.has_nothing_to_come() && self.pay(out) {
             return Poll::Ready(());
         }
-        ready!(self.heartbeats.poll_due(cx));
+        let due = self.heartbeats.poll_due(cx);
+        self.is_timed = due.is_pending();
+        ready!(due);
         let mut heartbeat = self.heartbeat();
         if self.is_asking() {
             heartbeat.id = None;
