@@ -22,7 +22,12 @@ async fn away(_: Under) {
     options.stream.duplicate_window = Duration::from_secs(1);
     let server = nodes(options, 1).await;
     let mut there = server.dial("room").open().await;
-    let positions = server.publish_numbers("room", 1..=5).await;
+    let mut positions = Vec::new();
+    for text in ["1", "2", "3", "4", "5"] {
+        positions.push(server.publish("room", text).await);
+        // Who is there has to come before the next: one record is all that the node remembers.
+        assert_eq!(there.texts(1).await, [text]);
+    }
     let cursor = positions[1].to_string();
     let client = async_nats::connect(broker.url()).await.unwrap();
     let jetstream = async_nats::jetstream::new(client);
@@ -41,6 +46,5 @@ async fn away(_: Under) {
             assert_eq!(back.last_id(), after.to_string());
         }
     }
-    let live = ["1", "2", "3", "4", "5", "after"];
-    assert_eq!(there.texts(live.len()).await, live, "who is there misses nothing");
+    assert_eq!(there.texts(1).await, ["after"], "who is there misses nothing");
 }
