@@ -108,7 +108,8 @@ inWhiteboard("whiteboard", { chromium: launchChromium }, (test) => {
       ada.network.deafen();
       const note = await ada.making(() => ada.tab.doubleClick(400, 300));
       await ada.isWriting();
-      await bob.object(note);
+      // Before it, a POST of where she points may be under way, whose answer she waits for in vain, and not for ever.
+      await bob.object(note, patience);
       // What is added twice is there once. What is said twice is not.
       await ada.evaluate(() => whiteboard.act.say("only this"));
       await ada.type("once");

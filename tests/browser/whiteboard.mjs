@@ -235,8 +235,8 @@ export class WhiteboardPage {
   }
 
   /** One of them, once it is there. */
-  async object(id) {
-    await this.sees((id) => whiteboard.shown()[id] !== undefined, [id], `${id} is there`);
+  async object(id, patience) {
+    await this.sees((id) => whiteboard.shown()[id] !== undefined, [id], `${id} is there`, patience);
     return this.evaluate((id) => whiteboard.shown()[id], id);
   }
 
