@@ -439,8 +439,9 @@ mod tests {
     #[test]
     #[cfg(target_pointer_width = "64")]
     fn a_session_that_idles_is_small() {
+        // 896, and 904 where the socket may have TLS.
         let bytes = size_of::<Drive<WsPeer<Socket, Inbox>>>();
-        assert!(bytes <= 900, "{bytes} bytes");
+        assert!(bytes <= 904, "{bytes} bytes");
     }
 
     fn sleepy() -> WsOptions {
