@@ -27,14 +27,20 @@ async function rewrite(page, note, text) {
   await page.isSettled();
 }
 
+/** Somebody has two pages, and a note is open in the second. */
+async function inTwoPages(scene) {
+  const ada = await scene.join("Ada");
+  const note = await ada.makeNote(400, 300, "old");
+  await ada.isSettled();
+  const second = await scene.another(ada, "/b/one?transport=ws");
+  await second.isReady();
+  await open(second, note);
+  return { ada, second, note };
+}
+
 inWhiteboard("whiteboard, texts", { chromium: launchChromium }, (test) => {
   test("takes nothing back by a note that was open and not written on, in another page of the same person", async (scene) => {
-    const ada = await scene.join("Ada");
-    const note = await ada.makeNote(400, 300, "old");
-    await ada.isSettled();
-    const second = await scene.another(ada, "/b/one?transport=ws");
-    await second.isReady();
-    await open(second, note);
+    const { ada, second, note } = await inTwoPages(scene);
     await rewrite(ada, note, "new");
     await reads(second, "new");
     await second.press("Escape");
@@ -69,12 +75,7 @@ inWhiteboard("whiteboard, texts", { chromium: launchChromium }, (test) => {
   });
 
   test("keeps the words of one who wrote on a note that another page of theirs has written on since", async (scene) => {
-    const ada = await scene.join("Ada");
-    const note = await ada.makeNote(400, 300, "old");
-    await ada.isSettled();
-    const second = await scene.another(ada, "/b/one?transport=ws");
-    await second.isReady();
-    await open(second, note);
+    const { ada, second, note } = await inTwoPages(scene);
     await second.press("Control+a");
     await second.type("first");
     await ada.has(note, { text: "first" });

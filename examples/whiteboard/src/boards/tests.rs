@@ -122,11 +122,7 @@ async fn a_restart_keeps_a_board_and_knows_a_repeat() {
         .await
         .unwrap();
     let before = boards.read().await;
-    assert_eq!(boards.store_all().await, 0);
-    drop(boards);
-    tokio::task::yield_now().await;
-
-    let boards = again(directory.path()).await;
+    let boards = restarted(boards, directory.path()).await;
     let after = boards.read().await;
     assert_eq!(after["board"], before["board"]);
     // The position is of the life that is now: who follows from there is told no gap.
@@ -146,6 +142,14 @@ async fn a_restart_keeps_a_board_and_knows_a_repeat() {
     assert_eq!(following.read(1 << 20).unwrap().len(), 1);
     let chat = boards.read().await["board"]["chat"].clone();
     assert_eq!(chat.as_array().unwrap().len(), 2);
+}
+
+/// A process ends in good order, and there is another with its file.
+async fn restarted(boards: Boards, directory: &Path) -> Boards {
+    assert_eq!(boards.store_all().await, 0);
+    drop(boards);
+    tokio::task::yield_now().await;
+    again(directory).await
 }
 
 /// Another process with the same file. The one before may take a moment to let go of it.

@@ -109,9 +109,7 @@ async fn who_edited_before_a_restart_is_waited_for_and_then_gone() {
         .write(op("client01", 1, json!([note("a"), { "edit": "a" }])))
         .await
         .unwrap();
-    assert_eq!(boards.store_all().await, 0);
-    drop(boards);
-    let boards = again(directory.path()).await;
+    let boards = restarted(boards, directory.path()).await;
     let _board = boards.open(&name()).await.unwrap();
     let is_edited = async || !boards.read().await["board"]["objects"]["a"]["editing"].is_null();
     time::sleep(gone::LEASE - Duration::from_secs(5)).await;
