@@ -21,7 +21,8 @@
  * @property {() => void} [touchedNothing] a finger that moves the view began on an empty place
  */
 
-const doubleTime = 350;
+/** Between two taps that are one, in milliseconds: what desktops allow by default. */
+const doubleTime = 500;
 const doubleDistance = 12;
 
 export class Gestures {
