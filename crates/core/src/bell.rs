@@ -1,40 +1,59 @@
-//! The bell: whoever is to be woken by a message is woken by a task of its own, and not by who publishes.
+//! The bell: whoever is to be told of a message is told by tasks of its own, and not by who publishes.
 //!
-//! A wake of a thousand takes long, and meanwhile more is published: so the crowd is woken once the publisher pauses, and reads all of that in one
-//! batch. Nobody has to tend the bell. Where nobody does, or no more, sleepers are woken on the spot.
+//! To tell a thousand takes long, and meanwhile more is published: so the crowd is told once the publisher pauses, and gets all of that in one
+//! batch. Those who sleep are woken, and who lent their lanes are sent to. Nobody has to tend the bell. Where nobody does, or no more, all are woken
+//! on the spot.
 
-use std::mem;
+use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
-use crate::sleepers::Woken;
+use crate::crowd::{Crowd, recall};
+use crate::logs::Logs;
+use crate::rounds::Round;
 use crate::sync::Mutex;
+
+/// To how many clients one sends before others get their time.
+const TURN: usize = 128;
+
+/// For how many that are left one more is called of those who tend the bell: to so many one sends in some milliseconds.
+const SHARE: usize = 1_024;
 
 /// The bell of a hub.
 #[derive(Debug, Default)]
 pub(crate) struct Bell(Mutex<Option<Tended>>);
 
-/// What whoever tends it finds.
+/// What those who tend it find.
 #[derive(Debug, Default)]
 struct Tended {
-    /// Whom it has rung for.
-    rung: Vec<Woken>,
-    /// Who tends it, and waits for it to ring.
-    tender: Option<Waker>,
+    /// For whom it has rung.
+    crowds: VecDeque<Crowd>,
+    /// What was begun of it.
+    rounds: VecDeque<Round>,
+    /// How many clients are left in all of that.
+    left: usize,
+    /// Those who tend it and wait for it to ring.
+    tenders: Vec<Waker>,
+}
+
+/// What one of those who tend it does next.
+enum Task {
+    Wake(Crowd),
+    Send(Round),
 }
 
 impl Bell {
-    /// Sees to it that they are woken. With no lock held.
-    pub(crate) fn ring(&self, woken: Woken) {
-        if woken.is_empty() {
+    /// Sees to it that they are told. With no lock held.
+    pub(crate) fn ring(&self, crowd: Crowd) {
+        if crowd.is_empty() {
             return;
         }
         let mut bell = self.0.lock();
         let Some(tended) = &mut *bell else {
             drop(bell);
-            return woken.wake();
+            return crowd.wake();
         };
-        tended.rung.push(woken);
-        let tender = tended.tender.take();
+        tended.crowds.push_back(crowd);
+        let tender = tended.tenders.pop();
         drop(bell);
         if let Some(tender) = tender {
             tender.wake();
@@ -46,27 +65,86 @@ impl Bell {
         self.0.lock().get_or_insert_default();
     }
 
-    /// Wakes all that it has rung for, and the task when it rings again. Never ready.
-    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let (rung, before) = match &mut *self.0.lock() {
-            Some(tended) => (
-                mem::take(&mut tended.rung),
-                tended.tender.replace(cx.waker().clone()),
-            ),
-            None => return Poll::Pending,
-        };
-        drop(before);
-        rung.into_iter().for_each(Woken::wake);
+    /// Whether anybody tends it.
+    pub(crate) fn is_tended(&self) -> bool {
+        self.0.lock().is_some()
+    }
+
+    /// Tells some of those for whom it has rung, and sees to it that the task goes on with the others, and comes back when it rings again.
+    /// Ready where nobody tends it any more.
+    pub(crate) fn poll(&self, logs: &Logs, cx: &mut Context<'_>) -> Poll<()> {
+        let mut room = TURN;
+        while room > 0 {
+            let next = match &mut *self.0.lock() {
+                Some(tended) => tended.next(room, cx),
+                None => return Poll::Ready(()),
+            };
+            let Some((task, other)) = next else {
+                return Poll::Pending;
+            };
+            if let Some(other) = other {
+                other.wake();
+            }
+            match task {
+                Task::Wake(crowd) => {
+                    room -= 1;
+                    crowd.woken.wake();
+                    if let Some(cell) = crowd.lent {
+                        self.begin_round(Round::begin(cell));
+                    }
+                }
+                Task::Send(round) => {
+                    room = room.saturating_sub(round.left());
+                    round.run(logs);
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    fn begin_round(&self, round: Round) {
+        let mut bell = self.0.lock();
+        let Some(tended) = &mut *bell else {
+            drop(bell);
+            return recall(round.cell());
+        };
+        tended.left += round.left();
+        tended.rounds.push_back(round);
     }
 
     /// Nobody tends it any more.
     pub(crate) fn end(&self) {
-        let tended = self.0.lock().take();
-        tended
-            .into_iter()
-            .flat_map(|tended| tended.rung)
-            .for_each(Woken::wake);
+        let Some(tended) = self.0.lock().take() else {
+            return;
+        };
+        tended.tenders.into_iter().for_each(Waker::wake);
+        tended.crowds.into_iter().for_each(Crowd::wake);
+        tended.rounds.iter().for_each(|round| recall(round.cell()));
+    }
+}
+
+impl Tended {
+    /// What is to be done next, with so many clients at the most, and who is to help with what is left. Where there is nothing, the task waits.
+    fn next(&mut self, room: usize, cx: &mut Context<'_>) -> Option<(Task, Option<Waker>)> {
+        let task = if let Some(round) = self.rounds.front_mut() {
+            let part = round.split_off(room);
+            self.left -= part.left();
+            if round.left() == 0 {
+                self.rounds.pop_front();
+            }
+            Task::Send(part)
+        } else if let Some(crowd) = self.crowds.pop_front() {
+            Task::Wake(crowd)
+        } else {
+            if !self.tenders.iter().any(|tender| tender.will_wake(cx.waker())) {
+                self.tenders.push(cx.waker().clone());
+            }
+            return None;
+        };
+        let is_much = self.left > SHARE || self.crowds.len() > SHARE;
+        let other = is_much.then(|| self.tenders.pop()).flatten();
+        Some((task, other))
     }
 }
 
@@ -79,6 +157,7 @@ mod tests {
     use futures::task::noop_waker;
 
     use super::*;
+    use crate::hub::Hub;
     use crate::sleepers::Sleepers;
 
     #[derive(Default)]
@@ -90,10 +169,18 @@ mod tests {
         }
     }
 
-    fn asleep(wakes: &Arc<Wakes>) -> Woken {
+    fn asleep(wakes: &Arc<Wakes>) -> Crowd {
         let mut sleepers = Sleepers::default();
         sleepers.enter(&mut None, &Arc::clone(wakes).into());
-        sleepers.take()
+        Crowd {
+            woken: sleepers.take(),
+            lent: None,
+        }
+    }
+
+    /// Does what there is to do, but for lanes.
+    fn poll(bell: &Bell, cx: &mut Context<'_>) {
+        assert!(bell.poll(&Hub::new().ingest().logs, cx).is_pending());
     }
 
     #[test]
@@ -106,7 +193,7 @@ mod tests {
         bell.ring(asleep(&wakes));
         bell.ring(asleep(&wakes));
         assert_eq!(woken(), 1);
-        let _ = bell.poll(&mut Context::from_waker(&noop_waker()));
+        poll(&bell, &mut Context::from_waker(&noop_waker()));
         assert_eq!(woken(), 3);
         bell.ring(asleep(&wakes));
         bell.end();
@@ -119,8 +206,8 @@ mod tests {
     fn whoever_tends_it_is_woken_only_where_somebody_slept() {
         let (bell, wakes, tender) = (Bell::default(), Arc::default(), Arc::<Wakes>::default());
         bell.begin();
-        let _ = bell.poll(&mut Context::from_waker(&Arc::clone(&tender).into()));
-        bell.ring(Woken::default());
+        poll(&bell, &mut Context::from_waker(&Arc::clone(&tender).into()));
+        bell.ring(Crowd::default());
         assert_eq!(tender.0.load(Ordering::Relaxed), 0);
         bell.ring(asleep(&wakes));
         assert_eq!(tender.0.load(Ordering::Relaxed), 1);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::config::LogLimits;
 use crate::followed::Reborn;
+use crate::lanes::Lanes;
 use crate::life::Life;
 use crate::log::Log;
 use crate::name::ChannelName;
@@ -32,6 +33,7 @@ pub(crate) struct State {
     pub(crate) ring: Ring,
     pub(crate) stretches: Stretches,
     pub(crate) sleepers: Sleepers,
+    pub(crate) lanes: Lanes,
     pub(crate) followers: usize,
     /// Taken out of the map.
     pub(crate) is_dead: bool,
@@ -54,6 +56,7 @@ impl Cell {
             ring: Ring::default(),
             stretches: Stretches::default(),
             sleepers: Sleepers::default(),
+            lanes: Lanes::default(),
             followers: 0,
             is_dead: false,
             is_indexed: false,

@@ -29,6 +29,8 @@ pub(crate) struct Followed {
     /// The ordinal of the next volatile message to read.
     pub(crate) next_volatile: u64,
     pub(crate) place: Option<Place>,
+    /// The place among the lanes of the channel, while its client's is lent to that.
+    pub(crate) lane: Option<u32>,
     /// Up to which sequence it was told what is missing, where its subscription's cursor has not passed that.
     told_through: u64,
     /// Whether it has read the channel's end, and is there for volatile messages alone.
@@ -51,6 +53,7 @@ impl Followed {
             next_bytes: 0,
             next_volatile: 0,
             place: None,
+            lane: None,
             told_through: 0,
             is_over: false,
             past: None,
@@ -286,9 +289,12 @@ impl Followed {
     /// Follows no longer.
     pub(crate) fn leave(self, logs: &Logs) {
         let mut given_up = None;
+        let mut lane = None;
         logs.unfollow(&self.cell, |state| {
             given_up = self.place.and_then(|place| state.sleepers.leave(place));
+            lane = self.lane.and_then(|index| state.lanes.leave(index as usize));
         });
+        drop(lane.and_then(|lane| lane.take_back()));
         drop(given_up);
     }
 

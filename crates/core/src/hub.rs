@@ -201,10 +201,12 @@ impl Hub {
         self.fan_out().maintain(self.ingest());
     }
 
-    /// Wakes those for whom something was published, and this task when more is. Never ready. To be called by whoever has
-    /// [claimed](Hub::claim_maintenance) the maintenance, and by nobody else.
+    /// Wakes those for whom something was published, or sends it to them by the ways out that they [lent](crate::Subscription::lend); and wakes this
+    /// task when more is. To be called by whoever has [claimed](Hub::claim_maintenance) the maintenance, and by nobody else: by one task, or by several,
+    /// which share the work. Ready once the maintenance was [released](Hub::release_maintenance).
     pub fn poll_wakes(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.ingest().logs.bell.poll(cx)
+        let logs = &self.ingest().logs;
+        logs.bell.poll(logs, cx)
     }
 
     /// Answers `true` to the first who asks: it is to call [`Hub::maintain`] and [`Hub::poll_wakes`] from then on, until it

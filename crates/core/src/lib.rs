@@ -15,6 +15,7 @@ mod channel;
 mod clock;
 mod close;
 mod config;
+mod crowd;
 mod error;
 mod fanout;
 mod followed;
@@ -29,6 +30,7 @@ mod ingest;
 mod item;
 mod joining;
 mod lag;
+mod lanes;
 mod life;
 mod log;
 mod logs;
@@ -41,6 +43,7 @@ mod position;
 mod presence;
 mod record;
 mod ring;
+mod rounds;
 mod session;
 mod sleepers;
 mod stretch;
@@ -65,6 +68,7 @@ pub use hub::{Hub, HubBuilder, WeakHub};
 pub use ingest::{Arrival, Ingest, NewLife, Step};
 pub use item::{Batch, Item};
 pub use lag::{LagRule, MaxLag};
+pub use lanes::{Lane, Outlet, Terms, Unsent};
 pub use message::{
     BASE64_EVENT_SUFFIX, Identity, MAX_EVENT_BYTES, MAX_KEY_BYTES, Message, MessageError, Payload,
     RESERVED_EVENT_PREFIX,
@@ -79,5 +83,5 @@ pub use presence::{Elsewhere, Held, Member, MemberError, Presence, PresenceUpdat
 pub use record::{RECORD_OVERHEAD_BYTES, Record, Volatile};
 pub use session::{Session, SessionHandle, SessionId, SessionInfo, Transport};
 pub use subscribe::Subscribe;
-pub use subscription::Subscription;
+pub use subscription::{Returned, Subscription};
 pub use wire::{Entry, Form, Wire};

@@ -66,6 +66,11 @@ impl Log {
         self.reused_at.is_some_and(|end| end >= ordinal)
     }
 
+    /// The ordinal of the newest end that something came behind.
+    pub(crate) fn reused_at(&self) -> Option<u64> {
+        self.reused_at
+    }
+
     pub(crate) fn trimmed_through(&self) -> u64 {
         self.trimmed_through
     }
@@ -117,6 +122,12 @@ impl Log {
     /// The ordinal of the oldest record kept, and the cost of all before it.
     pub(crate) fn start(&self) -> (u64, u64) {
         (self.first, self.start_bytes(0))
+    }
+
+    /// The cost of all records before the one at an ordinal, if that is kept, or is the next to come.
+    pub(crate) fn bytes_before(&self, ordinal: u64) -> Option<u64> {
+        let is_here = (self.first..=self.end()).contains(&ordinal);
+        is_here.then(|| self.start_bytes((ordinal - self.first) as usize))
     }
 
     /// The record at an ordinal, if it is kept.

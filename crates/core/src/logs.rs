@@ -12,9 +12,11 @@ use crate::bell::Bell;
 use crate::cell::{Cell, State};
 use crate::clock::Clock;
 use crate::config::{Limits, LogLimits};
+use crate::crowd::Crowd;
 use crate::error::{LimitReached, PublishError};
 use crate::fanout::FanOut;
 use crate::hooks::{Event, Notices};
+use crate::joining::join_run;
 use crate::life::Life;
 use crate::message::Message;
 use crate::meters::hub_meters;
@@ -22,10 +24,11 @@ use crate::name::ChannelName;
 use crate::position::Position;
 use crate::presence::Rosters;
 use crate::record::{self, RECORD_OVERHEAD_BYTES, Record, Volatile};
-use crate::sleepers::Woken;
-use crate::sync::{AtomicU64, AtomicUsize, DashMap, Entry, Mutex, Ordering};
+use crate::stretch::Stretch;
+use crate::sync::{AtomicU64, AtomicUsize, DashMap, Entry, Mutex, MutexGuard, Ordering};
 use crate::tombstones::Tombstones;
 use crate::upkeep::Upkeep;
+use crate::wire::Wire;
 
 /// Which bounds the log of a channel has.
 pub(crate) type LogLimitsFor = Box<dyn Fn(&ChannelName) -> Arc<LogLimits> + Send + Sync>;
@@ -34,7 +37,7 @@ pub(crate) type LogLimitsFor = Box<dyn Fn(&ChannelName) -> Arc<LogLimits> + Send
 #[must_use]
 pub(crate) struct Appended {
     pub(crate) position: Position,
-    woken: Woken,
+    crowd: Crowd,
     /// 0 for the end of a channel, else 1.
     messages: u64,
 }
@@ -212,10 +215,10 @@ impl Logs {
             order.life.move_head(order.next);
             order.next += 1;
             drop(order);
-            let woken = state.sleepers.take();
+            let crowd = Crowd::of(&cell, &mut state);
             return Ok(Appended {
                 position,
-                woken,
+                crowd,
                 messages,
             });
         }
@@ -233,7 +236,7 @@ impl Logs {
 
     /// Wakes whoever follows, and makes room. With no lock held.
     pub(crate) fn announce(&self, appended: Appended) -> Position {
-        self.bell.ring(appended.woken);
+        self.bell.ring(appended.crowd);
         hub_meters().published.increment(appended.messages);
         self.shed();
         appended.position
@@ -246,7 +249,7 @@ impl Logs {
         };
         let now = self.now();
         let message = Arc::new(Volatile::new(name.clone(), message, now));
-        let woken = {
+        let crowd = {
             let mut state = cell.lock();
             if state.followers == 0 {
                 drop(state);
@@ -254,9 +257,9 @@ impl Logs {
             }
             state.ring.push(message, &self.limits);
             self.upkeep.note_warmth(&cell, &mut state);
-            state.sleepers.take()
+            Crowd::of(&cell, &mut state)
         };
-        self.bell.ring(woken);
+        self.bell.ring(crowd);
     }
 
     /// Adds a follower to a channel, which keeps it in memory until [`Logs::unfollow`].
@@ -295,9 +298,30 @@ impl Logs {
         self.notices.tell();
     }
 
-    /// Tells the upkeep of a channel that has something to cool down.
-    pub(crate) fn note_warmth(&self, cell: &Arc<Cell>, state: &mut State) {
-        self.upkeep.note_warmth(cell, state);
+    /// Joins the records of a channel from a place on, of which there is one at least, and keeps that for whoever else stands there.
+    pub(crate) fn join(
+        &self,
+        cell: &Arc<Cell>,
+        state: MutexGuard<'_, State>,
+        start: (u64, u64),
+        wire: &dyn Wire,
+        limit: usize,
+    ) -> Stretch {
+        let (life, end) = (state.life, state.log.end());
+        let records = state.log.run(start.0, limit);
+        // Where there is nobody else, nobody will look for it.
+        let is_shared = state.followers > 1;
+        drop(state);
+        let stretch = join_run(&records, start, end, wire, limit);
+        if is_shared {
+            let mut state = cell.lock();
+            // Of another life its ordinals would mean other records.
+            if state.life == life {
+                state.stretches.keep(stretch.clone());
+                self.upkeep.note_warmth(cell, &mut state);
+            }
+        }
+        stretch
     }
 
     /// Trims what is past its age, and lets quiet channels go.
@@ -403,6 +427,7 @@ fn check_cost(bytes: usize, log_limits: &LogLimits) -> Result<(), PublishError> 
 
 impl Drop for Logs {
     fn drop(&mut self) {
+        self.bell.end();
         self.tell_meters(0, 0);
     }
 }

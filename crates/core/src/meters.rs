@@ -246,16 +246,16 @@ impl TransportMeters {
         metrics::counter!("dualcast_resumes_total", &labels).increment(1);
     }
 
-    /// A batch was staged.
-    pub fn sent(&self, batch: &Batch) {
-        let messages = batch.messages as u64;
-        self.sent_bytes.increment(batch.bytes as u64);
+    /// A batch was staged for so many clients.
+    pub fn sent(&self, batch: &Batch, clients: usize) {
+        let messages = (batch.messages * clients) as u64;
+        self.sent_bytes.increment((batch.bytes * clients) as u64);
         if messages == 0 {
             return;
         }
         self.sent.increment(messages);
-        self.batch_messages.record(batch.messages as f64);
-        self.lag_messages.record(batch.lag as f64);
+        self.batch_messages.record_many(batch.messages as f64, clients);
+        self.lag_messages.record_many(batch.lag as f64, clients);
         if batch.is_replay {
             self.replayed.increment(messages);
         }
@@ -272,9 +272,9 @@ impl TransportMeters {
         self.unsent_bytes.increment(now as f64 - before as f64);
     }
 
-    /// A batch has left.
-    pub fn delivered(&self, after: Duration) {
-        self.delivery_seconds.record(after);
+    /// A batch has left for so many clients.
+    pub fn delivered(&self, after: Duration, clients: usize) {
+        self.delivery_seconds.record_many(after, clients);
     }
 
     /// The client sent so much.

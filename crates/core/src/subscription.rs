@@ -11,6 +11,7 @@
 
 mod caught_up;
 mod gather;
+mod lending;
 mod pages;
 mod presence;
 
@@ -22,13 +23,14 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 
 use gather::Telling;
+pub use lending::Returned;
 
 use crate::close::CloseReason;
 use crate::error::{LimitReached, SubscribeError};
 use crate::followed::Followed;
 use crate::gap::Gap;
 use crate::item::{Batch, Item};
-use crate::joining::{join, join_run};
+use crate::joining::join;
 use crate::lag::{Lag, LagRule};
 use crate::life::Life;
 use crate::logs::Logs;
@@ -374,20 +376,8 @@ impl Subscription {
             .then(|| state.sleepers.enter(&mut followed.place, cx.waker()))
             .flatten();
         let stretch = kept.unwrap_or_else(|| {
-            let records = state.log.run(from, limit);
-            // Where there is nobody else, nobody will look for it.
-            let is_shared = state.followers > 1;
-            drop(state);
-            let stretch = join_run(&records, (from, followed.next_bytes), end, wire, limit);
-            if is_shared {
-                let mut state = followed.cell.lock();
-                // Of another life its ordinals would mean other records.
-                if state.check(&self.life).is_ok() {
-                    state.stretches.keep(stretch.clone());
-                    self.logs.note_warmth(&followed.cell, &mut state);
-                }
-            }
-            stretch
+            let start = (from, followed.next_bytes);
+            self.logs.join(&followed.cell, state, start, wire, limit)
         });
         (followed.next, followed.next_bytes) = (stretch.to, stretch.end_bytes);
         // The end of a channel is no message, and stands last.

@@ -255,50 +255,14 @@ mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     use dualcast_core::{
-        Channel, Entry, Form, Hooks, Hub, LagRule, MaxLag, Message, SessionHandle, SessionInfo, Transport,
-        Wire,
+        Channel, Hooks, Hub, LagRule, MaxLag, Message, SessionHandle, SessionInfo, Transport,
     };
     use tokio::time;
 
     use super::*;
-    use crate::dialect::{Closing, Dialect, Heartbeat, Opening};
+    use crate::letters::Letters;
     use crate::options::SessionOptions;
     use crate::source::Source;
-
-    /// One letter for whatever is said.
-    struct Letters;
-
-    impl Wire for Letters {
-        fn form(&self) -> Form {
-            Form::new(0, 0)
-        }
-
-        fn write(&self, _: Entry<'_>, out: &mut Vec<u8>) {
-            out.push(b'e');
-        }
-    }
-
-    impl Dialect for Letters {
-        fn write_opening(&self, _: &Opening<'_>, out: &mut Vec<u8>) {
-            out.push(b'o');
-        }
-
-        fn write_heartbeat(&self, _: &Heartbeat, out: &mut Vec<u8>) {
-            out.push(b'h');
-        }
-
-        fn write_closing(&self, _: &Closing, out: &mut Vec<u8>) {
-            out.push(b'c');
-        }
-
-        fn write_message(&self, _: &Message, out: &mut Vec<u8>) {
-            out.push(b'm');
-        }
-
-        fn naming_channels(&self) -> &'static dyn Dialect {
-            &Self
-        }
-    }
 
     struct Ends(Sender<CloseReason>);
 

@@ -3,15 +3,18 @@
 //! Send what is staged, hear what the client says, stage what comes next, and mind the deadlines. Nothing is staged before
 //! the last of it has left.
 
+use std::any::Any;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use dualcast_core::CloseReason;
+use dualcast_core::{CloseReason, Lane};
 use tokio::io::AsyncWrite;
 use tokio::time::{self, Sleep};
 
 use crate::feed::Feed;
 use crate::line::Line;
+use crate::socket::Socket;
 use crate::stall::Stall;
 
 /// How much a peer hears in one go before others get their turn: a client that never pauses must not use up the time in which
@@ -21,7 +24,7 @@ pub const MAX_ROUNDS: usize = 32;
 /// What a client says, and the line that it hears us by. Here the two transports differ.
 pub trait Peer: Unpin + Send {
     /// Their socket.
-    type Io: AsyncWrite + Unpin;
+    type Io: AsyncWrite + Unpin + 'static;
 
     /// The way out.
     fn line(&mut self) -> &mut Line<Self::Io>;
@@ -91,7 +94,7 @@ impl<P: Peer> Drive<P> {
                 self.stall.end();
                 self.feed.observed().written();
                 if is_heard && self.feed.is_asleep() {
-                    return Poll::Pending;
+                    return self.wait(cx);
                 }
             }
             // Between the drain and the stage, where the line is free: an answer finds room however busy the channels are.
@@ -114,10 +117,26 @@ impl<P: Peer> Drive<P> {
             match self.feed.poll_stage(cx, &mut self.peer.line().staged) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(reason)) => return self.begin_closing(reason, cx),
-                Poll::Pending if self.peer.line().is_empty() => return Poll::Pending,
+                Poll::Pending if self.peer.line().is_empty() => return self.wait(cx),
                 // An answer to what was heard.
                 Poll::Pending => {}
             }
+        }
+    }
+
+    /// There is nothing to do. Meanwhile the hub may send by itself what comes next.
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        if let Some(lane) = lane(self.peer.line()) {
+            self.feed.lend(cx, &lane);
+        }
+        Poll::Pending
+    }
+
+    /// Before anything else is done.
+    fn take_back(&mut self) {
+        let line = self.peer.line();
+        if let Some(lane) = lane(line) {
+            self.feed.take_back(&lane, line);
         }
     }
 
@@ -168,6 +187,12 @@ impl<P: Peer> Drive<P> {
     }
 }
 
+/// A line's way out, where it can be lent: one that leads to a bare socket.
+fn lane<IO: 'static>(line: &mut Line<IO>) -> Option<Arc<Lane>> {
+    let io: &dyn Any = line.io();
+    io.downcast_ref::<Socket>()?.lane()
+}
+
 impl<P: Peer> Future for Drive<P> {
     /// Why it ended.
     type Output = CloseReason;
@@ -175,6 +200,7 @@ impl<P: Peer> Future for Drive<P> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
         let span = self.feed.observed().span();
         let _inside = span.enter();
+        self.take_back();
         match self.phase {
             Phase::Opening => self.poll_opening(cx),
             Phase::Running => self.poll_running(cx),

@@ -5,6 +5,7 @@
 //! its cursor.
 
 mod catching_up;
+mod lending;
 mod turns;
 
 use std::collections::VecDeque;

@@ -41,6 +41,12 @@ impl Heartbeats {
         self.due_at = Instant::now() + self.interval;
     }
 
+    /// Something else was one, so long ago.
+    pub(crate) fn put_off_before(&mut self, ago: Duration) {
+        let now = Instant::now();
+        self.due_at = now.checked_sub(ago).unwrap_or(now) + self.interval;
+    }
+
     /// A client has come back. It is told as soon as it has all up to where the log ends now: whatever is published later could keep it
     /// waiting for ever.
     pub(crate) fn owe(&mut self, end: Position) {

@@ -20,6 +20,8 @@ mod health;
 mod heartbeats;
 mod inbound;
 mod joined;
+#[cfg(test)]
+mod letters;
 mod line;
 mod maintenance;
 mod notice;
@@ -35,6 +37,7 @@ mod socket;
 mod source;
 mod stall;
 mod takeover;
+mod tcp;
 mod throttle;
 mod watch;
 

@@ -54,6 +54,11 @@ impl<IO> Line<IO> {
         self.is_mid_piece = true;
     }
 
+    /// Goes on with a piece of which the beginning has left.
+    pub(crate) fn go_on_with(&mut self, rest: Bytes) {
+        self.begin_with(rest);
+    }
+
     /// From now on only control frames leave, once the piece is whole that is under way. What else waits or is
     /// staged later is dropped: after a goodbye nothing may follow.
     pub fn seal(&mut self) {

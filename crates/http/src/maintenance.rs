@@ -1,9 +1,11 @@
-//! The one background task: a hub's clockwork.
+//! The background tasks of a hub: its clockwork, and those that help it to send where there is much.
 
 use std::future;
+use std::task::Poll;
 use std::time::Duration;
 
 use dualcast_core::{Hub, WeakHub};
+use tokio::runtime::Handle;
 use tokio::time::{self, MissedTickBehavior};
 
 /// How often a hub looks after itself.
@@ -18,6 +20,13 @@ pub fn maintain(hub: &Hub) {
         return;
     }
     tokio::spawn(Clockwork(hub.downgrade()).go());
+    for _ in 1..Handle::current().metrics().num_workers() {
+        let hub = hub.downgrade();
+        tokio::spawn(future::poll_fn(move |cx| match hub.upgrade() {
+            Some(hub) => hub.poll_wakes(cx),
+            None => Poll::Ready(()),
+        }));
+    }
 }
 
 /// Whoever has the claim to a hub's maintenance, for as long as its runtime lets it run.

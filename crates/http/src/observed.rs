@@ -61,9 +61,14 @@ impl Observed {
 
     pub(crate) fn staged(&mut self, batch: &Batch) {
         if let Some(meters) = self.meters {
-            meters.sent(batch);
+            meters.sent(batch, 1);
             self.logged_at = batch.logged_at.filter(|_| !batch.is_replay);
         }
+    }
+
+    /// What was sent of a batch is not all of it.
+    pub(crate) fn goes_on_with(&mut self, logged_at: std::time::Instant) {
+        self.logged_at = Some(logged_at);
     }
 
     /// Messages that are in no log were staged.
@@ -92,7 +97,7 @@ impl Observed {
             meters.opening(self.begun_at.elapsed());
         }
         if let Some(logged_at) = self.logged_at.take() {
-            meters.delivered(logged_at.elapsed());
+            meters.delivered(logged_at.elapsed(), 1);
         }
     }
 

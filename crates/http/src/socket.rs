@@ -3,14 +3,18 @@
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use dualcast_core::Lane;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(feature = "tls")]
 use tokio_rustls::server::TlsStream;
+
+use crate::tcp::Tcp;
 
 /// A client's connection, with TLS or without.
 #[derive(Debug)]
@@ -19,6 +23,8 @@ pub struct Socket(Kind);
 #[derive(Debug)]
 enum Kind {
     Plain(TcpStream),
+    /// One that its session can lend to the hub.
+    Lendable(Arc<Lane<Tcp>>),
     #[cfg(feature = "tls")]
     Tls(Box<TlsStream<TcpStream>>),
 }
@@ -54,7 +60,23 @@ impl Socket {
 
     /// Whether nobody on the way can read it.
     pub(crate) fn is_encrypted(&self) -> bool {
-        !matches!(self.0, Kind::Plain(_))
+        !matches!(self.0, Kind::Plain(_) | Kind::Lendable(_))
+    }
+
+    /// One whose way out can be lent, where that is as simple as to write.
+    pub(crate) fn lendable(self) -> Self {
+        match self.0 {
+            Kind::Plain(stream) => Self(Kind::Lendable(Arc::new(Lane::new(Tcp(stream))))),
+            kind => Self(kind),
+        }
+    }
+
+    /// Its way out.
+    pub(crate) fn lane(&self) -> Option<Arc<Lane>> {
+        match &self.0 {
+            Kind::Lendable(lane) => Some(Arc::clone(lane) as Arc<Lane>),
+            _ => None,
+        }
     }
 
     /// Ends the connection, both ways: what was written still leaves, and whoever waits for the socket is woken. Not an error where the
@@ -66,6 +88,7 @@ impl Socket {
     fn tcp(&self) -> &TcpStream {
         match &self.0 {
             Kind::Plain(stream) => stream,
+            Kind::Lendable(lane) => &lane.outlet().0,
             #[cfg(feature = "tls")]
             Kind::Tls(stream) => stream.get_ref().0,
         }
@@ -95,6 +118,10 @@ macro_rules! with {
     ($socket:expr, $stream:ident => $body:expr) => {
         match &mut $socket.get_mut().0 {
             Kind::Plain($stream) => $body,
+            Kind::Lendable(lane) => {
+                let $stream = &mut lane.outlet();
+                $body
+            }
             #[cfg(feature = "tls")]
             Kind::Tls($stream) => $body,
         }
@@ -123,6 +150,7 @@ impl AsyncWrite for Socket {
     fn is_write_vectored(&self) -> bool {
         match &self.0 {
             Kind::Plain(stream) => stream.is_write_vectored(),
+            Kind::Lendable(_) => true,
             #[cfg(feature = "tls")]
             Kind::Tls(stream) => stream.is_write_vectored(),
         }

@@ -332,7 +332,7 @@ fn start<R: Receiver>(waiting: Waiting<R>, taken: Taken) -> Drive<WsPeer<Socket,
 impl<R: Receiver> Waiting<R> {
     fn open<IO>(self, line: Line<IO>, read_ahead: &[u8]) -> Drive<WsPeer<IO, R>>
     where
-        IO: AsyncRead + AsyncWrite + Unpin + Send,
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let peer = WsPeer::new(line, read_ahead, self.receiver, &self.options);
         Drive::new(self.feed, peer)

@@ -175,7 +175,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Receiver> WsPeer<IO, R> {
     }
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin + Send, R: Receiver> Peer for WsPeer<IO, R> {
+impl<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static, R: Receiver> Peer for WsPeer<IO, R> {
     type Io = IO;
 
     fn line(&mut self) -> &mut Line<IO> {

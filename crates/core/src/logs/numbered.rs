@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use super::{Appended, Logs, Order};
 use crate::cell::Cell;
+use crate::crowd::Crowd;
 use crate::gap::GapReason;
 use crate::ingest::{Arrival, NewLife, Step};
 use crate::life::Tear;
 use crate::position::{Check, Position};
 use crate::record::Record;
-use crate::sleepers::Woken;
 use crate::sync::{Entry, Ordering};
 
 impl Logs {
@@ -74,7 +74,7 @@ impl Logs {
             order.pass(sequence, check);
             return ControlFlow::Break(Appended {
                 position,
-                woken: state.sleepers.take(),
+                crowd: Crowd::of(&cell, &mut state),
                 messages: 0,
             });
         }
@@ -160,8 +160,8 @@ impl Logs {
 
     fn wake_all(&self) {
         for cell in self.cells() {
-            let woken = cell.lock().sleepers.take();
-            woken.wake();
+            let crowd = Crowd::of(&cell, &mut cell.lock());
+            crowd.wake();
         }
     }
 
@@ -183,19 +183,19 @@ impl Logs {
         order.life = Arc::clone(&life);
         order.next = head + 1;
         let cells = self.cells();
-        let mut woken = Vec::new();
+        let mut crowds = Vec::new();
         for cell in &cells {
             let mut state = cell.lock();
             let before = state.log.bytes();
             state.begin_anew(&life);
             self.upkeep.count_bytes(-(before as isize));
-            woken.push(state.sleepers.take());
+            crowds.push(Crowd::of(cell, &mut state));
         }
         for step in new.tail {
             match step {
                 Step::Record(arrival) => {
                     self.tear_before(&mut order, arrival.sequence);
-                    woken.push(self.place_or_bury(&mut order, arrival).woken);
+                    crowds.push(self.place_or_bury(&mut order, arrival).crowd);
                 }
                 Step::Other { sequence, check } => {
                     self.tear_before(&mut order, sequence);
@@ -207,7 +207,7 @@ impl Logs {
             }
         }
         drop(order);
-        woken.into_iter().for_each(Woken::wake);
+        crowds.into_iter().for_each(Crowd::wake);
         for cell in &cells {
             self.evict_if_quiet(cell);
         }
@@ -231,7 +231,7 @@ impl Appended {
     fn unheard(position: Position) -> Self {
         Self {
             position,
-            woken: Woken::default(),
+            crowd: Crowd::default(),
             messages: 0,
         }
     }

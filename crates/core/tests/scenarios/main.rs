@@ -9,6 +9,7 @@ mod endings;
 mod history;
 mod hooks;
 mod lag;
+mod lending;
 mod limits;
 mod lives;
 mod order;
@@ -18,6 +19,9 @@ mod replaying;
 mod starts;
 mod tears;
 mod volatile;
+
+#[path = "../support/client.rs"]
+mod client;
 
 #[path = "../support/broker.rs"]
 mod broker;

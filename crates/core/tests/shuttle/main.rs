@@ -6,6 +6,7 @@
 #![cfg(shuttle)]
 #![allow(clippy::unwrap_used)]
 
+mod lending;
 mod lives;
 mod memory;
 mod opening;
@@ -15,6 +16,9 @@ mod reading;
 mod tears;
 mod telling;
 mod waking;
+
+#[path = "../support/client.rs"]
+mod client;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -117,7 +117,7 @@ pub(super) async fn serve(
     };
     let handoff = handoff?;
     let (socket, place) = parts.io.into_inner().take_back()?;
-    let mut line = Line::new(socket);
+    let mut line = Line::new(socket.lendable());
     line.begin_with(head::write(handoff.head.status, &handoff.head.headers));
     let taken = Taken {
         line,

@@ -1,0 +1,253 @@
+//! Lanes: the ways out that sessions lend to the hub while they have nothing to do but wait on one channel.
+//!
+//! A crowd that stands at one place is told the same bytes. To wake a task for each of them, so that it hands these bytes to its socket, costs as
+//! much again as the socket does. So a session that waits lends its way out, with the place where its client stands, and whoever tends the bell sends to all
+//! of them in a row. A session's task is woken where there is more to do than that: where its client doesn't take everything, or where what comes
+//! is no plain message.
+//!
+//! Invariants: what is lent is sent to by nobody but whoever holds the lane's lock, and only from the place in the loan on, which moves with what was sent. A
+//! session takes its way back before it does anything else. A loan begins under the channel's lock, at the end of the log: so what comes later is
+//! the hub's to send, and what came before was the session's.
+//!
+//! Order of the locks: a lane's, then the channel's.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant;
+
+use bytes::Bytes;
+use slab::Slab;
+
+use crate::cell::State;
+use crate::life::Life;
+use crate::rounds::Teller;
+use crate::session::Transport;
+use crate::sync::Mutex;
+use crate::wire::Wire;
+
+/// The way out to one client.
+pub trait Outlet: Send + Sync {
+    /// Sends what leaves at once, and answers how many bytes that are. None where the client takes nothing now, or is gone: its session
+    /// finds out.
+    fn send(&self, bytes: &[u8]) -> usize;
+}
+
+/// A way out that a session can lend to the hub.
+pub struct Lane<O: ?Sized = dyn Outlet> {
+    loan: Mutex<Option<Loan>>,
+    outlet: O,
+}
+
+/// What is lent with a way out.
+pub(crate) struct Loan {
+    /// The session's task. None where it was woken: nothing more is sent.
+    pub(crate) waker: Option<Waker>,
+    pub(crate) terms: Terms,
+    pub(crate) place: Place,
+    pub(crate) sent_at: Option<Instant>,
+    /// What its client did not take of what it was sent last.
+    pub(crate) unsent: Option<Box<Unsent>>,
+}
+
+/// How a session wants to be written for.
+#[derive(Clone, Copy)]
+pub struct Terms {
+    /// Its wire.
+    pub wire: &'static dyn Wire,
+    /// How many bytes leave together before the last entry.
+    pub max_bytes: usize,
+    /// By which it is counted.
+    pub transport: Transport,
+}
+
+/// Where a client stands in the log of its channel.
+pub(crate) struct Place {
+    pub(crate) life: Arc<Life>,
+    /// The ordinal of the next record that it gets.
+    pub(crate) next: u64,
+    /// The ordinal of the next volatile message.
+    pub(crate) next_volatile: u64,
+    /// The cursor that it has.
+    pub(crate) cursor: u64,
+}
+
+/// What a client did not take.
+pub struct Unsent {
+    /// The rest of a piece that it has the beginning of.
+    pub bytes: Bytes,
+    /// When the oldest message in the piece was logged.
+    pub logged_at: Instant,
+}
+
+/// What a channel holds when some are sent to who wait on it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View {
+    life: u64,
+    first: u64,
+    pub(crate) end: u64,
+    /// Whether a plain run of messages is all that there is to read.
+    is_finished: bool,
+    reused_at: Option<u64>,
+    volatile_end: u64,
+}
+
+/// What there is to do for a client.
+#[derive(Debug, PartialEq, Eq)]
+enum ToDo {
+    Nothing,
+    Send,
+    /// More than the hub can do.
+    Wake,
+}
+
+impl<O> Lane<O> {
+    /// A lane that is not lent.
+    pub fn new(outlet: O) -> Self {
+        Self {
+            loan: Mutex::new(None),
+            outlet,
+        }
+    }
+}
+
+impl<O: ?Sized> Lane<O> {
+    /// Where it leads.
+    pub fn outlet(&self) -> &O {
+        &self.outlet
+    }
+}
+
+impl Lane {
+    /// Lends it, where `terms` says so under the lock: nobody sends before it has.
+    pub(crate) fn lend(&self, loan: impl FnOnce() -> Option<Loan>) -> bool {
+        let mut lent = self.loan.lock();
+        *lent = loan();
+        lent.is_some()
+    }
+
+    /// Takes it back: from here on nobody else sends.
+    pub(crate) fn take_back(&self) -> Option<Loan> {
+        self.loan.lock().take()
+    }
+
+    /// Whom to wake so that the session takes it back; until then nothing is sent.
+    pub(crate) fn stop(&self) -> Option<Waker> {
+        self.loan.lock().as_mut()?.waker.take()
+    }
+
+    /// Sends what the channel held, from where the client stands. Answers whom to wake where that is not all.
+    pub(crate) fn send(&self, view: &View, teller: &mut Teller<'_>) -> Option<Waker> {
+        let mut loan = self.loan.lock();
+        let loan = loan.as_mut().filter(|loan| loan.waker.is_some())?;
+        loop {
+            match view.to_do(&loan.place) {
+                ToDo::Nothing => return None,
+                ToDo::Wake => break,
+                ToDo::Send => {}
+            }
+            let Some(stretch) = teller.stretch(&loan.place, loan.terms) else {
+                break;
+            };
+            let sent = self.outlet.send(&stretch.bytes);
+            if sent == 0 {
+                break;
+            }
+            loan.place.next = stretch.to;
+            loan.place.cursor = stretch.sequence;
+            let is_whole = sent == stretch.bytes.len();
+            if !is_whole {
+                loan.unsent = Some(Box::new(Unsent {
+                    bytes: stretch.bytes.slice(sent..),
+                    logged_at: stretch.logged_at,
+                }));
+            }
+            loan.sent_at = Some(teller.now);
+            teller.sent(loan.terms.transport, is_whole);
+            if !is_whole {
+                break;
+            }
+        }
+        loan.waker.take()
+    }
+}
+
+impl View {
+    pub(crate) fn of(state: &State) -> Self {
+        Self {
+            life: state.life,
+            first: state.log.first(),
+            end: state.log.end(),
+            is_finished: state.log.is_finished(),
+            reused_at: state.log.reused_at(),
+            volatile_end: state.ring.end(),
+        }
+    }
+
+    /// A client that stands behind what is seen was lent later, and its session has looked.
+    fn to_do(self, place: &Place) -> ToDo {
+        if place.life.number() > self.life {
+            return ToDo::Nothing;
+        }
+        let is_plain = place.life.number() == self.life
+            && place.next >= self.first
+            && self.reused_at.is_none_or(|end| end < place.next)
+            && place.next_volatile >= self.volatile_end
+            && place.life.torn_through() <= place.cursor;
+        match (is_plain, place.next < self.end) {
+            (true, true) if !self.is_finished => ToDo::Send,
+            (true, false) => ToDo::Nothing,
+            _ => ToDo::Wake,
+        }
+    }
+}
+
+/// The lanes that are lent to a channel.
+#[derive(Debug, Default)]
+pub(crate) struct Lanes {
+    lent: Slab<Arc<Lane>>,
+    /// Behind the last place that anybody had since there was nobody.
+    end: usize,
+    /// Whether the hub has been called to look at them, and has not begun to.
+    is_called: bool,
+}
+
+impl Lanes {
+    pub(crate) fn enter(&mut self, lane: Arc<Lane>) -> usize {
+        let index = self.lent.insert(lane);
+        self.end = self.end.max(index + 1);
+        index
+    }
+
+    pub(crate) fn leave(&mut self, index: usize) -> Option<Arc<Lane>> {
+        let lane = self.lent.try_remove(index);
+        if self.lent.is_empty() {
+            (self.lent, self.end) = (Slab::new(), 0);
+        }
+        lane
+    }
+
+    /// Whether somebody is to look at them, and nobody was called to yet.
+    pub(crate) fn call(&mut self) -> bool {
+        let is_first = !self.lent.is_empty() && !self.is_called;
+        self.is_called |= is_first;
+        is_first
+    }
+
+    /// Begins to look at them: whatever comes from now on is another call. Answers how many places there are.
+    pub(crate) fn answer(&mut self) -> usize {
+        self.is_called = false;
+        self.end
+    }
+
+    /// Those at some of the places.
+    pub(crate) fn at(&self, places: std::ops::Range<usize>) -> Vec<Arc<Lane>> {
+        places.filter_map(|index| self.lent.get(index).cloned()).collect()
+    }
+}
+
+impl<O: ?Sized> fmt::Debug for Lane<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane").finish_non_exhaustive()
+    }
+}

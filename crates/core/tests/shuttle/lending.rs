@@ -1,0 +1,219 @@
+//! A session that lends its way out, takes it back and goes, against those who publish and those who send by it.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use dualcast_core::{Channel, GapReason, Hub};
+use futures::channel::oneshot;
+use futures::future::{FutureExt, select};
+use futures::task::noop_waker;
+use shuttle::future::block_on;
+use shuttle::thread::{self, JoinHandle};
+
+use crate::client::Session;
+use crate::tears::{Elsewhere, arrival};
+use crate::{explore, publish, small_hub};
+
+/// How many publish, and how much each of them.
+const PUBLISHERS: usize = 2;
+const EACH: usize = 2;
+const ALL: &str = "<1><2><3><4>";
+
+/// Those who tend a hub's bell, until this is dropped.
+struct Tenders {
+    over: Vec<oneshot::Sender<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Tenders {
+    fn of(hub: &Hub, count: usize) -> Self {
+        assert!(hub.claim_maintenance());
+        let (mut over, mut threads) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let (hub, (sender, is_over)) = (hub.clone(), oneshot::channel());
+            over.push(sender);
+            threads.push(thread::spawn(move || {
+                drop(block_on(select(poll_fn(|cx| hub.poll_wakes(cx)), is_over)));
+            }));
+        }
+        Self { over, threads }
+    }
+
+    fn end(self) {
+        drop(self.over);
+        self.threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+}
+
+fn publishers(channel: &Channel) -> Vec<JoinHandle<()>> {
+    let publishers = (0..PUBLISHERS).map(|_| {
+        let channel = channel.clone();
+        thread::spawn(move || {
+            for _ in 0..EACH {
+                publish(&channel, "m");
+            }
+        })
+    });
+    publishers.collect()
+}
+
+/// Runs a session until so much has arrived. A client that takes nothing takes everything the next time.
+async fn run(session: &mut Session, wanted: &str) {
+    let lane = session.lane();
+    poll_fn(|cx| {
+        if lane.outlet().poll_arrived(wanted.len(), cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let _ = session.poll(cx);
+        if lane.outlet().is_full() {
+            lane.outlet().has_room_for(usize::MAX);
+            cx.waker().wake_by_ref();
+        }
+        lane.outlet().poll_arrived(wanted.len(), cx)
+    })
+    .await;
+    assert_eq!(lane.outlet().arrived(), wanted);
+}
+
+/// Follows a channel on a thread of its own until all has arrived, and lets its client take so many bytes at first.
+fn follow(channel: &Channel, room: usize) -> JoinHandle<()> {
+    let mut session = Session::follow(channel);
+    session.client().has_room_for(room);
+    thread::spawn(move || block_on(run(&mut session, ALL)))
+}
+
+#[test]
+fn each_client_gets_each_message_once_and_in_order() {
+    explore(|| {
+        let hub = small_hub(100).build().unwrap();
+        let channel = hub.channel("a").unwrap();
+        let tenders = Tenders::of(&hub, 1);
+        let sessions = [usize::MAX, 4].map(|room| follow(&channel, room));
+        for thread in publishers(&channel).into_iter().chain(sessions) {
+            thread.join().unwrap();
+        }
+        tenders.end();
+    });
+}
+
+#[test]
+fn several_who_send_do_not_get_in_each_others_way() {
+    explore(|| {
+        let hub = small_hub(100).build().unwrap();
+        let channel = hub.channel("a").unwrap();
+        let tenders = Tenders::of(&hub, 2);
+        let session = follow(&channel, 7);
+        for thread in publishers(&channel).into_iter().chain([session]) {
+            thread.join().unwrap();
+        }
+        tenders.end();
+    });
+}
+
+/// As when its client says something: the session does something of its own meanwhile.
+#[test]
+fn a_session_may_take_its_way_back_at_any_time() {
+    explore(|| {
+        let hub = small_hub(100).build().unwrap();
+        let channel = hub.channel("a").unwrap();
+        let tenders = Tenders::of(&hub, 1);
+        let mut session = Session::follow(&channel);
+        let session = thread::spawn(move || {
+            block_on(async {
+                for _ in 0..2 {
+                    let noop_waker = noop_waker();
+                    let _ = session.poll(&mut Context::from_waker(&noop_waker));
+                    shuttle::future::yield_now().await;
+                }
+                run(&mut session, ALL).await;
+            })
+        });
+        for thread in publishers(&channel).into_iter().chain([session]) {
+            thread.join().unwrap();
+        }
+        tenders.end();
+    });
+}
+
+#[test]
+fn who_goes_is_sent_a_beginning_of_all_and_forgotten() {
+    explore(|| {
+        let hub = small_hub(100).build().unwrap();
+        let channel = hub.channel("a").unwrap();
+        let tenders = Tenders::of(&hub, 1);
+        let mut session = Session::follow(&channel);
+        let lane = session.lane();
+        let session = thread::spawn(move || {
+            block_on(poll_fn(|cx| {
+                let _ = session.poll(cx);
+                Poll::Ready(())
+            }));
+            drop(session);
+        });
+        for thread in publishers(&channel).into_iter().chain([session]) {
+            thread.join().unwrap();
+        }
+        tenders.end();
+        assert!(ALL.starts_with(&lane.outlet().arrived()));
+        assert_eq!(Arc::strong_count(&lane), 1);
+    });
+}
+
+#[test]
+fn where_those_who_tend_the_bell_go_the_sessions_go_on_alone() {
+    explore(|| {
+        let hub = small_hub(100).build().unwrap();
+        let channel = hub.channel("a").unwrap();
+        assert!(hub.claim_maintenance());
+        let session = follow(&channel, usize::MAX);
+        let tended = hub.clone();
+        let tender = thread::spawn(move || {
+            let noop_waker = noop_waker();
+            let _ = tended.poll_wakes(&mut Context::from_waker(&noop_waker));
+            tended.release_maintenance();
+        });
+        for thread in publishers(&channel).into_iter().chain([session, tender]) {
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_tear_is_told_before_what_comes_behind_it() {
+    explore(|| {
+        let hub = small_hub(100).fan_out(Elsewhere::default()).build().unwrap();
+        let channel = hub.channel("a").unwrap();
+        let tenders = Tenders::of(&hub, 1);
+        let mut session = Session::follow(&channel);
+        let session = thread::spawn(move || block_on(run(&mut session, "<1>!<4>")));
+        hub.ingest().take(arrival(channel.name(), 1));
+        hub.ingest().tear(3, GapReason::Unavailable);
+        hub.ingest().take(arrival(channel.name(), 4));
+        session.join().unwrap();
+        tenders.end();
+    });
+}
+
+#[test]
+fn a_volatile_message_reaches_a_session_that_lent_its_way_out() {
+    explore(|| {
+        let hub = small_hub(100).build().unwrap();
+        let channel = hub.channel("a").unwrap();
+        let tenders = Tenders::of(&hub, 1);
+        let mut session = Session::follow(&channel);
+        let session = thread::spawn(move || {
+            let lane = session.lane();
+            block_on(poll_fn(|cx| {
+                let _ = session.poll(cx);
+                lane.outlet().poll_arrived(4, cx)
+            }));
+            lane.outlet().arrived()
+        });
+        publish(&channel, "m");
+        let typing = dualcast_core::Message::text("e", "typing").volatile();
+        channel.publish(typing).now_or_never().unwrap().unwrap();
+        assert!(["<1>~", "~<1>"].contains(&session.join().unwrap().as_str()));
+        tenders.end();
+    });
+}

@@ -1,0 +1,153 @@
+//! Lending: a session that has nothing to do but wait lends its way out to the hub.
+
+use std::sync::Arc;
+use std::task::Context;
+
+use dualcast_core::{Lane, Terms};
+
+use super::Feed;
+use crate::line::Line;
+use crate::source::Source;
+
+impl Feed {
+    /// Lends the way out, where all that was staged has left and nothing is waited for but the next message, or what wakes the task.
+    pub(crate) fn lend(&mut self, cx: &mut Context<'_>, lane: &Arc<Lane>) {
+        let is_idle = self.is_timed
+            && self.joined.is_empty()
+            && self.untold.is_empty()
+            && !self.is_torn
+            && !self.is_catching_up();
+        if let (true, Source::Subscription(subscription), Some(session)) =
+            (is_idle, &mut self.source, &self.session)
+        {
+            let terms = Terms {
+                wire: self.dialect,
+                max_bytes: self.options.max_batch_bytes,
+                transport: session.info().transport,
+            };
+            subscription.lend(cx, lane, terms);
+        }
+    }
+
+    /// Takes the way out back, if it is lent.
+    pub(crate) fn take_back<IO>(&mut self, lane: &Lane, line: &mut Line<IO>) {
+        let Source::Subscription(subscription) = &mut self.source else {
+            return;
+        };
+        let returned = subscription.take_back(lane);
+        if let Some(ago) = returned.sent_before {
+            self.heartbeats.put_off_before(ago);
+        }
+        if let Some(unsent) = returned.unsent {
+            line.go_on_with(unsent.bytes);
+            self.observed.goes_on_with(unsent.logged_at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use dualcast_core::{Hub, Message, Outlet, Transport};
+    use futures::FutureExt;
+    use futures::task::noop_waker;
+    use tokio::time;
+
+    use super::*;
+    use crate::letters::Letters;
+    use crate::options::SessionOptions;
+
+    const HEARTBEAT: Duration = Duration::from_secs(10);
+
+    /// A client that takes so many bytes.
+    struct Client(AtomicUsize);
+
+    impl Outlet for Client {
+        fn send(&self, bytes: &[u8]) -> usize {
+            let room = self.0.load(Ordering::Relaxed);
+            let sent = bytes.len().min(room);
+            self.0.store(room - sent, Ordering::Relaxed);
+            sent
+        }
+    }
+
+    struct Scene {
+        hub: Hub,
+        feed: Feed,
+        line: Line<()>,
+        lane: Arc<Lane>,
+    }
+
+    impl Scene {
+        /// A session that has said all, and has lent the way out to a client that takes so many bytes.
+        fn lent(room: usize) -> Self {
+            let hub = Hub::new();
+            assert!(hub.claim_maintenance());
+            let subscription = hub.channel("a").unwrap().subscribe().open().unwrap();
+            let session = hub.open_session(Transport::Sse, None).unwrap();
+            let options = SessionOptions {
+                heartbeat: HEARTBEAT,
+                ..SessionOptions::default()
+            };
+            let source = Source::Subscription(Box::new(subscription));
+            let mut scene = Self {
+                hub,
+                feed: Feed::new(&Letters, Some(session), source, options),
+                line: Line::new(()),
+                lane: Arc::new(Lane::new(Client(AtomicUsize::new(room)))),
+            };
+            assert_eq!(scene.stage(), "o");
+            assert_eq!(scene.stage(), "");
+            scene
+                .feed
+                .lend(&mut Context::from_waker(&noop_waker()), &scene.lane);
+            scene
+        }
+
+        /// What it says next.
+        fn stage(&mut self) -> String {
+            let mut out = VecDeque::new();
+            let waker = noop_waker();
+            let _ = self.feed.poll_stage(&mut Context::from_waker(&waker), &mut out);
+            out.iter().map(|piece| String::from_utf8_lossy(piece)).collect()
+        }
+
+        /// Publishes so many messages, which the hub sends, and takes the way out back.
+        fn take_back_after(&mut self, messages: usize) {
+            let channel = self.hub.channel("a").unwrap();
+            for _ in 0..messages {
+                channel
+                    .publish(Message::text("e", "m"))
+                    .now_or_never()
+                    .unwrap()
+                    .unwrap();
+            }
+            let waker = noop_waker();
+            let _ = self.hub.poll_wakes(&mut Context::from_waker(&waker));
+            self.feed.take_back(&self.lane, &mut self.line);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_hub_sends_puts_the_heartbeat_off() {
+        let mut scene = Scene::lent(99);
+        time::advance(HEARTBEAT * 4 / 5).await;
+        scene.take_back_after(1);
+        time::advance(HEARTBEAT * 2 / 5).await;
+        assert_eq!(scene.stage(), "", "it was sent");
+        time::advance(HEARTBEAT).await;
+        assert_eq!(scene.stage(), "h");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_hub_could_not_send_is_staged_before_anything_else() {
+        let mut scene = Scene::lent(1);
+        scene.take_back_after(2);
+        assert_eq!(scene.line.staged, ["e"].map(Bytes::from));
+        assert_eq!(scene.stage(), "");
+    }
+}
