@@ -17,13 +17,15 @@ def table(head, rows):
 def put(document: Path, tables: dict[str, str], *, only_check=False):
     """Puts these tables, by name, into a document, or, if told so, says whether they stand there already.
 
-    A mark without a table, and a table without a mark, is an error: one of them has another name by now.
+    A table without a mark is an error: one of them has another name by now. Other marks are another program's.
     """
     before = document.read_text()
     missing = set(tables)
 
     def filled(mark):
         name = mark["name"]
+        if name not in tables:
+            return mark[0]
         missing.discard(name)
         return f"{mark['begin']}{tables[name]}{mark['end']}"
 

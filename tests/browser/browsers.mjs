@@ -64,6 +64,7 @@ export async function launchFirefox() {
 export async function launchOwnChromium() {
   const browser = await puppeteer.launch({
     executablePath: executable("chromium"),
+    acceptInsecureCerts: true,
     args: ["--no-sandbox", "--disable-quic", "--disable-background-networking"],
     ignoreDefaultArgs: ["--disable-back-forward-cache"],
   });
@@ -99,6 +100,11 @@ class Browser {
     const page = new Page(driver, this.#driver);
     await driver.goto(url);
     return page;
+  }
+
+  /** Its number, as `156.0.8078.108`. */
+  async version() {
+    return (await this.#driver.version()).replace(/^\D*/, "");
   }
 
   async close() {

@@ -36,6 +36,19 @@ for (const [name, launch] of Object.entries(launchers)) {
       assert.equal(await shown("socket-version"), "HTTP/2.0");
     });
 
+    it("answers requests beside them, and opens more streams", async () => {
+      const opened = await page.evaluate(async () => {
+        const more = Array.from({ length: 20 }, () => new EventSource("/clocks/1"));
+        const opened = (source) => new Promise((resolve, reject) => Object.assign(source, { onopen: resolve, onerror: reject }));
+        await Promise.all(more.map(opened));
+        const { status } = await fetch("/");
+        const open = more.filter(({ readyState }) => readyState === EventSource.OPEN).length;
+        for (const source of more) source.close();
+        return { open, status };
+      });
+      assert.deepEqual(opened, { open: 20, status: 200 });
+    });
+
     it("leaves when it is told to, with all of them open", async () => {
       assert.deepEqual(await server.stop("SIGINT"), { code: 0, signal: null });
       server = undefined;

@@ -83,6 +83,27 @@ fn the_readme_shows_the_smallest_application_as_it_is() {
 }
 
 #[test]
+fn the_guide_to_migrating_shows_its_example_as_it_is() {
+    let guide = fs::read_to_string(root().join("docs/migrating.md")).unwrap();
+    let mut found = Vec::new();
+    files(&root().join("examples/migrating/src"), &mut found);
+    let example: Vec<_> = found
+        .iter()
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let shown: Vec<_> = guide
+        .split("```rust\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    assert!(shown.len() >= 6, "{} pieces", shown.len());
+    for piece in shown {
+        let is_there = example.iter().any(|file| file.contains(piece));
+        assert!(is_there, "the example has no such lines:\n{piece}");
+    }
+}
+
+#[test]
 fn the_protocol_is_small_enough_for_a_client_of_150_lines() {
     let client = fs::read_to_string(root().join("examples/python-client/client.py")).unwrap();
     assert!(client.lines().count() <= 150, "{} lines", client.lines().count());
