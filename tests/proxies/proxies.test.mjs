@@ -1,35 +1,44 @@
-// Behind nginx, HAProxy and Caddy, with the configurations of docs/proxies.md: heads and events arrive as they are sent, WebSockets
-// open, and both sides learn of each other's end.
+// Behind nginx, HAProxy, Caddy, Varnish and Apache, with the configurations of docs/proxies.md: heads and events arrive as they are
+// sent, WebSockets open, and both sides learn of each other's end.
 
 import assert from "node:assert/strict";
 import http from "node:http";
+import { connect, constants } from "node:http2";
 import { after, before, describe, it } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { buildFixture, buildTimeout, startFixture } from "../browser/server.mjs";
 import { until } from "../browser/until.mjs";
-import { haproxy, nginx, shown, start } from "./running.mjs";
+import { apache, caddy, haproxy, nginx, start, varnish } from "./running.mjs";
 
 const timeout = 30_000;
 
-/** How each is started in `directory`: its command, its file, and what is in there for its address and the application's port. */
+/**
+ * Those that are blind in silence look after the client of a stream only when there is something to send to it. The encoding is that of an event
+ * stream, which asks not to be transformed.
+ */
 const proxies = {
   nginx: nginx(""),
-  "nginx that compresses event streams": nginx("gzip on; gzip_min_length 0; gzip_types text/event-stream;"),
+  "nginx that compresses event streams": {
+    ...nginx("gzip on; gzip_min_length 0; gzip_types text/event-stream;"),
+    encoding: "gzip",
+  },
   HAProxy: haproxy((text) => text),
   "HAProxy without options": {
     ...haproxy((text) => text.replaceAll(/^ *option .*\n/gm, "")),
-    // It looks after its client when there is something to send.
     isBlindInSilence: true,
   },
   "HAProxy that speaks HTTP/2 to the application": haproxy((text) => text.replace(/^( *server .*)$/m, "$1 proto h2")),
-  Caddy: {
-    command: () => ["caddy", "run", "--adapter", "caddyfile", "--config", "Caddyfile"],
-    file: "Caddyfile",
-    text: (address, target) => {
-      // By itself it listens at all addresses, and takes the one that it is given for the host to answer for.
-      const [host] = address.split(":");
-      return `{\nadmin off\n}\n${shown("caddyfile", target).replace(":80 {", `http://${address} {\nbind ${host}`)}`;
-    },
+  "HAProxy that compresses all but what may not be transformed": haproxy((text) => {
+    return text.replace("mode http", "$&\n    compression algo gzip\n    compression type text/event-stream");
+  }),
+  Caddy: caddy(),
+  "Caddy that compresses all but what may not be transformed": caddy("", (text) => text.replace("reverse_proxy", "encode gzip\n$&")),
+  Varnish: { ...varnish(), isBlindInSilence: true },
+  Apache: { ...apache(), isBlindInSilence: true },
+  "Apache that compresses event streams": {
+    ...apache((text) => `AddOutputFilterByType DEFLATE text/event-stream\n${text}`, "filter", "deflate"),
+    isBlindInSilence: true,
+    encoding: "gzip",
   },
 };
 
@@ -51,6 +60,7 @@ for (const [name, proxy] of Object.entries(proxies)) {
       const stream = await open(`${scene.running.url}/sse?channels=news`);
       assert.equal(stream.response.status, 200);
       assert.equal(stream.response.headers.get("content-type"), "text/event-stream");
+      assert.equal(stream.response.headers.get("content-encoding"), proxy.encoding ?? null);
       assert.equal((await stream.next()).event, "dualcast:heartbeat");
       for (const text of ["1", "2\n2", "3", "x".repeat(300_000), "5"]) {
         const id = await scene.fixture.publish("news", text);
@@ -108,10 +118,51 @@ for (const [name, proxy] of Object.entries(proxies)) {
   });
 }
 
+/** Those that speak HTTP/2 to clients, here without TLS, which makes no difference for what they do with a stream. */
+const multiplexing = {
+  nginx: nginx("", (text) => text, "http2"),
+  HAProxy: haproxy((text) => text),
+  Caddy: caddy("servers {\nprotocols h1 h2c\n}"),
+  Varnish: { ...varnish(undefined, "-p", "feature=+http2"), isBlindInSilence: true },
+  // Of a connection on which no ordinary request has ended it answers six at a time.
+  Apache: { ...apache((text) => `Protocols h2c http/1.1\n${text}`, "http2"), isBlindInSilence: true, atOnce: 6 },
+};
+
+for (const [name, proxy] of Object.entries(multiplexing)) {
+  describe(`${name} that speaks HTTP/2 to clients`, () => {
+    const scene = behind(proxy);
+
+    it("passes on the events of many streams of one connection as they are sent, and that one has ended", { timeout }, async () => {
+      const client = connect(scene.running.url);
+      const channels = Array.from({ length: proxy.atOnce ?? 12 }, (_, number) => `channel-${number}`);
+      const streams = channels.map((channel) => openIn(client, `/sse?channels=${channel}`));
+      for (const stream of streams) assert.equal((await stream.next()).event, "dualcast:heartbeat");
+      for (const text of ["1", "2"]) {
+        for (const [number, channel] of channels.entries()) {
+          const id = await scene.fixture.publish(channel, text);
+          assert.deepEqual(await streams[number].next(), { id, data: text });
+        }
+      }
+
+      await streams[0].cancel();
+      const isGone = async () => {
+        if (proxy.isBlindInSilence) await scene.fixture.publish(channels[0], "are you there?");
+        return (await scene.fixture.state(channels[0])).followers[channels[0]] === 0;
+      };
+      await until(isGone, () => "nobody listens to the channel of the stream that has ended");
+      const id = await scene.fixture.publish(channels[1], "3");
+      assert.deepEqual(await streams[1].next(), { id, data: "3" }, "the others go on");
+      client.destroy();
+    });
+  });
+}
+
 /** Those that are told how long a silence they put up with: a second. */
 const impatient = {
   nginx: nginx("proxy_read_timeout 1s;"),
   HAProxy: haproxy((text) => text.replaceAll(/timeout (client|server|tunnel) .*/g, "timeout $1 1s")),
+  Varnish: varnish(undefined, "-p", "between_bytes_timeout=1", "-p", "pipe_timeout=1"),
+  Apache: apache((text) => `ProxyTimeout 1\n${text}`),
 };
 
 for (const [name, proxy] of Object.entries(impatient)) {
@@ -174,7 +225,18 @@ function behind(proxy) {
 async function open(url, headers = {}) {
   const abort = new AbortController();
   const response = await fetch(url, { headers: { "Accept-Encoding": "gzip", ...headers }, signal: abort.signal });
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  return { response, ...events(response.body.pipeThrough(new TextDecoderStream())), cancel: async () => abort.abort() };
+}
+
+/** One of several on this connection. */
+function openIn(client, path) {
+  const stream = client.request({ ":path": path });
+  stream.on("error", () => {});
+  return { ...events(stream.setEncoding("utf8")), cancel: async () => stream.close(constants.NGHTTP2_CANCEL) };
+}
+
+function events(texts) {
+  const reader = texts[Symbol.asyncIterator]();
   let pending = "";
   /** The next event, as it stands in the stream; null at its end. */
   const next = async () => {
@@ -184,12 +246,12 @@ async function open(url, headers = {}) {
         pending = rest.join("\n\n");
         return parse(block);
       }
-      const { value, done } = await reader.read();
+      const { value, done } = await reader.next();
       if (done) return null;
       pending += value;
     }
   };
-  return { response, next, cancel: async () => abort.abort() };
+  return { next };
 }
 
 /** The fields of one event (HTML standard, section 9.2.6), but for `retry`. */
