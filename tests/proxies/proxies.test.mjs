@@ -2,12 +2,12 @@
 // sent, WebSockets open, and both sides learn of each other's end.
 
 import assert from "node:assert/strict";
-import http from "node:http";
-import { connect, constants } from "node:http2";
+import { connect } from "node:http2";
 import { after, before, describe, it } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { buildFixture, buildTimeout, startFixture } from "../browser/server.mjs";
 import { until } from "../browser/until.mjs";
+import { open, openIn, openSocket } from "./clients.mjs";
 import { apache, caddy, haproxy, nginx, start, varnish } from "./running.mjs";
 
 const timeout = 30_000;
@@ -66,17 +66,17 @@ for (const [name, proxy] of Object.entries(proxies)) {
         const id = await scene.fixture.publish("news", text);
         assert.deepEqual(await stream.next(), { id, data: text });
       }
-      await stream.cancel();
+      stream.cancel();
       await gone("news");
     });
 
     it("passes on the cursor, and a heartbeat in silence", { timeout }, async () => {
       const [first, second] = await scene.fixture.publishAll("log", ["1", "2"]);
-      const stream = await open(`${scene.running.url}/sse?channels=log&heartbeat=50`, { "Last-Event-ID": first });
+      const stream = await open(`${scene.running.url}/sse?channels=log&heartbeat=50`, { headers: { "Last-Event-ID": first } });
       assert.equal((await stream.next()).event, "dualcast:heartbeat");
       assert.deepEqual(await stream.next(), { id: second, data: "2" });
       for (let beat = 0; beat < 3; beat += 1) assert.equal((await stream.next()).event, "dualcast:heartbeat");
-      await stream.cancel();
+      stream.cancel();
       await gone("log");
     });
 
@@ -88,23 +88,21 @@ for (const [name, proxy] of Object.entries(proxies)) {
       const answer = await fetch(`${scene.running.url}/say?channel=said`, { method: "POST", headers, body });
       assert.equal(answer.status, 200);
       assert.equal((await stream.next()).data, "by POST");
-      await stream.cancel();
+      stream.cancel();
       await gone("said");
     });
 
     it("opens a WebSocket for a page of the same origin, and lets it go", { timeout }, async () => {
-      const socket = await upgrade(`${scene.running.url}/ws?channels=news`, scene.running.url);
-      let said = "";
-      socket.on("data", (bytes) => (said += bytes.toString("latin1")));
-      await until(() => said.includes('"control":"welcome"'), () => `it is welcome; it heard ${said}`);
+      const socket = await openSocket(`${scene.running.url}/ws?channels=news`, scene.running.url);
+      await hears(socket, '"control":"welcome"');
       await scene.fixture.publish("news", "by WebSocket");
-      await until(() => said.includes('"data":"by WebSocket"'), () => `it hears; it heard ${said}`);
-      socket.destroy();
+      await hears(socket, '"data":"by WebSocket"');
+      socket.leave();
       await gone("news");
     });
 
     it("refuses a WebSocket of a page of another origin", { timeout }, async () => {
-      await assert.rejects(upgrade(`${scene.running.url}/ws?channels=news`, "http://evil.example"), { status: 403 });
+      await assert.rejects(openSocket(`${scene.running.url}/ws?channels=news`, "http://evil.example"), { status: 403 });
     });
 
     it("tells of the server's end", { timeout }, async () => {
@@ -144,7 +142,7 @@ for (const [name, proxy] of Object.entries(multiplexing)) {
         }
       }
 
-      await streams[0].cancel();
+      streams[0].cancel();
       const isGone = async () => {
         if (proxy.isBlindInSilence) await scene.fixture.publish(channels[0], "are you there?");
         return (await scene.fixture.state(channels[0])).followers[channels[0]] === 0;
@@ -177,24 +175,17 @@ for (const [name, proxy] of Object.entries(impatient)) {
         let event;
         do event = await stream.next(); while (event && event.data !== "still there");
         assert.ok(event, "it was not cut");
-        await stream.cancel();
+        stream.cancel();
       });
     }
 
     for (const [what, wish] of [["heartbeats", "heartbeat=300&ping=60000"], ["pings", "heartbeat=60000&ping=300"]]) {
       it(`lets a WebSocket live by its ${what}`, { timeout }, async () => {
-        const socket = await upgrade(`${scene.running.url}/ws?channels=${what}&${wish}`, scene.running.url);
-        let said = "";
-        socket.on("data", (bytes) => {
-          const text = bytes.toString("latin1");
-          said += text;
-          // An empty ping, and its pong with a mask of zeros (RFC 6455 section 5.5.3).
-          if (text.includes("\x89\0")) socket.write(Buffer.from([0x8a, 0x80, 0, 0, 0, 0]));
-        });
+        const socket = await openSocket(`${scene.running.url}/ws?channels=${what}&${wish}`, scene.running.url);
         await setTimeout(3_500);
         await scene.fixture.publish(what, "still there");
-        await until(() => said.includes('"data":"still there"'), () => `it hears; it heard ${said}`);
-        socket.destroy();
+        await hears(socket, '"data":"still there"');
+        socket.leave();
       });
     }
 
@@ -221,69 +212,7 @@ function behind(proxy) {
   return scene;
 }
 
-/** An event stream, read event by event, as they come. */
-async function open(url, headers = {}) {
-  const abort = new AbortController();
-  const response = await fetch(url, { headers: { "Accept-Encoding": "gzip", ...headers }, signal: abort.signal });
-  return { response, ...events(response.body.pipeThrough(new TextDecoderStream())), cancel: async () => abort.abort() };
-}
-
-/** One of several on this connection. */
-function openIn(client, path) {
-  const stream = client.request({ ":path": path });
-  stream.on("error", () => {});
-  return { ...events(stream.setEncoding("utf8")), cancel: async () => stream.close(constants.NGHTTP2_CANCEL) };
-}
-
-function events(texts) {
-  const reader = texts[Symbol.asyncIterator]();
-  let pending = "";
-  /** The next event, as it stands in the stream; null at its end. */
-  const next = async () => {
-    for (;;) {
-      const [block, ...rest] = pending.split("\n\n");
-      if (rest.length) {
-        pending = rest.join("\n\n");
-        return parse(block);
-      }
-      const { value, done } = await reader.next();
-      if (done) return null;
-      pending += value;
-    }
-  };
-  return { next };
-}
-
-/** The fields of one event (HTML standard, section 9.2.6), but for `retry`. */
-function parse(block) {
-  const event = {};
-  for (const line of block.split("\n")) {
-    const [, name, value] = line.match(/^([^:]*):? ?([^]*)$/);
-    if (name && name !== "retry") event[name] = name in event ? `${event[name]}\n${value}` : value;
-  }
-  return event;
-}
-
-/** The socket of a WebSocket that a page of this origin opens. Rejects with the status of any other answer. */
-function upgrade(url, origin) {
-  const headers = {
-    Connection: "Upgrade",
-    Upgrade: "websocket",
-    Origin: origin,
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-  };
-  return new Promise((resolve, reject) => {
-    const request = http.get(url, { headers, agent: false });
-    request.on("upgrade", (_, socket, head) => {
-      socket.on("error", () => {});
-      socket.unshift(head);
-      resolve(socket);
-    });
-    request.on("response", (response) => {
-      response.resume();
-      reject(Object.assign(new Error(`answered ${response.statusCode}`), { status: response.statusCode }));
-    });
-    request.on("error", reject);
-  });
+/** Waits until this WebSocket has got a message with this in it. */
+async function hears({ heard }, text) {
+  await until(() => heard.some((message) => message.includes(text)), () => `it hears ${text}; it heard ${heard}`);
 }
