@@ -2,20 +2,31 @@
 
 import http from "node:http";
 import { constants } from "node:http2";
+import net from "node:net";
 
-/** An event stream, read event by event, as they come. Rejects where no head has come before `signal` says that it is too late. */
+/** An event stream, read event by event, as they come, until `cancel()` or this signal. */
 export async function open(url, { headers = {}, signal } = {}) {
   const abort = new AbortController();
   const cancel = () => abort.abort();
   signal?.addEventListener("abort", cancel);
-  const response = await fetch(url, { headers: { "Accept-Encoding": "gzip", ...headers }, signal: abort.signal });
-  signal?.removeEventListener("abort", cancel);
+  // As a browser's EventSource does, and as it takes it.
+  const own = { Accept: "text/event-stream", "Accept-Encoding": "gzip", ...headers };
+  const response = await fetch(url, { headers: own, signal: abort.signal });
   return { response, ...events(response.body.pipeThrough(new TextDecoderStream())), cancel };
+}
+
+/** The connection of a client that opens an event stream, and reads nothing of it. */
+export function stall(url) {
+  const { hostname, port, host, pathname, search } = new URL(url);
+  const socket = net.connect(port, hostname).pause();
+  socket.on("error", () => {});
+  socket.write(`GET ${pathname}${search} HTTP/1.1\r\nHost: ${host}\r\nAccept: text/event-stream\r\n\r\n`);
+  return socket;
 }
 
 /** One of several on this connection of HTTP/2. */
 export function openIn(client, path) {
-  const stream = client.request({ ":path": path });
+  const stream = client.request({ ":path": path, accept: "text/event-stream" });
   stream.on("error", () => {});
   return { ...events(stream.setEncoding("utf8")), cancel: () => stream.close(constants.NGHTTP2_CANCEL) };
 }
@@ -50,10 +61,10 @@ function parse(block) {
 }
 
 /**
- * A WebSocket that a page of this origin opens, or, without one, a program that is no browser. What it `heard`, the texts so far, grows by itself, and
- * pings are answered. It is `over` when the other side has closed it, or we have. Rejects with the status of any other answer.
+ * A WebSocket that a page of this origin opens, or, without one, a program that is no browser. What it `heard`, the texts so far, grows by itself, each
+ * `came(text)` as it did, and pings are answered. It is `over` when the other side has closed it, or we have. Rejects with the status of any other answer.
  */
-export async function openSocket(url, origin) {
+export async function openSocket(url, origin, came = () => {}) {
   const { socket, head } = await upgrade(url, origin);
   const heard = [];
   const over = new Promise((resolve) => socket.on("close", resolve));
@@ -62,7 +73,7 @@ export async function openSocket(url, origin) {
     pending = Buffer.concat([pending, bytes]);
     for (let frame; (frame = firstFrame(pending)); ) {
       pending = pending.subarray(frame.end);
-      if (frame.opcode === opcodes.text) heard.push(frame.payload.toString());
+      if (frame.opcode === opcodes.text) came(heard[heard.push(frame.payload.toString()) - 1]);
       if (frame.opcode === opcodes.ping) socket.write(pong(frame.payload));
       if (frame.opcode === opcodes.close) socket.destroy();
     }

@@ -7,14 +7,17 @@ import { after, before, describe, it } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { buildFixture, buildTimeout, startFixture } from "../browser/server.mjs";
 import { until } from "../browser/until.mjs";
-import { open, openIn, openSocket } from "./clients.mjs";
+import { open, openIn, openSocket, stall } from "./clients.mjs";
 import { apache, caddy, haproxy, nginx, start, varnish } from "./running.mjs";
 
 const timeout = 30_000;
 
+/** What Varnish does with the streams of clients that don't say what they accept. */
+const passing = (text) => text.replace("text/event-stream", "none");
+
 /**
  * Those that are blind in silence look after the client of a stream only when there is something to send to it. The encoding is that of an event
- * stream, which asks not to be transformed.
+ * stream, which asks not to be transformed. One that holds all keeps for a client whatever it has not taken.
  */
 const proxies = {
   nginx: nginx(""),
@@ -22,7 +25,7 @@ const proxies = {
     ...nginx("gzip on; gzip_min_length 0; gzip_types text/event-stream;"),
     encoding: "gzip",
   },
-  HAProxy: haproxy((text) => text),
+  HAProxy: haproxy(),
   "HAProxy without options": {
     ...haproxy((text) => text.replaceAll(/^ *option .*\n/gm, "")),
     isBlindInSilence: true,
@@ -33,7 +36,8 @@ const proxies = {
   }),
   Caddy: caddy(),
   "Caddy that compresses all but what may not be transformed": caddy("", (text) => text.replace("reverse_proxy", "encode gzip\n$&")),
-  Varnish: { ...varnish(), isBlindInSilence: true },
+  Varnish: varnish(),
+  "Varnish that passes event streams": { ...varnish(passing), isBlindInSilence: true, holdsAll: true },
   Apache: { ...apache(), isBlindInSilence: true },
   "Apache that compresses event streams": {
     ...apache((text) => `AddOutputFilterByType DEFLATE text/event-stream\n${text}`, "filter", "deflate"),
@@ -80,6 +84,19 @@ for (const [name, proxy] of Object.entries(proxies)) {
       await gone("log");
     });
 
+    if (!proxy.holdsAll) it("holds back no more than some, so that a client that takes nothing is found", { timeout }, async () => {
+      const client = stall(`${scene.running.url}/sse?channels=long.stalled&write_timeout=500`);
+      const follows = async () => (await scene.fixture.state("long.stalled")).followers["long.stalled"] === 1;
+      await until(follows, () => "it is there");
+      const text = "x".repeat(250_000);
+      const isFound = async () => {
+        await scene.fixture.publish("long.stalled", text);
+        return !(await follows());
+      };
+      await until(isFound, () => "its session has ended");
+      client.destroy();
+    });
+
     it("passes on a POST of a page of the same origin", { timeout }, async () => {
       const stream = await open(`${scene.running.url}/sse?channels=said`);
       await stream.next();
@@ -118,8 +135,8 @@ for (const [name, proxy] of Object.entries(proxies)) {
 
 /** Those that speak HTTP/2 to clients, here without TLS, which makes no difference for what they do with a stream. */
 const multiplexing = {
-  nginx: nginx("", (text) => text, "http2"),
-  HAProxy: haproxy((text) => text),
+  nginx: nginx("", undefined, "http2"),
+  HAProxy: haproxy(),
   Caddy: caddy("servers {\nprotocols h1 h2c\n}"),
   Varnish: { ...varnish(undefined, "-p", "feature=+http2"), isBlindInSilence: true },
   // Of a connection on which no ordinary request has ended it answers six at a time.
@@ -159,7 +176,8 @@ for (const [name, proxy] of Object.entries(multiplexing)) {
 const impatient = {
   nginx: nginx("proxy_read_timeout 1s;"),
   HAProxy: haproxy((text) => text.replaceAll(/timeout (client|server|tunnel) .*/g, "timeout $1 1s")),
-  Varnish: varnish(undefined, "-p", "between_bytes_timeout=1", "-p", "pipe_timeout=1"),
+  Varnish: varnish(undefined, "-p", "pipe_timeout=1"),
+  "Varnish that passes event streams": varnish(passing, "-p", "between_bytes_timeout=1", "-p", "pipe_timeout=1"),
   Apache: apache((text) => `ProxyTimeout 1\n${text}`),
 };
 

@@ -16,8 +16,11 @@ const host = `127.${64 + (process.pid >> 16)}.${(process.pid >> 8) & 255}.${proc
 
 const document = await readFile(new URL("../../docs/proxies.md", import.meta.url), "utf8");
 
+/** What becomes of a configuration of docs/proxies.md, unless something else does: of its text, and for the port of the application. */
+const asShown = (text) => text;
+
 /** nginx with the configuration of docs/proxies.md, or what becomes of it, and with more or none around it and beside its address. */
-export function nginx(more, change = (text) => text, listening = "") {
+export function nginx(more, change = asShown, listening = "") {
   return {
     // One process, that stays in the foreground and changes to no other user.
     command: (directory) => ["nginx", "-p", directory, "-e", "error.log", "-c", "nginx.conf"],
@@ -27,36 +30,36 @@ export function nginx(more, change = (text) => text, listening = "") {
       http {
         access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
         uwsgi_temp_path uwsgi; scgi_temp_path scgi; ${more}
-        server { listen ${address} ${listening}; ${change(shown("nginx", target))} }
+        server { listen ${address} ${listening}; ${change(shown("nginx", target), target)} }
       }`,
   };
 }
 
 /** HAProxy with the configuration of docs/proxies.md, or what becomes of it. */
-export function haproxy(change) {
+export function haproxy(change = asShown) {
   return {
     command: () => ["haproxy", "-db", "-f", "haproxy.cfg"],
     file: "haproxy.cfg",
-    text: (address, target) => change(shown("haproxy", target)).replace("bind :80", `bind ${address}`),
+    text: (address, target) => change(shown("haproxy", target), target).replace("bind :80", `bind ${address}`),
   };
 }
 
 /** Caddy with the configuration of docs/proxies.md, or what becomes of it, and with these options of the whole of it. */
-export function caddy(options = "", change = (text) => text) {
+export function caddy(options = "", change = asShown) {
   return {
     command: () => ["caddy", "run", "--adapter", "caddyfile", "--config", "Caddyfile"],
     file: "Caddyfile",
     text: (address, target) => {
       // By itself it listens at all addresses, and takes the one that it is given for the host to answer for.
       const [host] = address.split(":");
-      const site = change(shown("caddyfile", target)).replace(":80 {", `http://${address} {\nbind ${host}`);
+      const site = change(shown("caddyfile", target), target).replace(":80 {", `http://${address} {\nbind ${host}`);
       return `{\nadmin off\n${options}\n}\n${site}`;
     },
   };
 }
 
 /** Varnish with the configuration of docs/proxies.md, or what becomes of it, and with more on its command line or nothing. */
-export function varnish(change = (text) => text, ...more) {
+export function varnish(change = asShown, ...more) {
   return {
     // In the foreground, under the user that it has, with as much memory as an idle one needs, and with no port to give it orders by.
     // Its second process ends when it misses the first.
@@ -65,12 +68,12 @@ export function varnish(change = (text) => text, ...more) {
       "-a", address, "-f", join(directory, "default.vcl"), ...more,
     ],
     file: "default.vcl",
-    text: (_, target) => change(shown("vcl", target)),
+    text: (_, target) => change(shown("vcl", target), target),
   };
 }
 
 /** Apache with the configuration of docs/proxies.md, or what becomes of it, and with more modules or none. */
-export function apache(change = (text) => text, ...modules) {
+export function apache(change = asShown, ...modules) {
   return {
     // One process, that stays in the foreground; root's changes to the user of Debian's.
     command: (directory) => ["apache2", "-X", "-d", directory, "-f", "apache2.conf"],
@@ -83,7 +86,7 @@ export function apache(change = (text) => text, ...modules) {
       PidFile apache2.pid
       ErrorLog error.log
       Listen ${address}
-      ${change(shown("apache", target)).replace("*:80", address)}`,
+      ${change(shown("apache", target), target).replace("*:80", address)}`,
   };
 }
 
@@ -126,7 +129,8 @@ function accepts(port) {
   });
 }
 
-function executable(name) {
+/** Where it is: not all have the directory of those that run by themselves in their path. */
+export function executable(name) {
   for (const directory of [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin"]) {
     const path = join(directory, name);
     try {
