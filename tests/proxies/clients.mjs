@@ -61,8 +61,9 @@ function parse(block) {
 }
 
 /**
- * A WebSocket that a page of this origin opens, or, without one, a program that is no browser. What it `heard`, the texts so far, grows by itself, each
- * `came(text)` as it did, and pings are answered. It is `over` when the other side has closed it, or we have. Rejects with the status of any other answer.
+ * A WebSocket that a page of this origin opens, or, without one, a program that is no browser. What it `heard`, the texts so far, grows by
+ * itself, each `came(text)` as it did, and pings are answered. It is `over` when the other side has closed it, or we have. Rejects with the
+ * status of any other answer.
  */
 export async function openSocket(url, origin, came = () => {}) {
   const { socket, head } = await upgrade(url, origin);

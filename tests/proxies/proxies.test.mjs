@@ -8,12 +8,9 @@ import { setTimeout } from "node:timers/promises";
 import { buildFixture, buildTimeout, startFixture } from "../browser/server.mjs";
 import { until } from "../browser/until.mjs";
 import { open, openIn, openSocket, stall } from "./clients.mjs";
-import { apache, caddy, haproxy, nginx, start, varnish } from "./running.mjs";
+import { apache, caddy, haproxy, nginx, passing, start, varnish } from "./running.mjs";
 
 const timeout = 30_000;
-
-/** What Varnish does with the streams of clients that don't say what they accept. */
-const passing = (text) => text.replace("text/event-stream", "none");
 
 /**
  * Those that are blind in silence look after the client of a stream only when there is something to send to it. The encoding is that of an event

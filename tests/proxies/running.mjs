@@ -72,6 +72,9 @@ export function varnish(change = asShown, ...more) {
   };
 }
 
+/** Has Varnish do with each stream what it does with those of clients that don't say that they accept one. */
+export const passing = (text) => text.replace("text/event-stream", "none");
+
 /** Apache with the configuration of docs/proxies.md, or what becomes of it, and with more modules or none. */
 export function apache(change = asShown, ...modules) {
   return {
