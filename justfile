@@ -55,6 +55,11 @@ browsers:
 bench *args:
     crates/bench/run {{ args }}
 
+# Measure what each proxy does to both transports, and put it into docs/proxies.md (two minutes)
+proxies:
+    node tests/proxies/matrix.mjs
+    docs/comparison/proxies.py
+
 # Make the screenshots of the README and of the guides anew
 screenshot:
     cd tests/browser && node screenshot.mjs && node screenshots-whiteboard.mjs

@@ -16,8 +16,11 @@ const host = `127.${64 + (process.pid >> 16)}.${(process.pid >> 8) & 255}.${proc
 
 const document = await readFile(new URL("../../docs/proxies.md", import.meta.url), "utf8");
 
-/** nginx with the configuration of docs/proxies.md, or what becomes of it, and with more or none around it. */
-export function nginx(more, change = (text) => text) {
+/** What becomes of a configuration of docs/proxies.md, unless something else does: of its text, and for the port of the application. */
+const asShown = (text) => text;
+
+/** nginx with the configuration of docs/proxies.md, or what becomes of it, and with more or none around it and beside its address. */
+export function nginx(more, change = asShown, listening = "") {
   return {
     // One process, that stays in the foreground and changes to no other user.
     command: (directory) => ["nginx", "-p", directory, "-e", "error.log", "-c", "nginx.conf"],
@@ -27,24 +30,77 @@ export function nginx(more, change = (text) => text) {
       http {
         access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
         uwsgi_temp_path uwsgi; scgi_temp_path scgi; ${more}
-        server { listen ${address}; ${change(shown("nginx", target))} }
+        server { listen ${address} ${listening}; ${change(shown("nginx", target), target)} }
       }`,
   };
 }
 
 /** HAProxy with the configuration of docs/proxies.md, or what becomes of it. */
-export function haproxy(change) {
+export function haproxy(change = asShown) {
   return {
     command: () => ["haproxy", "-db", "-f", "haproxy.cfg"],
     file: "haproxy.cfg",
-    text: (address, target) => change(shown("haproxy", target)).replace(":80\n", `${address}\n`),
+    text: (address, target) => change(shown("haproxy", target), target).replace("bind :80", `bind ${address}`),
   };
+}
+
+/** Caddy with the configuration of docs/proxies.md, or what becomes of it, and with these options of the whole of it. */
+export function caddy(options = "", change = asShown) {
+  return {
+    command: () => ["caddy", "run", "--adapter", "caddyfile", "--config", "Caddyfile"],
+    file: "Caddyfile",
+    text: (address, target) => {
+      // By itself it listens at all addresses, and takes the one that it is given for the host to answer for.
+      const [host] = address.split(":");
+      const site = change(shown("caddyfile", target), target).replace(":80 {", `http://${address} {\nbind ${host}`);
+      return `{\nadmin off\n${options}\n}\n${site}`;
+    },
+  };
+}
+
+/** Varnish with the configuration of docs/proxies.md, or what becomes of it, and with more on its command line or nothing. */
+export function varnish(change = asShown, ...more) {
+  return {
+    // In the foreground, under the user that it has, with as much memory as an idle one needs, and with no port to give it orders by.
+    // Its second process ends when it misses the first.
+    command: (directory, address) => [
+      "varnishd", "-F", "-j", "none", "-n", join(directory, "varnish"), "-s", "default,16m", "-l", "1m", "-T", "none",
+      "-a", address, "-f", join(directory, "default.vcl"), ...more,
+    ],
+    file: "default.vcl",
+    text: (_, target) => change(shown("vcl", target), target),
+  };
+}
+
+/** Has Varnish do with each stream what it does with those of clients that don't say that they accept one. */
+export const passing = (text) => text.replace("text/event-stream", "none");
+
+/** Apache with the configuration of docs/proxies.md, or what becomes of it, and with more modules or none. */
+export function apache(change = asShown, ...modules) {
+  return {
+    // One process, that stays in the foreground; root's changes to the user of Debian's.
+    command: (directory) => ["apache2", "-X", "-d", directory, "-f", "apache2.conf"],
+    file: "apache2.conf",
+    text: (address, target) => `
+      ${["mpm_event", "authz_core", "proxy", "proxy_http", ...modules].map(load).join("\n")}
+      ServerName localhost
+      User www-data
+      Group www-data
+      PidFile apache2.pid
+      ErrorLog error.log
+      Listen ${address}
+      ${change(shown("apache", target), target).replace("*:80", address)}`,
+  };
+}
+
+function load(name) {
+  return `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so`;
 }
 
 /** What docs/proxies.md shows in this language, for this application. */
 export function shown(language, target) {
   const [, text] = document.match(new RegExp(`\`\`\`${language}\\n([^]*?)\`\`\``));
-  return text.replaceAll("127.0.0.1:3000", `127.0.0.1:${target}`);
+  return text.replaceAll("127.0.0.1:3000", `127.0.0.1:${target}`).replaceAll('.port = "3000"', `.port = "${target}"`);
 }
 
 /** Starts one of them in front of the one that listens on `target`. */
@@ -53,7 +109,7 @@ export async function start({ command, file, text }, target) {
   const port = await freePort();
   const address = `${host}:${port}`;
   await writeFile(join(directory, file), text(address, target));
-  const [name, ...args] = command(directory);
+  const [name, ...args] = command(directory, address);
   const env = { ...process.env, HOME: directory, XDG_DATA_HOME: directory, XDG_CONFIG_HOME: directory };
   const stop = await startProgram(executable(name), args, { directory, isReady: () => accepts(port), what: `${name} listens`, cwd: directory, env });
   return { url: `http://${address}`, stop };
@@ -76,7 +132,8 @@ function accepts(port) {
   });
 }
 
-function executable(name) {
+/** Where it is: not all have the directory of those that run by themselves in their path. */
+export function executable(name) {
   for (const directory of [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin"]) {
     const path = join(directory, name);
     try {
