@@ -28,7 +28,7 @@ use crate::wire::Wire;
 
 /// The way out to one client.
 pub trait Outlet: Send + Sync {
-    /// Sends what leaves at once, and answers how many bytes that are. None where the client takes nothing now, or is gone: its session
+    /// Sends what leaves at once, and answers how many bytes that are. 0 where the client takes nothing now, or is gone: its session
     /// finds out.
     fn send(&self, bytes: &[u8]) -> usize;
 }
@@ -56,7 +56,7 @@ pub struct Terms {
     /// Its wire.
     pub wire: &'static dyn Wire,
     /// How many bytes leave together before the last entry.
-    pub max_bytes: usize,
+    pub max_bytes: u32,
     /// By which it is counted.
     pub transport: Transport,
 }
@@ -119,7 +119,7 @@ impl<O: ?Sized> Lane<O> {
 }
 
 impl Lane {
-    /// Lends it, where `terms` says so under the lock: nobody sends before it has.
+    /// Lends it, unless `loan` has changed its mind by then: nobody sends before it has answered.
     pub(crate) fn lend(&self, loan: impl FnOnce() -> Option<Loan>) -> bool {
         let mut lent = self.loan.lock();
         *lent = loan();

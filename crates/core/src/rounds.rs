@@ -95,7 +95,7 @@ impl Teller<'_> {
     pub(crate) fn stretch(&mut self, place: &Place, terms: Terms) -> Option<&Stretch> {
         let is_same = |stretch: &Stretch| {
             stretch.from == place.next
-                && stretch.limit == terms.max_bytes
+                && stretch.limit == terms.max_bytes as usize
                 && stretch.form == terms.wire.form()
         };
         if !self.stretch.as_ref().is_some_and(is_same) {
@@ -106,7 +106,7 @@ impl Teller<'_> {
     }
 
     fn find(&self, place: &Place, terms: Terms) -> Option<Stretch> {
-        let (wire, limit, from) = (terms.wire, terms.max_bytes, place.next);
+        let (wire, limit, from) = (terms.wire, terms.max_bytes as usize, place.next);
         let state = self.cell.lock();
         state.check(&place.life).ok()?;
         if let Some(stretch) = state.stretches.find(wire.form(), limit, from, self.end) {

@@ -64,12 +64,11 @@ impl<P: Peer> Drive<P> {
     /// A session that begins: with its opening, before anything that the client says can be answered.
     pub fn new(mut feed: Feed, mut peer: P) -> Self {
         feed.open(&mut peer.line().staged);
-        let stall = Stall::new(feed.options().write_timeout);
         Self {
             feed,
             peer,
             phase: Phase::Opening,
-            stall,
+            stall: Stall::default(),
             close_by: None,
         }
     }
@@ -148,7 +147,8 @@ impl<P: Peer> Drive<P> {
         let unsent = self.peer.line().unsent();
         self.feed.observed().blocked(unsent);
         let written = self.peer.line().written();
-        ready!(self.stall.poll(cx, written));
+        let timeout = self.feed.options().write_timeout;
+        ready!(self.stall.poll(cx, written, timeout));
         self.end(CloseReason::Stalled)
     }
 

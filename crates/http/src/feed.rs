@@ -10,6 +10,7 @@ mod turns;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +26,8 @@ use crate::expiry::Expiry;
 use crate::heartbeats::Heartbeats;
 use crate::joined::Joined;
 use crate::observed::Observed;
-use crate::options::{MAX_WAIT, MIN_RETRY, SessionOptions, or_never};
+use crate::options::{self, MAX_WAIT, MIN_RETRY, SessionOptions, or_never};
+use crate::rare::Rare;
 use crate::source::{Piece, Source};
 
 /// Everything that a session has to say.
@@ -36,16 +38,15 @@ pub struct Feed {
     source: Source,
     joined: Joined,
     is_joinable: bool,
-    options: SessionOptions,
-    padding_bytes: usize,
-    max_inbound_bytes: Option<usize>,
+    options: Arc<SessionOptions>,
+    opening: Rare<Said>,
     expiry: Expiry,
     observed: Observed,
     is_open: bool,
     /// The application's own last word, once all before it has left.
-    goodbye: Option<Bytes>,
+    goodbye: Option<Box<Bytes>>,
     /// What it has to tell of channels that came and went.
-    untold: VecDeque<Untold>,
+    untold: Rare<VecDeque<Untold>>,
     /// Whether it has told a gap that it has to end at.
     is_torn: bool,
     /// Whether what it staged last is all there is, and its task is woken by whatever comes next.
@@ -56,6 +57,13 @@ pub struct Feed {
     heartbeats: Heartbeats,
     /// Since the server shuts down: until when the session may finish.
     grace: Option<Pin<Box<Sleep>>>,
+}
+
+/// What an opening says that no later heartbeat does.
+#[derive(Default)]
+struct Said {
+    padding_bytes: usize,
+    max_inbound_bytes: Option<usize>,
 }
 
 /// What became of a channel, though no record says so.
@@ -80,6 +88,7 @@ impl Feed {
         options.shutdown_grace = options.shutdown_grace.min(MAX_WAIT);
         let observed = Observed::new(session.as_ref());
         let heartbeats = Heartbeats::new(options.heartbeat);
+        let options = options::shared(options);
         Self {
             dialect,
             session,
@@ -87,13 +96,12 @@ impl Feed {
             joined: Joined::default(),
             is_joinable: false,
             options,
-            padding_bytes: 0,
-            max_inbound_bytes: None,
+            opening: Rare::default(),
             expiry: Expiry::default(),
             observed,
             is_open: false,
             goodbye: None,
-            untold: VecDeque::new(),
+            untold: Rare::default(),
             is_torn: false,
             is_asleep: false,
             is_timed: false,
@@ -108,7 +116,8 @@ impl Feed {
     pub fn joinable(mut self, is_joinable: bool) -> Self {
         self.is_joinable = is_joinable;
         if let (true, Source::Subscription(subscription)) = (is_joinable, &self.source) {
-            self.untold = ended(subscription);
+            let ended = ended(subscription);
+            self.tell(ended);
         }
         self
     }
@@ -144,14 +153,14 @@ impl Feed {
     /// Pads its opening with so many bytes, before it has said anything.
     #[must_use]
     pub fn padded(mut self, bytes: usize) -> Self {
-        self.padding_bytes = bytes;
+        self.opening.make().padding_bytes = bytes;
         self
     }
 
     /// Tells its client, before anything else, of how many bytes a message of its own may be: a larger one ends the session.
     #[must_use]
     pub fn hearing_up_to(mut self, max_bytes: usize) -> Self {
-        self.max_inbound_bytes = Some(max_bytes);
+        self.opening.make().max_inbound_bytes = Some(max_bytes);
         self
     }
 
@@ -178,13 +187,14 @@ impl Feed {
             return;
         }
         self.is_open = true;
+        let said = self.opening.take();
         let channels = self.named_channels();
         let opening = Opening {
             heartbeat: self.heartbeat(),
             channels: channels.as_deref(),
             retry: self.usual_retry(),
-            padding_bytes: self.padding_bytes,
-            max_inbound_bytes: self.max_inbound_bytes,
+            padding_bytes: said.padding_bytes,
+            max_inbound_bytes: said.max_inbound_bytes,
         };
         self.stage(out, |dialect, out| dialect.write_opening(&opening, out));
     }
@@ -251,7 +261,7 @@ impl Feed {
         let close = self.poll_ordered_to_close(cx);
         while let Some(channel) = self.session.as_ref().and_then(Session::next_to_leave) {
             if self.joined.leave(&channel) {
-                self.untold.push_back(Untold::Unsubscribed(channel));
+                self.tell([Untold::Unsubscribed(channel)]);
             } else if self.follows(&channel) {
                 self.subscriptions_mut()
                     .for_each(|subscription| subscription.forgo_grace_on(&channel));
@@ -264,7 +274,15 @@ impl Feed {
     /// Whether it has something to tell of channels that came and went, before any answer.
     #[must_use]
     pub fn has_untold(&self) -> bool {
-        !self.untold.is_empty()
+        self.untold.get().is_some_and(|untold| !untold.is_empty())
+    }
+
+    /// Will tell this, before any answer.
+    fn tell(&mut self, untold: impl IntoIterator<Item = Untold>) {
+        let mut untold = untold.into_iter().peekable();
+        if untold.peek().is_some() {
+            self.untold.make().extend(untold);
+        }
     }
 
     /// Stages what the application wrote before it was done, and takes no more: its client has said goodbye and is to get that
@@ -308,11 +326,12 @@ impl Feed {
         is_resumed: bool,
     ) -> Result<Position, Error> {
         let subscription = self.joined.join(channel, subscribe)?;
-        self.untold.extend(ended(subscription));
         if is_resumed {
             self.heartbeats.owe(subscription.end());
         }
-        Ok(subscription.cursor())
+        let (cursor, ended) = (subscription.cursor(), ended(subscription));
+        self.tell(ended);
+        Ok(cursor)
     }
 
     /// The client follows a channel no longer that it joined.
@@ -383,12 +402,12 @@ impl Feed {
             return Poll::Ready(Err(reason));
         }
         // That something is missing comes before that nothing follows.
-        if let Some(Untold::Finished(channel, _)) = self.untold.front()
+        if let Some(Untold::Finished(channel, _)) = self.untold.get().and_then(VecDeque::front)
             && self.owes_a_gap(channel)
         {
             return Poll::Pending;
         }
-        let Some(untold) = self.untold.pop_front() else {
+        let Some(untold) = self.untold.get_mut().and_then(VecDeque::pop_front) else {
             return Poll::Pending;
         };
         if let Untold::Finished(channel, _) = &untold {
@@ -470,7 +489,7 @@ impl Feed {
 }
 
 /// What is to be told of those channels that had ended where a subscription begins.
-fn ended(subscription: &Subscription) -> VecDeque<Untold> {
+fn ended(subscription: &Subscription) -> Vec<Untold> {
     let position = subscription.position();
     let ended = subscription.ended_channels();
     ended

@@ -12,50 +12,44 @@ use tokio::time::{self, Instant, Sleep};
 /// When a session shows its next sign of life.
 #[derive(Debug)]
 pub(crate) struct Heartbeats {
-    interval: Duration,
-    due_at: Instant,
-    /// Set to an earlier moment where `due_at` was put off since: it is looked at when it rings, and not with each message.
+    /// When it showed the last one.
+    last_at: Instant,
+    /// Set to an earlier moment than the next one is due where something was sent since: it is looked at when it rings, and not with each message.
     timer: Pin<Box<Sleep>>,
     /// Where the log ended when the client came back that waits for one.
-    owed_at: Option<Position>,
+    owed_at: Option<Box<Position>>,
 }
 
 impl Heartbeats {
     pub(crate) fn new(interval: Duration) -> Self {
-        let due_at = Instant::now() + interval;
+        let last_at = Instant::now();
         Self {
-            interval,
-            due_at,
-            timer: Box::pin(time::sleep_until(due_at)),
+            last_at,
+            timer: Box::pin(time::sleep_until(last_at + interval)),
             owed_at: None,
         }
     }
 
-    /// After how long a silence they come.
-    pub(crate) fn interval(&self) -> Duration {
-        self.interval
-    }
-
     /// Something else is one.
     pub(crate) fn put_off(&mut self) {
-        self.due_at = Instant::now() + self.interval;
+        self.last_at = Instant::now();
     }
 
     /// Something else was one, so long ago.
     pub(crate) fn put_off_before(&mut self, ago: Duration) {
         let now = Instant::now();
-        self.due_at = now.checked_sub(ago).unwrap_or(now) + self.interval;
+        self.last_at = now.checked_sub(ago).unwrap_or(now);
     }
 
     /// A client has come back. It is told as soon as it has all up to where the log ends now: whatever is published later could keep it
     /// waiting for ever.
     pub(crate) fn owe(&mut self, end: Position) {
-        self.owed_at = Some(end);
+        self.owed_at = Some(Box::new(end));
     }
 
     /// Up to where its client has to have all before it is told so. None where nobody waits for that.
     pub(crate) fn owed_at(&self) -> Option<Position> {
-        self.owed_at
+        self.owed_at.as_deref().copied()
     }
 
     /// It is told, or there is nothing to tell any more.
@@ -63,14 +57,14 @@ impl Heartbeats {
         self.owed_at = None;
     }
 
-    /// Ready once after each silence.
-    pub(crate) fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready once after each silence of this length.
+    pub(crate) fn poll_due(&mut self, cx: &mut Context<'_>, interval: Duration) -> Poll<()> {
         while self.timer.as_mut().poll(cx).is_ready() {
-            let is_due = self.due_at <= Instant::now();
+            let is_due = self.last_at + interval <= Instant::now();
             if is_due {
                 self.put_off();
             }
-            self.timer.as_mut().reset(self.due_at);
+            self.timer.as_mut().reset(self.last_at + interval);
             if is_due {
                 return Poll::Ready(());
             }
@@ -85,17 +79,19 @@ mod tests {
 
     use super::*;
 
+    const INTERVAL: Duration = Duration::from_secs(10);
+
     #[tokio::test(start_paused = true)]
     async fn one_is_due_after_each_silence_and_what_is_said_puts_it_off() {
         let begun = Instant::now();
-        let mut heartbeats = Heartbeats::new(Duration::from_secs(10));
-        poll_fn(|cx| heartbeats.poll_due(cx)).await;
+        let mut heartbeats = Heartbeats::new(INTERVAL);
+        poll_fn(|cx| heartbeats.poll_due(cx, INTERVAL)).await;
         assert_eq!(begun.elapsed().as_secs(), 10);
         for _ in 0..3 {
             time::sleep(Duration::from_secs(9)).await;
             heartbeats.put_off();
         }
-        poll_fn(|cx| heartbeats.poll_due(cx)).await;
+        poll_fn(|cx| heartbeats.poll_due(cx, INTERVAL)).await;
         assert_eq!(begun.elapsed().as_secs(), 47);
     }
 }

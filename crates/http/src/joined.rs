@@ -9,10 +9,14 @@ use std::task::{Context, Poll};
 use dualcast_core::{ChannelName, Position, Subscribe, Subscription};
 
 use crate::error::Error;
+use crate::rare::Rare;
 
 /// Subscriptions that come and go while the session lives.
 #[derive(Debug, Default)]
-pub(crate) struct Joined {
+pub(crate) struct Joined(Rare<Several>);
+
+#[derive(Debug, Default)]
+struct Several {
     subscriptions: Vec<Subscription>,
     /// The channel for which a client waits to be let in, unless the right to it was taken back meanwhile.
     joining: Option<ChannelName>,
@@ -22,24 +26,24 @@ pub(crate) struct Joined {
 
 impl Joined {
     pub(crate) fn is_empty(&self) -> bool {
-        self.subscriptions.is_empty()
+        self.subscriptions().is_empty()
     }
 
     pub(crate) fn subscription_to(&self, channel: &ChannelName) -> Option<&Subscription> {
-        self.place(channel).map(|place| &self.subscriptions[place])
+        self.place(channel).map(|place| &self.subscriptions()[place])
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Subscription> {
-        self.subscriptions.iter()
+        self.subscriptions().iter()
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Subscription> {
-        self.subscriptions.iter_mut()
+        self.subscriptions_mut().iter_mut()
     }
 
     /// A client asks for a channel, and somebody thinks it over.
     pub(crate) fn begin(&mut self, channel: ChannelName) {
-        self.joining = Some(channel);
+        self.0.make().joining = Some(channel);
     }
 
     /// It is let in.
@@ -48,51 +52,55 @@ impl Joined {
         channel: &ChannelName,
         subscribe: Subscribe,
     ) -> Result<&Subscription, Error> {
-        if self.joining.take().as_ref() != Some(channel) {
+        let several = self.0.make();
+        if several.joining.take().as_ref() != Some(channel) {
             return Err(Error::revoked(channel));
         }
-        self.subscriptions.push(subscribe.open()?);
-        Ok(&self.subscriptions[self.subscriptions.len() - 1])
+        several.subscriptions.push(subscribe.open()?);
+        Ok(&several.subscriptions[several.subscriptions.len() - 1])
     }
 
     /// It leaves. Answers whether it was there; not being let in any more is leaving, too.
     pub(crate) fn leave(&mut self, channel: &ChannelName) -> bool {
-        self.joining.take_if(|joining| joining == channel);
         let place = self.place(channel);
+        let Some(several) = self.0.get_mut() else {
+            return false;
+        };
+        several.joining.take_if(|joining| joining == channel);
         if let Some(place) = place {
-            self.subscriptions.remove(place).forgo_grace();
+            several.subscriptions.remove(place).forgo_grace();
         }
         place.is_some()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.subscriptions.len()
+        self.subscriptions().len()
     }
 
     /// The numbers of all that may speak, beginning with whose turn it is: 0 for the route's own, the others from 1 on.
     pub(crate) fn turns(&self) -> impl Iterator<Item = usize> + use<> {
-        let count = self.subscriptions.len() + 1;
-        let first = self.turn % count;
+        let count = self.len() + 1;
+        let first = self.0.get().map_or(0, |several| several.turn % count);
         (first..count).chain(0..first)
     }
 
     /// One of them has spoken: the next is the next one's.
     pub(crate) fn took_turn(&mut self, number: usize) {
-        self.turn = number + 1;
+        self.0.make().turn = number + 1;
     }
 
     pub(crate) fn get(&mut self, number: usize) -> Option<&mut Subscription> {
-        self.subscriptions.get_mut(number.checked_sub(1)?)
+        self.subscriptions_mut().get_mut(number.checked_sub(1)?)
     }
 
     /// One of them is over.
     pub(crate) fn remove(&mut self, number: usize) {
-        self.subscriptions.remove(number - 1);
+        self.0.make().subscriptions.remove(number - 1);
     }
 
     /// Ready when one of them has fallen further behind than its lag rule lets pass.
     pub(crate) fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        for subscription in &mut self.subscriptions {
+        for subscription in self.subscriptions_mut() {
             if subscription.poll_overdue(cx).is_ready() {
                 return Poll::Ready(());
             }
@@ -100,8 +108,18 @@ impl Joined {
         Poll::Pending
     }
 
+    fn subscriptions(&self) -> &[Subscription] {
+        self.0.get().map_or(&[], |several| &several.subscriptions)
+    }
+
+    fn subscriptions_mut(&mut self) -> &mut [Subscription] {
+        self.0
+            .get_mut()
+            .map_or(&mut [], |several| &mut several.subscriptions)
+    }
+
     fn place(&self, channel: &ChannelName) -> Option<usize> {
-        self.subscriptions
+        self.subscriptions()
             .iter()
             .position(|subscription| subscription.follows(channel))
     }

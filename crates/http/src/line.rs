@@ -29,7 +29,8 @@ pub struct Line<IO> {
     /// Whether the first piece has begun to leave, or has to leave before anything else.
     is_mid_piece: bool,
     is_sealed: bool,
-    control: BytesMut,
+    /// Control frames, while any wait.
+    control: Option<Box<BytesMut>>,
     written: u64,
     received: u64,
 }
@@ -42,7 +43,7 @@ impl<IO> Line<IO> {
             staged: VecDeque::new(),
             is_mid_piece: false,
             is_sealed: false,
-            control: BytesMut::new(),
+            control: None,
             written: 0,
             received: 0,
         }
@@ -65,9 +66,13 @@ impl<IO> Line<IO> {
         self.is_sealed = true;
     }
 
+    fn control_bytes(&self) -> usize {
+        self.control.as_ref().map_or(0, |control| control.len())
+    }
+
     /// How many bytes wait.
     pub fn unsent(&self) -> usize {
-        self.control.len() + self.staged.iter().map(Bytes::len).sum::<usize>()
+        self.control_bytes() + self.staged.iter().map(Bytes::len).sum::<usize>()
     }
 
     /// How many bytes have left so far.
@@ -87,7 +92,7 @@ impl<IO> Line<IO> {
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.staged.is_empty() && self.control.is_empty()
+        self.staged.is_empty() && self.control.is_none()
     }
 }
 
@@ -102,15 +107,16 @@ impl<IO: AsyncWrite + Unpin> Line<IO> {
             self.staged.truncate(usize::from(self.is_mid_piece));
         }
         while !self.is_empty() {
-            let written = if self.control.is_empty() || self.is_mid_piece {
-                ready!(self.poll_write_staged(cx))?
-            } else {
-                let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.control))?;
-                self.control.advance(written);
-                if self.control.is_empty() {
-                    self.control = BytesMut::new();
+            let written = match &mut self.control {
+                Some(control) if !self.is_mid_piece => {
+                    let written = ready!(Pin::new(&mut self.io).poll_write(cx, control))?;
+                    control.advance(written);
+                    if control.is_empty() {
+                        self.control = None;
+                    }
+                    written
                 }
-                written
+                _ => ready!(self.poll_write_staged(cx))?,
             };
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
@@ -124,7 +130,7 @@ impl<IO: AsyncWrite + Unpin> Line<IO> {
 
     fn poll_write_staged(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         // With a control frame waiting no further piece may begin than the one under way.
-        let count = if self.control.is_empty() { MAX_SLICES } else { 1 };
+        let count = if self.control.is_none() { MAX_SLICES } else { 1 };
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let mut filled = 0;
         for (slice, piece) in slices.iter_mut().zip(self.staged.iter().take(count)) {
@@ -172,10 +178,10 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Line<IO> {
 impl<IO: AsyncWrite + Unpin> AsyncWrite for Line<IO> {
     fn poll_write(mut self: Pin<&mut Self>, _cx: &mut Context<'_>, frames: &[u8]) -> Poll<io::Result<usize>> {
         // Whole frames only. Whoever drives the line drains it and then asks the library again, so no waker is kept.
-        if !self.control.is_empty() && self.control.len() + frames.len() > MAX_CONTROL_BYTES {
+        if self.control.is_some() && self.control_bytes() + frames.len() > MAX_CONTROL_BYTES {
             return Poll::Pending;
         }
-        self.control.extend_from_slice(frames);
+        self.control.get_or_insert_default().extend_from_slice(frames);
         Poll::Ready(Ok(frames.len()))
     }
 
@@ -210,7 +216,7 @@ mod tests {
             .extend(vec![Bytes::from_static(PIECE.as_bytes()); pieces]);
         let sending = async move {
             poll_fn(|cx| {
-                if controls > 0 && line.control.is_empty() {
+                if controls > 0 && line.control.is_none() {
                     controls -= 1;
                     assert!(Pin::new(&mut line).poll_write(cx, CONTROL.as_bytes()).is_ready());
                 }

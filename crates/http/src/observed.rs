@@ -11,7 +11,8 @@ use tracing::field::Empty;
 /// of it.
 pub struct Observed {
     meters: Option<&'static TransportMeters>,
-    span: Span,
+    /// None where nobody is told of it.
+    span: Option<Box<Span>>,
     begun_at: Instant,
     has_opened: bool,
     has_ended: bool,
@@ -39,7 +40,7 @@ impl Observed {
         };
         Self {
             meters: session.map(|session| TransportMeters::of(session.info().transport)),
-            span,
+            span: (!span.is_disabled()).then(|| Box::new(span)),
             begun_at: Instant::now(),
             has_opened: false,
             has_ended: false,
@@ -49,14 +50,15 @@ impl Observed {
     }
 
     pub(crate) fn describe(&mut self, channels: usize, is_resumed: bool) {
-        self.span.record("channels", channels);
-        self.span.record("resumed", is_resumed);
-        self.span.in_scope(|| tracing::debug!("a session begins"));
+        let span = self.span();
+        span.record("channels", channels);
+        span.record("resumed", is_resumed);
+        span.in_scope(|| tracing::debug!("a session begins"));
     }
 
     /// The span, to be entered while the session is worked on.
     pub fn span(&self) -> Span {
-        self.span.clone()
+        self.span.as_deref().map_or_else(Span::none, Span::clone)
     }
 
     pub(crate) fn staged(&mut self, batch: &Batch) {
@@ -112,10 +114,10 @@ impl Observed {
 
     pub(crate) fn ended(&mut self, reason: CloseReason) {
         self.has_ended = true;
-        self.span.record("reason", reason.name());
-        self.span.record("seconds", self.begun_at.elapsed().as_secs_f64());
-        self.span
-            .in_scope(|| tracing::debug!(reason = reason.name(), "a session ends"));
+        let span = self.span();
+        span.record("reason", reason.name());
+        span.record("seconds", self.begun_at.elapsed().as_secs_f64());
+        span.in_scope(|| tracing::debug!(reason = reason.name(), "a session ends"));
     }
 }
 

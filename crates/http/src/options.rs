@@ -1,5 +1,8 @@
 //! What both transports can be told about a session.
 
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::thread::LocalKey;
 use std::time::Duration;
 
 /// The bounds of one client connection.
@@ -47,6 +50,24 @@ pub fn or_never(interval: Duration) -> Duration {
     } else {
         interval.min(MAX_WAIT)
     }
+}
+
+/// Options in a place that all sessions with the same ones share: nearly all have the same.
+pub(crate) fn shared(options: SessionOptions) -> Arc<SessionOptions> {
+    thread_local! {
+        static LAST: RefCell<Arc<SessionOptions>> = RefCell::default();
+    }
+    share(&LAST, options)
+}
+
+/// The value that was the last here, where this one is the same.
+pub fn share<T: PartialEq>(last: &'static LocalKey<RefCell<Arc<T>>>, value: T) -> Arc<T> {
+    last.with_borrow_mut(|last| {
+        if **last != value {
+            *last = Arc::new(value);
+        }
+        Arc::clone(last)
+    })
 }
 
 impl Default for SessionOptions {

@@ -22,16 +22,15 @@ pub struct Socket(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Plain(TcpStream),
-    /// One that its session can lend to the hub.
-    Lendable(Arc<Lane<Tcp>>),
+    /// One whose way out can be lent.
+    Plain(Arc<Lane<Tcp>>),
     #[cfg(feature = "tls")]
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl From<TcpStream> for Socket {
     fn from(stream: TcpStream) -> Self {
-        Self(Kind::Plain(stream))
+        Self(Kind::Plain(Arc::new(Lane::new(Tcp(stream)))))
     }
 }
 
@@ -60,22 +59,15 @@ impl Socket {
 
     /// Whether nobody on the way can read it.
     pub(crate) fn is_encrypted(&self) -> bool {
-        !matches!(self.0, Kind::Plain(_) | Kind::Lendable(_))
+        !matches!(self.0, Kind::Plain(_))
     }
 
-    /// One whose way out can be lent, where that is as simple as to write.
-    pub(crate) fn lendable(self) -> Self {
-        match self.0 {
-            Kind::Plain(stream) => Self(Kind::Lendable(Arc::new(Lane::new(Tcp(stream))))),
-            kind => Self(kind),
-        }
-    }
-
-    /// Its way out.
+    /// Its way out, where that can be lent: under TLS what leaves has to be encrypted first.
     pub(crate) fn lane(&self) -> Option<Arc<Lane>> {
         match &self.0 {
-            Kind::Lendable(lane) => Some(Arc::clone(lane) as Arc<Lane>),
-            _ => None,
+            Kind::Plain(lane) => Some(Arc::clone(lane) as Arc<Lane>),
+            #[cfg(feature = "tls")]
+            Kind::Tls(_) => None,
         }
     }
 
@@ -87,8 +79,7 @@ impl Socket {
 
     fn tcp(&self) -> &TcpStream {
         match &self.0 {
-            Kind::Plain(stream) => stream,
-            Kind::Lendable(lane) => &lane.outlet().0,
+            Kind::Plain(lane) => &lane.outlet().0,
             #[cfg(feature = "tls")]
             Kind::Tls(stream) => stream.get_ref().0,
         }
@@ -117,8 +108,7 @@ fn set_user_timeout(stream: &TcpStream, timeout: Option<Duration>) {
 macro_rules! with {
     ($socket:expr, $stream:ident => $body:expr) => {
         match &mut $socket.get_mut().0 {
-            Kind::Plain($stream) => $body,
-            Kind::Lendable(lane) => {
+            Kind::Plain(lane) => {
                 let $stream = &mut lane.outlet();
                 $body
             }
@@ -149,8 +139,7 @@ impl AsyncWrite for Socket {
 
     fn is_write_vectored(&self) -> bool {
         match &self.0 {
-            Kind::Plain(stream) => stream.is_write_vectored(),
-            Kind::Lendable(_) => true,
+            Kind::Plain(_) => true,
             #[cfg(feature = "tls")]
             Kind::Tls(stream) => stream.is_write_vectored(),
         }

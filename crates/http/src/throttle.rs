@@ -11,36 +11,23 @@ use tokio::time::{self, Instant, Sleep};
 
 use crate::rate::{Bucket, Rate};
 
-/// What one client may send.
+/// How much one client has sent of what it may.
+#[derive(Default)]
 pub struct Throttle {
-    message_rate: Rate,
-    byte_rate: Rate,
     messages: Bucket,
     bytes: Bucket,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Throttle {
-    /// With nothing used up.
-    #[must_use]
-    pub fn new(message_rate: Rate, byte_rate: Rate) -> Self {
-        Self {
-            message_rate,
-            byte_rate,
-            messages: Bucket::default(),
-            bytes: Bucket::default(),
-            pause: None,
-        }
-    }
-
-    /// Counts what was read.
-    pub fn charge(&mut self, messages: u64, bytes: u64) {
+    /// Counts what was read, where so many messages and so many bytes may be.
+    pub fn charge(&mut self, (messages, message_rate): (u64, Rate), (bytes, byte_rate): (u64, Rate)) {
         if messages == 0 && bytes == 0 {
             return;
         }
         let now = Instant::now();
-        let for_messages = self.messages.charge(self.message_rate, messages, now);
-        let for_bytes = self.bytes.charge(self.byte_rate, bytes, now);
+        let for_messages = self.messages.charge(message_rate, messages, now);
+        let for_bytes = self.bytes.charge(byte_rate, bytes, now);
         if let Some(wait) = for_messages.max(for_bytes) {
             // A timer's millisecond: a shorter pause would be none.
             self.pause = Some(Box::pin(time::sleep(wait.max(Duration::from_millis(1)))));
@@ -73,12 +60,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn whichever_is_used_up_first_makes_the_pause() {
-        let mut throttle = Throttle::new(Rate::per_second(10), Rate::per_second(1_000));
-        throttle.charge(10, 1_000);
+        let mut throttle = Throttle::default();
+        let charge = |throttle: &mut Throttle, messages, bytes| {
+            throttle.charge((messages, Rate::per_second(10)), (bytes, Rate::per_second(1_000)));
+        };
+        charge(&mut throttle, 10, 1_000);
         assert_eq!(wait(&mut throttle).await, Duration::ZERO);
-        throttle.charge(10, 0);
+        charge(&mut throttle, 10, 0);
         assert_eq!(wait(&mut throttle).await, SECOND);
-        throttle.charge(0, 3_000);
+        charge(&mut throttle, 0, 3_000);
         assert_eq!(wait(&mut throttle).await, 2 * SECOND);
     }
 }

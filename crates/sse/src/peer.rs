@@ -28,7 +28,7 @@ impl SsePeer {
     pub(crate) fn new(line: Line<Socket>) -> Self {
         Self {
             line,
-            throttle: Throttle::new(Rate::per_second(u32::MAX), BYTE_RATE),
+            throttle: Throttle::default(),
             has_ended: false,
         }
     }
@@ -44,7 +44,8 @@ impl SsePeer {
             if read.is_err() || buffer.filled().is_empty() {
                 return Poll::Ready(());
             }
-            self.throttle.charge(0, buffer.filled().len() as u64);
+            let read = buffer.filled().len() as u64;
+            self.throttle.charge((0, BYTE_RATE), (read, BYTE_RATE));
         }
         cx.waker().wake_by_ref();
         Poll::Pending

@@ -31,12 +31,24 @@ pub(crate) struct Handlers {
     pub(crate) token: Option<TokenHandler>,
 }
 
+impl Handlers {
+    const NONE: &'static Self = &Self {
+        message: None,
+        subscribe: None,
+        token: None,
+    };
+
+    fn is_empty(&self) -> bool {
+        self.message.is_none() && self.subscribe.is_none() && self.token.is_none()
+    }
+}
+
 /// What a client sent and still waits for.
 pub(crate) struct Inbox {
-    handlers: Handlers,
+    /// None where the client is not listened to.
+    handlers: Option<Box<Handlers>>,
     server: Option<ServerHandle>,
-    max_subscriptions: usize,
-    max_bad_messages: u32,
+    options: Arc<WsOptions>,
     bad_in_a_row: u32,
     /// Boxed, and there while there is something to do: most clients are silent most of the time.
     work: Option<Box<Work>>,
@@ -68,13 +80,16 @@ enum Outcome {
 impl Inbox {
     pub(crate) fn new(handlers: Handlers, options: &WsOptions, server: Option<ServerHandle>) -> Self {
         Self {
-            handlers,
+            handlers: (!handlers.is_empty()).then(|| Box::new(handlers)),
             server,
-            max_subscriptions: options.max_subscriptions,
-            max_bad_messages: options.max_bad_messages,
+            options: options.clone().shared(),
             bad_in_a_row: 0,
             work: None,
         }
+    }
+
+    fn handlers(&self) -> &Handlers {
+        self.handlers.as_deref().unwrap_or(Handlers::NONE)
     }
 
     fn poll_work(
@@ -111,7 +126,7 @@ impl Inbox {
 
     /// Ready where its client has sent too much that makes no sense.
     fn poll_patience(&self) -> Poll<Result<(), CloseReason>> {
-        if self.bad_in_a_row > self.max_bad_messages {
+        if self.bad_in_a_row > self.options.max_bad_messages {
             return Poll::Ready(Err(CloseReason::BadMessages));
         }
         Poll::Pending
@@ -148,7 +163,7 @@ impl Inbox {
             Control::Unsubscribe(channel) => Ok(done(Outcome::Unsubscribe(channel))),
             Control::Token(token) => {
                 let renew = self
-                    .handlers
+                    .handlers()
                     .token
                     .clone()
                     .ok_or_else(|| none("no-token", "token"))?;
@@ -163,7 +178,7 @@ impl Inbox {
 
     fn handle(&self, message: Inbound) -> Result<Handling<Outcome>, Error> {
         let handler = self
-            .handlers
+            .handlers()
             .message
             .clone()
             .ok_or_else(|| none("no-inbound", "messages"))?;
@@ -173,10 +188,10 @@ impl Inbox {
     }
 
     fn subscribe(&self, request: SubscribeRequest, feed: &mut Feed) -> Result<Handling<Outcome>, Error> {
-        let handler = self.handlers.subscribe.clone();
+        let handler = self.handlers().subscribe.clone();
         let handler = handler.ok_or_else(|| none("no-subscribe", "subscriptions"))?;
         let channel = request.channel.clone();
-        feed.begin_join(&channel, self.max_subscriptions)?;
+        feed.begin_join(&channel, self.options.max_subscriptions)?;
         Ok(guarded(async move {
             let cursor = request.cursor.clone();
             match handler(request).await {
@@ -214,7 +229,7 @@ impl Receiver for Inbox {
     const SPEAKS_LAST: bool = false;
 
     fn takes_subscriptions(&self) -> bool {
-        self.handlers.subscribe.is_some()
+        self.handlers().subscribe.is_some()
     }
 
     fn has_room(&self) -> bool {
@@ -291,7 +306,10 @@ impl Drop for Inbox {
             Some(Letter::Binary(frame)) => Inbound::parse_binary(&frame),
             None => return,
         };
-        if let (Some(handler), Ok((message, _))) = (self.handlers.message.take(), message) {
+        if let (Some(handler), Ok((message, _))) = (
+            self.handlers.take().and_then(|handlers| handlers.message),
+            message,
+        ) {
             let_finish(self.server.as_ref(), async move {
                 drop(handler.handle(message).await)
             });

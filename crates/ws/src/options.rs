@@ -1,8 +1,10 @@
 //! What only a WebSocket session can be told.
 
+use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::Duration;
 
-use dualcast_http::{MAX_INBOUND_BYTES, Rate, SessionOptions};
+use dualcast_http::{MAX_INBOUND_BYTES, MAX_WAIT, Rate, SessionOptions, or_never, share};
 
 /// The bounds of one WebSocket connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,18 @@ pub struct WsOptions {
     /// How many messages in a row may make no sense: not JSON, no message, an event or a control that nobody knows (errors with the
     /// status 400 or 405). Default 20. One more closes the connection (1008).
     pub max_bad_messages: u32,
+}
+
+impl WsOptions {
+    /// As they are minded, in a place that all sessions with the same ones share.
+    pub(crate) fn shared(mut self) -> Arc<Self> {
+        thread_local! {
+            static LAST: RefCell<Arc<WsOptions>> = RefCell::default();
+        }
+        self.ping_interval = or_never(self.ping_interval);
+        self.pong_timeout = self.pong_timeout.min(MAX_WAIT);
+        share(&LAST, self)
+    }
 }
 
 impl Default for WsOptions {

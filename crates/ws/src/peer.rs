@@ -2,10 +2,11 @@
 
 use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use dualcast_core::CloseReason;
-use dualcast_http::{Feed, Line, MAX_ROUNDS, MAX_WAIT, Peer, Throttle, or_never};
+use dualcast_http::{Feed, Line, MAX_ROUNDS, Peer, Throttle};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
@@ -22,6 +23,7 @@ pub(crate) struct WsPeer<IO, R> {
     receiver: R,
     throttle: Throttle,
     pulse: Pulse,
+    options: Arc<WsOptions>,
     written: u64,
     /// Why nothing more is read: it has said goodbye, or can't be understood any more.
     leaving: Option<CloseReason>,
@@ -43,16 +45,14 @@ enum Parting {
 
 impl<IO: AsyncRead + AsyncWrite + Unpin, R: Receiver> WsPeer<IO, R> {
     pub(crate) fn new(line: Line<IO>, read_ahead: &[u8], receiver: R, options: &WsOptions) -> Self {
-        let pulse = Pulse::new(
-            or_never(options.ping_interval),
-            options.pong_timeout.min(MAX_WAIT),
-        );
+        let options = options.clone().shared();
         Self {
             line,
             reader: Reader::new(options.max_inbound_bytes, read_ahead),
             receiver,
-            throttle: Throttle::new(options.message_rate, options.byte_rate),
-            pulse,
+            throttle: Throttle::default(),
+            pulse: Pulse::new(&options),
+            options,
             written: 0,
             leaving: None,
             parting: Parting::Waiting,
@@ -75,7 +75,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Receiver> WsPeer<IO, R> {
     /// Reads at the most one message, if there is room for it and the client has not sent too much already.
     fn poll_read(&mut self, cx: &mut Context<'_>, feed: &mut Feed) -> Poll<Result<(), CloseReason>> {
         if !self.receiver.has_room() || self.throttle.poll_passed(cx).is_pending() {
-            self.pulse.hear();
+            self.pulse.hear(&self.options);
             return Poll::Pending;
         }
         let before = self.line.received();
@@ -86,10 +86,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin, R: Receiver> WsPeer<IO, R> {
         let is_alive = received > 0 || !self.line.is_empty() && self.line.written() != self.written;
         self.written = self.line.written();
         if is_alive {
-            self.pulse.hear();
+            self.pulse.hear(&self.options);
         }
         let is_message = matches!(&read, Poll::Ready(Ok(Some(Incoming::Letter(_)))));
-        self.throttle.charge(u64::from(is_message), received);
+        let WsOptions {
+            message_rate,
+            byte_rate,
+            ..
+        } = *self.options;
+        self.throttle
+            .charge((u64::from(is_message), message_rate), (received, byte_rate));
         feed.observed().received(u64::from(is_message), received);
         match ready!(read) {
             Ok(Some(Incoming::Letter(letter))) => self.receiver.put(letter),
@@ -203,7 +209,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static, R: Receiver> Peer for 
                 Poll::Pending if has_answered => continue,
                 Poll::Pending => {}
             }
-            match ready!(self.pulse.poll_beat(cx)) {
+            match ready!(self.pulse.poll_beat(cx, &self.options)) {
                 Beat::Ping => self.ping(cx),
                 Beat::GiveUp => return Poll::Ready(CloseReason::Unresponsive),
             }
@@ -268,7 +274,6 @@ fn poll_discard<IO: AsyncRead + Unpin>(io: &mut IO, cx: &mut Context<'_>) -> Pol
 mod tests {
     use std::future::{pending, poll_fn};
     use std::pin::pin;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
@@ -439,9 +444,9 @@ mod tests {
     #[test]
     #[cfg(target_pointer_width = "64")]
     fn a_session_that_idles_is_small() {
-        // 896, and 904 where the socket may have TLS.
+        // 488, also where the socket may have TLS.
         let bytes = size_of::<Drive<WsPeer<Socket, Inbox>>>();
-        assert!(bytes <= 904, "{bytes} bytes");
+        assert!(bytes <= 496, "{bytes} bytes");
     }
 
     fn sleepy() -> WsOptions {

@@ -130,7 +130,7 @@ impl Session {
             let Terms { wire, max_bytes, .. } = self.terms;
             match self
                 .subscription
-                .poll_batch(cx, wire, max_bytes, &mut self.staged)
+                .poll_batch(cx, wire, max_bytes as usize, &mut self.staged)
             {
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(reason)) => return Poll::Ready(reason),

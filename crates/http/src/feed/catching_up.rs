@@ -20,7 +20,7 @@ impl Feed {
         if self.is_catching_up() && self.has_nothing_to_come() && self.pay(out) {
             return Poll::Ready(());
         }
-        let due = self.heartbeats.poll_due(cx);
+        let due = self.heartbeats.poll_due(cx, self.options.heartbeat);
         self.is_timed = due.is_pending();
         ready!(due);
         let mut heartbeat = self.heartbeat();
@@ -33,7 +33,7 @@ impl Feed {
 
     /// Tells a client that it has all that it missed, together with the last of that: one system call for both.
     pub(super) fn stage_what_is_owed(&mut self, out: &mut VecDeque<Bytes>) {
-        let Some(end) = self.heartbeats.owed_at().filter(|_| self.untold.is_empty()) else {
+        let Some(end) = self.heartbeats.owed_at().filter(|_| !self.has_untold()) else {
             return;
         };
         // Numbers of another life say nothing here. That life is over, and so is its end no mark.
@@ -104,7 +104,7 @@ impl Feed {
     pub(super) fn heartbeat(&self) -> Heartbeat {
         Heartbeat {
             id: least(self.subscriptions().map(Subscription::cursor)),
-            interval: self.heartbeats.interval(),
+            interval: self.options.heartbeat,
             expires: self.expiry.remaining(),
             presence: self.presence_versions(),
         }

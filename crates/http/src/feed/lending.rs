@@ -14,7 +14,7 @@ impl Feed {
     pub(crate) fn lend(&mut self, cx: &mut Context<'_>, lane: &Arc<Lane>) {
         let is_idle = self.is_timed
             && self.joined.is_empty()
-            && self.untold.is_empty()
+            && !self.has_untold()
             && !self.is_torn
             && !self.is_catching_up();
         if let (true, Source::Subscription(subscription), Some(session)) =
@@ -22,7 +22,7 @@ impl Feed {
         {
             let terms = Terms {
                 wire: self.dialect,
-                max_bytes: self.options.max_batch_bytes,
+                max_bytes: u32::try_from(self.options.max_batch_bytes).unwrap_or(u32::MAX),
                 transport: session.info().transport,
             };
             subscription.lend(cx, lane, terms);

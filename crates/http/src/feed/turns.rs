@@ -75,7 +75,7 @@ impl Feed {
                         // Orders have set their waker in this same turn; the timer has it from the last one before, or not yet.
                         self.is_asleep = batch.is_asleep
                             && self.joined.is_empty()
-                            && self.untold.is_empty()
+                            && !self.has_untold()
                             && self.is_timed
                             && !self.is_catching_up();
                         Poll::Ready(Ok(()))
@@ -90,7 +90,7 @@ impl Feed {
             Source::Nothing => Poll::Pending,
             Source::Pieces(pieces) => {
                 if let Some(goodbye) = self.goodbye.take() {
-                    out.push_back(goodbye);
+                    out.push_back(*goodbye);
                     self.end(CloseReason::Finished);
                     return Poll::Ready(Err(CloseReason::Finished));
                 }
@@ -126,7 +126,7 @@ impl Feed {
                 }
                 // Once the messages have left: those have the write deadline, and what closes has less time.
                 Piece::Goodbye(bytes) => {
-                    self.goodbye = Some(bytes);
+                    self.goodbye = Some(Box::new(bytes));
                     break;
                 }
             }

@@ -82,7 +82,7 @@ pub(super) async fn serve(
         .with_upgrades();
     let handoff = {
         let mut draining = pin!(server.draining().fuse());
-        let mut stall = Stall::new(options.write_timeout);
+        let mut stall = Stall::default();
         let mut lull = Lull::new(options.idle_timeout, options.head_timeout, head_by);
         future::poll_fn(|cx| {
             if draining.as_mut().poll(cx).is_ready() {
@@ -99,7 +99,7 @@ pub(super) async fn serve(
             }
             let is_too_late = if is_blocked {
                 lull.end();
-                stall.poll(cx, traffic.written())
+                stall.poll(cx, traffic.written(), options.write_timeout)
             } else {
                 stall.end();
                 lull.poll(cx, &requests, traffic.read())
@@ -117,7 +117,7 @@ pub(super) async fn serve(
     };
     let handoff = handoff?;
     let (socket, place) = parts.io.into_inner().take_back()?;
-    let mut line = Line::new(socket.lendable());
+    let mut line = Line::new(socket);
     line.begin_with(head::write(handoff.head.status, &handoff.head.headers));
     let taken = Taken {
         line,

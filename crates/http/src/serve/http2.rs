@@ -68,7 +68,7 @@ pub(super) async fn serve(
             .serve_connection(loan, service)
     );
     let mut draining = pin!(server.draining().fuse());
-    let mut stall = Stall::new(options.write_timeout);
+    let mut stall = Stall::default();
     let mut lull = Lull::new(options.idle_timeout, options.head_timeout, head_by);
     // Set once the client was told that the connection ends.
     let mut goodbye: Option<Pin<Box<Sleep>>> = None;
@@ -80,7 +80,7 @@ pub(super) async fn serve(
             return Poll::Ready(());
         }
         if traffic.is_blocked() {
-            return stall.poll(cx, traffic.written());
+            return stall.poll(cx, traffic.written(), options.write_timeout);
         }
         stall.end();
         // Pings don't count: who only pings asks nothing.
