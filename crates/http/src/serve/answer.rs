@@ -9,9 +9,8 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use crate::cut;
+use crate::cut::{self, Cut};
 use crate::handout::{Handout, MAX_PORTION_BYTES, portion};
 use crate::options::MAX_WAIT;
 use crate::serve::requests::Request;
@@ -43,7 +42,7 @@ struct Unasked {
     handout: Mutex<Handout>,
     write_timeout: Duration,
     /// Resets its stream.
-    cut: CancellationToken,
+    cut: Cut,
 }
 
 impl Answer {
@@ -118,7 +117,7 @@ impl Watchee for Unasked {
     fn look(&self, now: Instant) {
         let waited = self.handout().unasked(now);
         if waited.is_some_and(|waited| waited >= self.write_timeout) {
-            self.cut.cancel();
+            self.cut.cut();
         }
     }
 }

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dualcast_core::{CloseReason, SessionHandle};
-use tokio::time;
-use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::cut;
+use crate::cut::{self, Cut};
 use crate::serve::server::Server;
 
 /// Stands in a request's extensions where `dualcast::serve` is the server.
@@ -60,7 +58,7 @@ impl fmt::Debug for ServerHandle {
 /// A stream of HTTP/2, which hyper keeps for as long as its client takes nothing.
 pub struct Stream {
     server: Arc<Server>,
-    cut: CancellationToken,
+    cut: Cut,
 }
 
 impl Stream {
@@ -69,7 +67,7 @@ impl Stream {
     pub fn held(self) -> HeldStream {
         HeldStream {
             server: self.server,
-            cut: self.cut.drop_guard(),
+            cut: Some(self.cut),
         }
     }
 }
@@ -77,22 +75,28 @@ impl Stream {
 /// A stream that a session has. Dropped, it is reset, and what is not sent is lost.
 pub struct HeldStream {
     server: Arc<Server>,
-    cut: DropGuard,
+    /// None where its session is over.
+    cut: Option<Cut>,
 }
 
 impl HeldStream {
     /// Its session is over. What hyper took before its client still gets, unless it takes too long over it.
-    pub fn ended(self, reason: CloseReason) {
+    pub fn ended(mut self, reason: CloseReason) {
         if reason == CloseReason::Stalled {
             return;
         }
-        let cut = self.cut.disarm();
-        self.server.tasks.spawn(async move {
-            // With its connection it is over at once.
-            if cut.run_until_cancelled(time::sleep(LINGER)).await.is_some() {
-                cut.cancel();
-            }
-        });
+        // With its connection it is over at once.
+        if let Some(cut) = self.cut.take() {
+            self.server.tasks.spawn(cut.cut_after(LINGER));
+        }
+    }
+}
+
+impl Drop for HeldStream {
+    fn drop(&mut self) {
+        if let Some(cut) = &self.cut {
+            cut.cut();
+        }
     }
 }
 

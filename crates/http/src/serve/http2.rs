@@ -16,7 +16,6 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{self, Instant, Sleep};
-use tokio_util::sync::CancellationToken;
 
 use crate::cut;
 use crate::options::{MAX_WAIT, or_never};
@@ -37,7 +36,6 @@ pub(super) async fn serve(
     place: Place,
     address: SocketAddr,
     head_by: Instant,
-    cut: &CancellationToken,
 ) {
     let Opened { socket, prefix, .. } = opened;
     let (options, requests) = (&server.options, Requests::default());
@@ -45,8 +43,10 @@ pub(super) async fn serve(
     let streams = Streams {
         server: Arc::clone(server),
         requests: requests.clone(),
-        cut: cut.clone(),
+        running: cut::Streams::default(),
     };
+    // Whatever ends the connection ends them.
+    let _all = streams.running.cut_with();
     let service = {
         let (server, requests) = (Arc::clone(server), requests.clone());
         // Boxed: gone once the response is there, while its body may go on for hours in the same task.
@@ -113,8 +113,7 @@ async fn respond(
 struct Streams {
     server: Arc<Server>,
     requests: Requests,
-    /// The connection's.
-    cut: CancellationToken,
+    running: cut::Streams,
 }
 
 impl<F> Executor<F> for Streams
@@ -123,14 +122,8 @@ where
 {
     fn execute(&self, stream: F) {
         let open = self.requests.open();
-        // What carries an upgraded stream on is cut with the request that it began as.
-        let cut = cut::current().unwrap_or_else(|| self.cut.child_token());
-        // Boxed: each of the futures around it would have room for it, and once more for what it was given.
-        let stream = Box::pin(stream);
-        self.server.tasks.spawn(async move {
-            let _open = open;
-            cut::until_cut(cut, stream).await;
-        });
+        let running = self.running.run(Box::pin(stream));
+        self.server.tasks.spawn(running.map(move |()| drop(open)));
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cut;
+use crate::cut::{self, Cut};
 use crate::options::MAX_WAIT;
 use crate::serve::options::ServerOptions;
 use crate::serve::places::{Place, Places};
@@ -112,11 +112,11 @@ impl Server {
         let opened = opened?;
         // Boxed: a connection costs what its own version needs.
         if opened.is_http2 {
-            Box::pin(http2::serve(self, opened, place, address, head_by, cut)).await;
+            Box::pin(http2::serve(self, opened, place, address, head_by)).await;
             return None;
         }
         let serving = http1::serve(self, opened, place, address, head_by);
-        Box::pin(cut::within(cut.clone(), serving)).await
+        Box::pin(cut::within(Cut::Connection(cut.clone()), serving)).await
     }
 
     /// Learns what the client speaks. None where it is gone before.
