@@ -10,7 +10,9 @@ use futures::future::try_join_all;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::client::{Asked, Follower, Http1, Manners, Post, path_of};
+use super::client::{Asked, Follower};
+use super::http::{Http1, Post};
+use super::manners::Manners;
 use super::row;
 use super::setting::{Setting, Up, runtime};
 use crate::process::Process;
@@ -66,12 +68,7 @@ async fn measure(up: &Up, transport: Transport, bytes: usize, count: usize) -> R
     let mut publisher = up.fill().await?;
     let mut followers = Vec::new();
     for _ in 0..FOLLOWERS {
-        let asked = Asked {
-            transport,
-            path: path_of(transport),
-            cursor: None,
-            manners: Manners::Bare,
-        };
+        let asked = Asked::bare(transport);
         followers.push(Reading {
             follower: Follower::open(&up.endpoint, asked).await?,
             transport,

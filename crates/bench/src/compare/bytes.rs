@@ -7,7 +7,8 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::client::{Asked, Follower, Http1, Manners, Post, Way, path_of};
+use super::client::{Asked, Follower, Way};
+use super::http::{Http1, Post};
 use super::row;
 use super::setting::{Setting, Up, runtime};
 use crate::load::payload;
@@ -54,12 +55,7 @@ pub(super) fn ask(setting: &Setting) -> Result<Vec<Value>> {
 }
 
 async fn measure(up: &Up, publisher: &mut Http1, way: Way, bytes: usize, count: u64) -> Result<Figures> {
-    let asked = Asked {
-        transport: way.transport,
-        path: path_of(way.transport),
-        cursor: None,
-        manners: Manners::Bare,
-    };
+    let asked = Asked::bare(way.transport);
     let mut follower = Follower::open(&up.endpoint, asked).await?;
     pass(&mut follower, publisher, 1..=WARM_UP, bytes).await?;
     let before = follower.traffic().count();

@@ -14,7 +14,10 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::client::{Asked, Endpoint, Follower, Http1, Manners, Post};
+use super::client::{Asked, Follower};
+use super::endpoint::Endpoint;
+use super::http::{Http1, Post};
+use super::manners::Manners;
 use super::row;
 use super::seen::Seen;
 use super::setting::{Setting, runtime};

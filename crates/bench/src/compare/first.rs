@@ -8,11 +8,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::bytes::pass;
-use super::client::{Asked, Follower, Manners, Way, path_of};
+use super::client::{Asked, Follower, Way};
+use super::http::Post;
 use super::row;
 use super::setting::{Setting, Up, runtime};
 use super::socket::Socket;
-use crate::load::{durations, record};
+use crate::load::{durations, payload, record};
 use crate::scenarios::milliseconds;
 use crate::target::Transport;
 
@@ -48,34 +49,26 @@ pub(super) fn ask(setting: &Setting) -> Result<Vec<Value>> {
 /// The cursor of somebody who has seen all messages but the last, which is message 2.
 async fn missed(up: &Up) -> Result<String> {
     let mut publisher = up.fill().await?;
-    let mut follower = Follower::open(&up.endpoint, asked(Transport::Ws, None)).await?;
-    let text = crate::load::payload(1, PAYLOAD);
-    publisher
-        .post(&super::client::Post::text("/publish", &text))
-        .await?;
+    let mut follower = Follower::open(&up.endpoint, Asked::bare(Transport::Ws)).await?;
+    let text = payload(1, PAYLOAD);
+    publisher.post(&Post::text("/publish", &text)).await?;
     let said = follower.message().await?;
     ensure!(said.text == text, "instead of message 1 came {:?}", said.text);
     pass(&mut follower, &mut publisher, 2..=2, PAYLOAD).await?;
     said.id.context("a message without an id")
 }
 
-fn asked(transport: Transport, cursor: Option<&str>) -> Asked<'_> {
-    Asked {
-        transport,
-        path: path_of(transport),
-        cursor,
-        manners: Manners::Bare,
-    }
-}
-
 async fn measure(up: &Up, way: Way, cursor: &str, count: usize) -> Result<Histogram<u64>> {
-    let expected = crate::load::payload(2, PAYLOAD);
+    let expected = payload(2, PAYLOAD);
     let mut times = durations();
     for number in 0..WARM_UP + count {
         let connector = up.endpoint.connector(way.transport == Transport::SseHttp2);
         let began = Instant::now();
         let socket = Socket::connect(up.endpoint.address).await?;
-        let asked = asked(way.transport, Some(cursor));
+        let asked = Asked {
+            cursor: Some(cursor),
+            ..Asked::bare(way.transport)
+        };
         let mut follower = Follower::open_over(&up.endpoint, socket, connector.as_ref(), asked).await?;
         let said = follower.message().await?;
         let took = began.elapsed();

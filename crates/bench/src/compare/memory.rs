@@ -10,7 +10,9 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
-use super::client::{Asked, Endpoint, Http1, Http2, Manners, Post, path_of};
+use super::client::Asked;
+use super::endpoint::Endpoint;
+use super::http::{Http1, Http2, Post};
 use super::row;
 use super::said::Reader;
 use super::setting::{Setting, runtime};
@@ -89,12 +91,7 @@ fn shared(setting: &Setting) -> Result<Figures> {
         for _ in 0..connections {
             let (connection, _) = Http2::connect(&endpoint).await?;
             for _ in 0..STREAMS {
-                let asked = Asked {
-                    transport: Transport::SseHttp2,
-                    path: path_of(Transport::SseHttp2),
-                    cursor: None,
-                    manners: Manners::Bare,
-                };
+                let asked = Asked::bare(Transport::SseHttp2);
                 streams.push((
                     connection.stream(&endpoint, &asked).await?,
                     Reader::of(Transport::SseHttp2),

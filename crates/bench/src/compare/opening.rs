@@ -11,7 +11,10 @@ use tokio::time::timeout;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::bytes::pass;
-use super::client::{Asked, Endpoint, Follower, Http1, Manners, NAME, Way, path_of};
+use super::client::{Asked, Follower, Way};
+use super::endpoint::{Endpoint, NAME};
+use super::http::Http1;
+use super::manners::Manners;
 use super::row;
 use super::setting::{Setting, Up, runtime};
 use super::socket::{Count, Socket};
@@ -73,10 +76,8 @@ async fn measure(up: &Up, publisher: &mut Http1, way: Way, manners: Manners) -> 
     let (mut openings, mut handshakes) = (Vec::new(), Vec::new());
     for _ in 0..OPENINGS {
         let asked = Asked {
-            transport: way.transport,
-            path: path_of(way.transport),
-            cursor: None,
             manners,
+            ..Asked::bare(way.transport)
         };
         let mut follower = Follower::open(&up.endpoint, asked).await?;
         pass(&mut follower, publisher, 1..=1, PAYLOAD).await?;

@@ -9,7 +9,8 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-use super::client::{Endpoint, Http1, NAME, Post};
+use super::endpoint::{Endpoint, NAME};
+use super::http::{Http1, Post};
 use crate::process::Process;
 use crate::scenarios;
 use crate::server::{Running, Server};
@@ -33,6 +34,7 @@ pub(crate) struct Sizes {
     pub(crate) burst: usize,
     pub(crate) bursts: usize,
     pub(crate) slow: Duration,
+    pub(crate) slow_rounds: usize,
     pub(crate) upstream: usize,
     pub(crate) binary: usize,
     pub(crate) cuts: usize,
@@ -42,7 +44,7 @@ pub(crate) struct Sizes {
 impl Sizes {
     pub(crate) const FULL: Self = Self {
         messages: 200,
-        openings: 200,
+        openings: 500,
         rounds: 3,
         connections: 100,
         latency: Duration::from_secs(4),
@@ -50,9 +52,10 @@ impl Sizes {
         idle_http2: 90,
         burst: 1_000,
         bursts: 10,
-        slow: Duration::from_secs(8),
-        upstream: 2_000,
-        binary: 200,
+        slow: Duration::from_secs(5),
+        slow_rounds: 2,
+        upstream: 5_000,
+        binary: 500,
         cuts: 20,
         corpus: 5_000,
     };
@@ -67,7 +70,8 @@ impl Sizes {
         idle_http2: 5,
         burst: 100,
         bursts: 2,
-        slow: Duration::from_secs(2),
+        slow: Duration::from_secs(1),
+        slow_rounds: 1,
         upstream: 50,
         binary: 10,
         cuts: 2,

@@ -11,7 +11,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::client::{Asked, Endpoint, Follower, Manners, Way, path_of};
+use super::client::{Asked, Follower, Way};
+use super::endpoint::Endpoint;
 use super::row;
 use super::setting::{Setting, Up, runtime};
 use super::socket::Count;
@@ -74,12 +75,7 @@ impl Silence {
 }
 
 async fn listen(endpoint: &Endpoint, way: Way, over: watch::Receiver<bool>) -> Result<Figures> {
-    let asked = Asked {
-        transport: way.transport,
-        path: path_of(way.transport),
-        cursor: None,
-        manners: Manners::Bare,
-    };
+    let asked = Asked::bare(way.transport);
     let mut follower = Follower::open(endpoint, asked).await?;
     // The opening is no sign of life.
     follower.next().await?;

@@ -9,17 +9,19 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use dualcast::LogLimits;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::client::{Asked, Endpoint, Follower, Manners, path_of};
+use super::client::{Asked, Follower};
+use super::endpoint::Endpoint;
 use super::row;
 use super::seen::Seen;
 use super::setting::{Setting, runtime};
 use super::socket::Socket;
 use crate::load::{Crowd, Fleet, Load, PATIENCE, number_of};
-use crate::scenarios::milliseconds;
+use crate::scenarios::{kibibytes_each, milliseconds};
 use crate::target::Transport;
 
 /// What the slow link takes a second, in KiB.
@@ -36,6 +38,7 @@ struct Case {
     link_kib_a_second: usize,
     payload: usize,
     seconds: f64,
+    round: usize,
 }
 
 impl fmt::Display for Case {
@@ -49,8 +52,9 @@ struct Figures {
     /// The others' p99, in milliseconds.
     all_fast_p99: f64,
     beside_p99: f64,
-    /// By how much more the server's memory grew, in KiB.
-    server_kib: f64,
+    /// By how much the server's memory grew, in KiB. It goes up and down by hundreds, whoever reads slowly.
+    all_fast_grown: f64,
+    beside_grown: f64,
     published: u64,
     /// How many messages the slow client lagged behind when the last was published.
     behind: u64,
@@ -60,17 +64,20 @@ struct Figures {
 
 pub(super) fn ask(setting: &Setting) -> Result<Vec<Value>> {
     let mut rows = Vec::new();
-    for rate in RATES {
-        for transport in Transport::ALL {
-            let case = Case {
-                transport,
-                rate,
-                others: setting.sizes.connections - 1,
-                link_kib_a_second: LINK,
-                payload: PAYLOAD,
-                seconds: setting.sizes.slow.as_secs_f64(),
-            };
-            rows.push(row(case, measure(setting, transport, rate))?);
+    for round in 0..setting.sizes.slow_rounds {
+        for rate in RATES {
+            for transport in Transport::ALL {
+                let case = Case {
+                    transport,
+                    rate,
+                    others: setting.sizes.connections - 1,
+                    link_kib_a_second: LINK,
+                    payload: PAYLOAD,
+                    seconds: setting.sizes.slow.as_secs_f64(),
+                    round,
+                };
+                rows.push(row(case, measure(setting, transport, rate))?);
+            }
         }
     }
     Ok(rows)
@@ -86,7 +93,8 @@ fn measure(setting: &Setting, transport: Transport, rate: u32) -> Result<Figures
     Ok(Figures {
         all_fast_p99: fast.p99,
         beside_p99: slow.p99,
-        server_kib: (slow.grown - fast.grown) as f64 / 1_024.0,
+        all_fast_grown: kibibytes_each(fast.grown, 1),
+        beside_grown: kibibytes_each(slow.grown, 1),
         published: slow.published,
         behind: slow.behind,
         seen: slow.seen,
@@ -106,10 +114,13 @@ fn drive(setting: &Setting, transport: Transport, rate: u32, link: Option<usize>
     let endpoint = Endpoint::new(running.target.address(), None)?;
     let mut fleet = Fleet::new(&running.target, transport, 1)?;
     fleet.connect(Crowd::of(setting.sizes.connections - 1))?;
+    let load = Load::of(PAYLOAD);
+    // The log is full before it is watched how the server's memory grows.
+    fleet.burst(load, LogLimits::default().max_records)?;
+    let before_all = fleet.last_published();
     let one = One::begin(endpoint, transport, link)?;
     // The first message is everybody's.
     fleet.publish_once(PAYLOAD)?;
-    let load = Load::of(PAYLOAD);
     fleet.open_loop(load, 20.0, Duration::from_millis(500))?;
     let before = running.process.resident()?;
     let run = fleet.open_loop(load, rate.into(), setting.sizes.slow)?;
@@ -129,7 +140,7 @@ fn drive(setting: &Setting, transport: Transport, rate: u32, link: Option<usize>
     Ok(Driven {
         p99: milliseconds(&run.tally.latency, 0.99),
         grown,
-        published: last + 1,
+        published: last + 1 - before_all,
         behind,
         seen,
     })
@@ -156,12 +167,7 @@ impl One {
                 None => Socket::connect(endpoint.address).await?,
             };
             let recovery = socket.recovery();
-            let asked = Asked {
-                transport,
-                path: path_of(transport),
-                cursor: None,
-                manners: Manners::Bare,
-            };
+            let asked = Asked::bare(transport);
             let follower = Follower::open_over(&endpoint, socket, None, asked).await?;
             Ok::<_, anyhow::Error>((follower, recovery))
         })?;

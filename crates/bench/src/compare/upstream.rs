@@ -17,7 +17,10 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::client::{Asked, Endpoint, Follower, Http1, Http2, Manners, Post, Way, path_of};
+use super::client::{Asked, Follower, Way};
+use super::endpoint::Endpoint;
+use super::http::{Http1, Http2, Post};
+use super::manners::Manners;
 use super::row;
 use super::setting::{Setting, runtime};
 use super::socket::{Count, Traffic};
@@ -206,12 +209,7 @@ fn total(traffic: &[Arc<Traffic>]) -> Count {
 }
 
 async fn over_websocket(endpoint: &Endpoint, case: Case, count: usize) -> Result<Run> {
-    let asked = Asked {
-        transport: Transport::Ws,
-        path: path_of(Transport::Ws),
-        cursor: None,
-        manners: case.headers,
-    };
+    let asked = Asked::bare(Transport::Ws);
     let mut follower = Follower::open(endpoint, asked).await?;
     // Numbers that have four digits, so that all messages are as long.
     let mut numbers = FIRST_REFERENCE..;
