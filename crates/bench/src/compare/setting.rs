@@ -29,7 +29,7 @@ pub(crate) struct Sizes {
     pub(crate) latency: Duration,
     /// Of the scenarios that the suite has, too.
     pub(crate) scenarios: scenarios::Sizes,
-    /// Connections of HTTP/2 that are idle, each with [`memory::STREAMS`](super::memory::STREAMS) streams.
+    /// Connections of HTTP/2 that are idle, each with a hundred streams.
     pub(crate) idle_http2: usize,
     pub(crate) burst: usize,
     pub(crate) bursts: usize,
