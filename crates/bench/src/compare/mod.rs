@@ -40,6 +40,7 @@ use serde_json::Value;
 use crate::report::Machine;
 
 use setting::{Setting, Sizes};
+use silence::Silence;
 
 /// What is compared.
 #[derive(Debug, Args)]
@@ -113,13 +114,10 @@ impl Compare {
         let mut report = self.report()?;
         // Whatever can't be written is found before minutes have passed.
         report.write(&self.json)?;
-        let silence = self.asks(Question::Silence).then(|| {
-            (
-                SystemTime::now(),
-                Instant::now(),
-                silence::Silence::begin(&setting),
-            )
-        });
+        let silence = match self.asks(Question::Silence) {
+            true => Some((SystemTime::now(), Instant::now(), Silence::begin(&setting)?)),
+            false => None,
+        };
         let mut questions: Vec<_> = Question::value_variants().to_vec();
         questions.retain(|question| self.asks(*question) && *question != Question::Silence);
         for question in questions {
@@ -131,7 +129,7 @@ impl Compare {
         }
         if let Some((at, began, silence)) = silence {
             eprintln!("{:?}", Question::Silence);
-            report.answer(Question::Silence, at, began, silence?.end()?);
+            report.answer(Question::Silence, at, began, silence.end()?);
             report.write(&self.json)?;
         }
         ensure!(
@@ -174,7 +172,7 @@ impl Question {
         match self {
             Self::Bytes => bytes::ask(setting),
             Self::Opening => opening::ask(setting),
-            Self::Silence => silence::Silence::begin(setting)?.end(),
+            Self::Silence => Silence::begin(setting)?.end(),
             Self::FirstMessage => first::ask(setting),
             Self::Latency => latency::ask(setting),
             Self::Cpu => cpu::ask(setting),
