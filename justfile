@@ -60,7 +60,7 @@ proxies:
     node tests/proxies/matrix.mjs
     docs/comparison/proxies.py
 
-# Compare the transports side by side, for docs/comparison.md (nine minutes; `--quick`: two, and nothing is written there)
+# Compare the transports side by side, for docs/comparison.md (nine minutes; `--quick`: one, and nothing is written there)
 compare *args:
     crates/bench/compare {{ args }}
 

@@ -15,7 +15,7 @@ import matplotlib
 
 matplotlib.use("svg")
 
-from matplotlib import pyplot, ticker  # noqa: E402: the backend is chosen before.
+from matplotlib import pyplot  # noqa: E402: the backend is chosen before.
 
 from figures import CPU, FIGURES, IN_FLIGHT, SENDING, TRANSPORTS, Report, in_order, of_suite  # noqa: E402
 
@@ -73,9 +73,9 @@ def bars(axes, groups, values, names=TRANSPORTS):
 
 
 def short(value):
-    if value >= 99.5 or abs(value - round(value)) < 0.01:
+    if value >= 99.5 or (value > 1 and abs(value - round(value)) < 0.01):
         return f"{value:.0f}"
-    return f"{value:.1f}" if value >= 9.95 else f"{value:.2f}"
+    return f"{value:.1f}" if value >= 9.95 else f"{value:.2f}" if value >= 0.095 else f"{value:.2g}"
 
 
 def draw_bytes(report):
@@ -108,14 +108,12 @@ def draw_latency(report):
             known = [(rate, value) for rate, value in zip(rates, values) if value is not None]
             axes.plot(*zip(*known), color=COLORS[transport], marker=MARKERS[transport], label=name) if known else None
         axes.set_xscale("log")
-        axes.set_yscale("log")
         axes.set_xticks(rates, [f"{rate:,}" for rate in rates])
-        axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
         axes.minorticks_off()
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.set_title(quantile)
         axes.set_xlabel("messages a second, each to all connections")
     all_axes[0].set_ylabel("latency, ms")
+    all_axes[0].set_ylim(bottom=0)
     all_axes[0].legend(fontsize=8)
     return figure
 
