@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Output};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const BENCH: &str = env!("CARGO_BIN_EXE_bench");
 
@@ -149,25 +149,31 @@ fn bytes_that_are_no_text_arrive_as_they_are() {
 }
 
 #[test]
-fn questions_are_asked_again_in_a_report_of_the_same_size_alone() {
+fn questions_are_asked_again_in_a_report_of_the_same_kind_alone() {
     let file = format!("{}/again.json", env!("CARGO_TARGET_TMPDIR"));
-    fs::write(
-        &file,
-        r#"{"machine":{},"versions":{},"is_quick":true,"questions":{"cut":{"at":"then","took_seconds":1.0,"rows":[{"refused":"x"}]}}}"#,
-    )
-    .unwrap();
+    drop(fs::remove_file(&file));
+    let again = || compare(&file, &["--only", "compression"]);
+    let read = || serde_json::from_str::<Value>(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert!(again().status.success());
+    let first = read();
     // What was refused before is still there, and still is no success.
-    let output = compare(&file, &["--only", "compression"]);
-    assert!(!output.status.success());
-    let report: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
-    assert_eq!(report["questions"]["cut"]["at"], "then");
-    assert!(report["questions"]["compression"]["rows"][0]["plain"].is_number());
-    fs::write(
-        &file,
-        r#"{"machine":{},"versions":{},"is_quick":false,"questions":{}}"#,
-    )
-    .unwrap();
-    let output = compare(&file, &["--only", "compression"]);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(errors.contains("another size"), "{errors}");
+    let mut with_another = first.clone();
+    with_another["questions"]["cut"] =
+        json!({ "at": "then", "took_seconds": 1.0, "rows": [{ "refused": "x" }] });
+    fs::write(&file, with_another.to_string()).unwrap();
+    assert!(!again().status.success());
+    assert_eq!(read()["questions"]["cut"], with_another["questions"]["cut"]);
+    assert!(read()["questions"]["compression"]["rows"][0]["plain"].is_number());
+    for (name, value, expected) in [
+        ("is_quick", json!(false), "another size"),
+        ("machine", json!({ "cores": 1_000 }), "another machine"),
+    ] {
+        let mut other = first.clone();
+        other[name] = value;
+        fs::write(&file, other.to_string()).unwrap();
+        let output = again();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && errors.contains(expected), "{errors}");
+        assert_eq!(read(), other);
+    }
 }

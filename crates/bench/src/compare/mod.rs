@@ -36,6 +36,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::report::Machine;
 
@@ -103,7 +104,8 @@ struct Answer {
     /// When it was asked, as HTTP writes dates.
     at: String,
     took_seconds: f64,
-    rows: Vec<Value>,
+    /// As they are written: a number that is read and written once more may differ in its last digit.
+    rows: Vec<Box<RawValue>>,
 }
 
 impl Compare {
@@ -124,12 +126,12 @@ impl Compare {
             eprintln!("{question:?}");
             let (at, began) = (SystemTime::now(), Instant::now());
             let rows = question.ask(&setting)?;
-            report.answer(question, at, began, rows);
+            report.answer(question, at, began, &rows)?;
             report.write(&self.json)?;
         }
         if let Some((at, began, silence)) = silence {
             eprintln!("{:?}", Question::Silence);
-            report.answer(Question::Silence, at, began, silence.end()?);
+            report.answer(Question::Silence, at, began, &silence.end()?)?;
             report.write(&self.json)?;
         }
         ensure!(
@@ -146,6 +148,7 @@ impl Compare {
 
     /// A new one, or the one that is there, of which some questions are asked again.
     fn report(&self) -> Result<Report> {
+        let machine = serde_json::to_value(Machine::this())?;
         let mut questions = BTreeMap::new();
         if !self.only.is_empty() && self.json.exists() {
             let text = fs::read_to_string(&self.json)?;
@@ -156,10 +159,15 @@ impl Compare {
                 "{} was measured with another size: with --quick, or without",
                 self.json.display()
             );
+            ensure!(
+                before.machine == machine,
+                "{} was measured on another machine",
+                self.json.display()
+            );
             questions = before.questions;
         }
         Ok(Report {
-            machine: serde_json::to_value(Machine::this())?,
+            machine,
             versions: serde_json::to_value(versions())?,
             is_quick: self.quick,
             questions,
@@ -188,24 +196,47 @@ impl Question {
 }
 
 impl Report {
-    fn answer(&mut self, question: Question, at: SystemTime, began: Instant, rows: Vec<Value>) {
+    fn answer(&mut self, question: Question, at: SystemTime, began: Instant, rows: &[Value]) -> Result<()> {
         let answer = Answer {
             at: httpdate::fmt_http_date(at),
             took_seconds: began.elapsed().as_secs_f64(),
-            rows,
+            rows: rows.iter().map(to_raw_value).collect::<Result<_, _>>()?,
         };
         self.questions.insert(question, answer);
+        Ok(())
     }
 
     fn write(&self, path: &Path) -> Result<()> {
-        let json = serde_json::to_string_pretty(self)?;
-        fs::write(path, json + "\n").with_context(|| format!("can't write {}", path.display()))
+        fs::write(path, self.text()?).with_context(|| format!("can't write {}", path.display()))
+    }
+
+    /// As JSON, a row a line: so a difference shows what was measured otherwise.
+    fn text(&self) -> Result<String> {
+        let json = |value: &Value| serde_json::to_string(value);
+        let mut questions = Vec::new();
+        for (question, answer) in &self.questions {
+            let rows: Vec<_> = answer.rows.iter().map(|row| row.get()).collect();
+            questions.push(format!(
+                "    {}: {{\n      \"at\": {},\n      \"took_seconds\": {:.1},\n      \"rows\": [\n        {}\n      ]\n    }}",
+                serde_json::to_string(question)?,
+                serde_json::to_string(&answer.at)?,
+                answer.took_seconds,
+                rows.join(",\n        ")
+            ));
+        }
+        Ok(format!(
+            "{{\n  \"machine\": {},\n  \"versions\": {},\n  \"is_quick\": {},\n  \"questions\": {{\n{}\n  }}\n}}\n",
+            json(&self.machine)?,
+            json(&self.versions)?,
+            self.is_quick,
+            questions.join(",\n")
+        ))
     }
 
     /// Whether every row has figures.
     fn is_whole(&self) -> bool {
         let mut rows = self.questions.values().flat_map(|answer| &answer.rows);
-        rows.all(|row| row.get(REFUSED).is_none())
+        rows.all(|row| serde_json::from_str::<Value>(row.get()).is_ok_and(|row| row.get(REFUSED).is_none()))
     }
 }
 
@@ -277,10 +308,15 @@ mod tests {
             is_quick: true,
             questions: BTreeMap::new(),
         };
-        report.answer(Question::Bytes, SystemTime::now(), Instant::now(), vec![measured]);
+        let (at, began) = (SystemTime::now(), Instant::now());
+        report.answer(Question::Bytes, at, began, &[measured]).unwrap();
         assert!(report.is_whole());
-        report.answer(Question::Cut, SystemTime::now(), Instant::now(), vec![refused]);
+        let rows = [refused];
+        report.answer(Question::FirstMessage, at, began, &rows).unwrap();
         assert!(!report.is_whole());
+        let again: Report = serde_json::from_str(&report.text().unwrap()).unwrap();
+        assert_eq!(again.text().unwrap(), report.text().unwrap());
+        assert!(!again.is_whole());
     }
 
     #[test]

@@ -42,6 +42,7 @@ struct Case {
     way: Way,
     in_flight: usize,
     headers: Manners,
+    round: usize,
 }
 
 impl fmt::Display for Case {
@@ -67,27 +68,37 @@ struct Figures {
 pub(super) fn ask(setting: &Setting) -> Result<Vec<Value>> {
     let runtime = runtime()?;
     let mut rows = Vec::new();
-    for tls in [false, true] {
-        let up = setting.start(tls)?;
-        for way in Way::all().filter(|way| way.tls == tls) {
-            for in_flight in IN_FLIGHT {
-                for headers in [Manners::Bare, Manners::Browser] {
-                    // A message on a WebSocket has none.
-                    if way.transport == Transport::Ws && headers == Manners::Browser {
-                        continue;
-                    }
-                    let case = Case {
-                        way,
-                        in_flight,
-                        headers,
-                    };
-                    let measured = runtime.block_on(measure(&up.endpoint, case, setting.sizes.upstream));
-                    rows.push(row(case, measured)?);
-                }
+    for round in 0..setting.sizes.upstream_rounds {
+        for tls in [false, true] {
+            let up = setting.start(tls)?;
+            runtime.block_on(up.fill())?;
+            for case in cases(tls, round) {
+                let measured = runtime.block_on(measure(&up.endpoint, case, setting.sizes.upstream));
+                rows.push(row(case, measured)?);
             }
         }
     }
     Ok(rows)
+}
+
+fn cases(tls: bool, round: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for way in Way::all().filter(|way| way.tls == tls) {
+        for in_flight in IN_FLIGHT {
+            for headers in [Manners::Bare, Manners::Browser] {
+                // A message on a WebSocket has none.
+                if way.transport != Transport::Ws || headers == Manners::Bare {
+                    cases.push(Case {
+                        way,
+                        in_flight,
+                        headers,
+                        round,
+                    });
+                }
+            }
+        }
+    }
+    cases
 }
 
 async fn measure(endpoint: &Endpoint, case: Case, count: usize) -> Result<Figures> {
