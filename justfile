@@ -60,6 +60,10 @@ proxies:
     node tests/proxies/matrix.mjs
     docs/comparison/proxies.py
 
+# Compare the transports side by side, for docs/comparison.md (nine minutes; `--quick`: one, and nothing is written there)
+compare *args:
+    crates/bench/compare {{ args }}
+
 # Make the screenshots of the README and of the guides anew
 screenshot:
     cd tests/browser && node screenshot.mjs && node screenshots-whiteboard.mjs

@@ -73,6 +73,12 @@ impl Link {
         format!("nats://{}", self.address)
     }
 
+    /// The same, for clients of anything but NATS.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// From now on it [holds](Self::hold) and [swallows](Self::swallow) for those alone who say this in the first bytes that they send, as a
     /// client of NATS says its name; until [`pass`](Self::pass).
     pub fn only(&self, said: &'static str) -> &Self {

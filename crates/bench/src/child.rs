@@ -27,7 +27,7 @@ pub(crate) struct Started {
 }
 
 impl Started {
-    /// Starts it, and waits until it says at which `http://` address it listens.
+    /// Starts it, and waits until it says at which `http://` or `https://` address it listens.
     pub(crate) fn start(command: &mut Command) -> Result<(Self, String)> {
         let mut child = command
             .stdin(Stdio::null())
@@ -46,7 +46,8 @@ impl Started {
         // To the end: a pipe that nobody empties would hold the server up.
         thread::spawn(move || {
             for line in errors.lines().map_while(Result::ok) {
-                if let Some((_, address)) = line.split_once("http://") {
+                let address = line.split_once("http://").or_else(|| line.split_once("https://"));
+                if let Some((_, address)) = address {
                     // Nobody waits for another one.
                     drop(say.send(address.trim().trim_end_matches('/').to_owned()));
                 }

@@ -65,7 +65,7 @@ pub(crate) const CPU_PER_RECORD: Metric = less("CPU, µs a record");
 pub(crate) const BROKER_REQUESTS: Metric = told("messages that the broker got meanwhile");
 
 /// One measured value.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Figure {
     /// What sets it apart from others of the scenario: "32 in flight".
     pub(crate) case: String,

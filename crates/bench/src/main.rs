@@ -7,6 +7,7 @@
 mod board;
 mod broker;
 mod child;
+mod compare;
 mod figure;
 mod load;
 mod numbers;
@@ -43,6 +44,8 @@ enum Command {
     Load(Box<single::Single>),
     /// Puts examples/whiteboard under load: editors who point and draw, viewers who look on, one of them on a slow link
     Board(board::BoardLoad),
+    /// Compares Server-Sent Events over HTTP/1.1 and HTTP/2, and WebSocket, over the same server and channel: for docs/comparison.md
+    Compare(compare::Compare),
     /// Runs one of the servers that Dualcast is compared with, at the address in ADDR
     Serve {
         #[arg(value_enum)]
@@ -60,6 +63,8 @@ enum Role {
     ByHand,
     /// Dualcast, with a channel for each path; with NATS_URL and NATS_PREFIX it is a node
     Rooms,
+    /// Dualcast, with all that the comparison of the transports needs; with CERTIFICATE and KEY over TLS
+    Compared,
 }
 
 fn main() -> Result<()> {
@@ -78,11 +83,16 @@ fn main() -> Result<()> {
             std::io::stdout().write_all(load.run()?.as_bytes())?;
             Ok(())
         }
+        Some(Command::Compare(compare)) => {
+            child::end_with_us()?;
+            compare.run()
+        }
         Some(Command::Serve { role }) => match role {
             Role::Floor => servers::floor::run(servers::floor::Writing::Each),
             Role::Joined => servers::floor::run(servers::floor::Writing::Joined),
             Role::ByHand => servers::by_hand::run(),
             Role::Rooms => servers::rooms::run(),
+            Role::Compared => servers::compared::run(),
         },
     }
 }

@@ -53,7 +53,7 @@ struct Row {
 
 /// Where it was measured.
 #[derive(Debug, Serialize)]
-struct Machine {
+pub(crate) struct Machine {
     processor: String,
     cores: usize,
     kernel: String,
@@ -274,7 +274,7 @@ impl Row {
 }
 
 impl Machine {
-    fn this() -> Self {
+    pub(crate) fn this() -> Self {
         let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let name = cpus
             .lines()

@@ -57,8 +57,43 @@ pub(crate) const ROOMS: &str = "Dualcast's rooms";
 impl Server {
     /// Those that need nothing but this repository.
     pub(crate) fn built_in() -> Result<Vec<Self>> {
+        Ok(vec![
+            Self::own(FLOOR, "floor", routes("/{channel}", true))?,
+            Self::own(JOINED, "joined", routes("/{channel}", true))?,
+            Self::by_hand()?,
+            Self::hello()?,
+            Self::own(ROOMS, "rooms", rooms_dialect())?,
+        ])
+    }
+
+    /// What one writes by hand.
+    pub(crate) fn by_hand() -> Result<Self> {
+        Self::own(BY_HAND, "by-hand", routes("/{channel}", false))
+    }
+
+    /// Dualcast, as `examples/hello` has it.
+    pub(crate) fn hello() -> Result<Self> {
+        let program = hello_beside(&std::env::current_exe()?)?;
+        Ok(Self {
+            name: DUALCAST.into(),
+            life: Life::Started {
+                start: vec![program.display().to_string()],
+                environment: Vec::new(),
+            },
+            dialect: routes("", true),
+            directory: ".".into(),
+        })
+    }
+
+    /// What the transports are compared over, told by its environment whether it has TLS.
+    pub(crate) fn compared(environment: Vec<(&'static str, String)>) -> Result<Self> {
+        Ok(Self::own(DUALCAST, "compared", routes("", true))?.with(environment))
+    }
+
+    /// One that is a role of this program.
+    fn own(name: &str, role: &str, dialect: Dialect) -> Result<Self> {
         let bench = std::env::current_exe()?;
-        let own = |name: &str, role: &str, dialect| Self {
+        Ok(Self {
             name: name.into(),
             life: Life::Started {
                 start: vec![bench.display().to_string(), "serve".into(), role.into()],
@@ -66,35 +101,19 @@ impl Server {
             },
             dialect,
             directory: ".".into(),
-        };
-        let hello = Self {
-            life: Life::Started {
-                start: vec![hello_beside(&bench)?.display().to_string()],
-                environment: Vec::new(),
-            },
-            ..own(DUALCAST, "", routes("", true))
-        };
-        Ok(vec![
-            own(FLOOR, "floor", routes("/{channel}", true)),
-            own(JOINED, "joined", routes("/{channel}", true)),
-            own(BY_HAND, "by-hand", routes("/{channel}", false)),
-            hello,
-            own(ROOMS, "rooms", rooms_dialect()),
-        ])
+        })
     }
 
     /// Dualcast with a channel for each path, told by its environment what it is a node of.
     pub(crate) fn node(environment: Vec<(&'static str, String)>) -> Result<Self> {
-        let bench = std::env::current_exe()?;
-        Ok(Self {
-            name: ROOMS.into(),
-            life: Life::Started {
-                start: vec![bench.display().to_string(), "serve".into(), "rooms".into()],
-                environment,
-            },
-            dialect: rooms_dialect(),
-            directory: ".".into(),
-        })
+        Ok(Self::own(ROOMS, "rooms", rooms_dialect())?.with(environment))
+    }
+
+    fn with(mut self, told: Vec<(&'static str, String)>) -> Self {
+        if let Life::Started { environment, .. } = &mut self.life {
+            *environment = told;
+        }
+        self
     }
 
     /// One that is described in a JSON file. Its program is started in that file's directory.

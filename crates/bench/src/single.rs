@@ -15,7 +15,8 @@ use crate::target::{Dialect, Target, Transport};
 /// What to drive, and how. In every text `{channel}` stands for the number of a channel.
 #[derive(Debug, Args)]
 pub(crate) struct Single {
-    /// What subscribers open: http://HOST:PORT/PATH for Server-Sent Events, ws://HOST:PORT/PATH for WebSocket
+    /// What subscribers open: http://HOST:PORT/PATH for Server-Sent Events, h2c://HOST:PORT/PATH for the same over HTTP/2 without TLS,
+    /// ws://HOST:PORT/PATH for WebSocket
     url: String,
     /// The path to publish to, by POST, on the same host
     #[arg(long, default_value = "/publish")]
@@ -74,8 +75,9 @@ impl Single {
         );
         let (transport, rest) = match self.url.split_once("://") {
             Some(("http", rest)) => (Transport::Sse, rest),
+            Some(("h2c", rest)) => (Transport::SseHttp2, rest),
             Some(("ws", rest)) => (Transport::Ws, rest),
-            _ => bail!("{} begins with neither http:// nor ws://", self.url),
+            _ => bail!("{} begins with none of http://, h2c:// and ws://", self.url),
         };
         let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
         let path = Some(format!("/{path}"));

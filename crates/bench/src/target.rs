@@ -10,18 +10,24 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Transport {
-    /// Server-Sent Events.
+    /// Server-Sent Events over HTTP/1.1.
     Sse,
     /// WebSocket.
     Ws,
+    /// Server-Sent Events over HTTP/2, a stream on a connection of its own. Only the comparison has it.
+    #[value(skip)]
+    #[serde(rename = "sse-http2")]
+    SseHttp2,
 }
 
 impl Transport {
     pub(crate) const BOTH: [Self; 2] = [Self::Sse, Self::Ws];
+    pub(crate) const ALL: [Self; 3] = [Self::Sse, Self::SseHttp2, Self::Ws];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Sse => "SSE",
+            Self::SseHttp2 => "SSE over HTTP/2",
             Self::Ws => "WebSocket",
         }
     }
@@ -67,7 +73,7 @@ impl Dialect {
 
     fn of(&self, transport: Transport) -> Option<&String> {
         match transport {
-            Transport::Sse => self.sse.as_ref(),
+            Transport::Sse | Transport::SseHttp2 => self.sse.as_ref(),
             Transport::Ws => self.ws.as_ref(),
         }
     }

@@ -2,11 +2,13 @@
 
 use anyhow::{Result, bail, ensure};
 
+use super::http2::Http2;
+
 /// What a server says to the generator itself.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Control {
-    /// A WebSocket ping, which asks for the same bytes back.
-    Ping(Vec<u8>),
+    /// Something that asks for these bytes back: a ping, say.
+    Answer(Vec<u8>),
     /// The end, in good order.
     End(String),
 }
@@ -20,6 +22,8 @@ pub(crate) enum Framing {
     Plain,
     /// Frames of RFC 6455 section 5.2.
     WebSocket(Frames),
+    /// Frames of RFC 9113 section 4.
+    Http2(Http2),
 }
 
 impl Framing {
@@ -38,6 +42,7 @@ impl Framing {
                 Ok(())
             }
             Self::WebSocket(frames) => frames.feed(piece, payload, control),
+            Self::Http2(frames) => frames.feed(piece, payload, control),
         }
     }
 }
@@ -180,7 +185,7 @@ impl Frames {
 
     fn end(&mut self, control: &mut impl FnMut(Control)) {
         match self.opcode {
-            PING => control(Control::Ping(std::mem::take(&mut self.said))),
+            PING => control(Control::Answer(pong(&self.said))),
             CLOSE => control(Control::End(close_frame(&self.said))),
             _ => {}
         }
@@ -232,7 +237,7 @@ fn close_frame(said: &[u8]) -> String {
 }
 
 /// A pong from a client. Its mask is zero: no proxy stands between us and the server that could be fooled.
-pub(crate) fn pong(said: &[u8]) -> Vec<u8> {
+fn pong(said: &[u8]) -> Vec<u8> {
     masked(0x8a, said)
 }
 
@@ -300,7 +305,7 @@ mod tests {
                 "cut at {cut}"
             );
             let expected = [
-                Control::Ping(b"hi".into()),
+                Control::Answer(pong(b"hi")),
                 Control::End("a close frame, 1001 away".into()),
             ];
             assert_eq!(controls, expected, "cut at {cut}");

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use crate::load::framing::{Chunked, Frames, Framing};
+use crate::load::http2::{self, Http2};
 use crate::target::{Target, Transport};
 
 /// The largest head of an answer that is read, in bytes.
@@ -15,35 +16,65 @@ pub(crate) fn request(
     transport: Transport,
     channel: usize,
     cursor: Option<&str>,
-) -> Result<String> {
-    let mut path = target.path(transport, channel)?;
-    let mut headers = String::new();
+) -> Result<Vec<u8>> {
+    let path = path(&target.path(transport, channel)?, transport, cursor);
+    let authority = target.address().to_string();
+    let mut headers = headers(transport, cursor);
+    for header in target.headers(channel) {
+        let (name, value) = header.split_once(':').context("a header without a colon")?;
+        headers.push((name.trim().to_owned(), value.trim().to_owned()));
+    }
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+    Ok(match transport {
+        Transport::SseHttp2 => http2::request(&authority, &path, &headers),
+        Transport::Sse | Transport::Ws => http1(&authority, &path, &headers),
+    })
+}
+
+/// Where a stream is asked for: on WebSocket the path has the cursor.
+pub(crate) fn path(path: &str, transport: Transport, cursor: Option<&str>) -> String {
     match (transport, cursor) {
-        (Transport::Sse, Some(cursor)) => headers = format!("last-event-id: {cursor}\r\n"),
         (Transport::Ws, Some(cursor)) => {
             let joint = if path.contains('?') { '&' } else { '?' };
-            path = format!("{path}{joint}last-event-id={cursor}");
+            format!("{path}{joint}last-event-id={cursor}")
         }
-        (_, None) => {}
+        _ => path.into(),
     }
-    headers += match transport {
-        Transport::Sse => "accept: text/event-stream\r\n",
-        Transport::Ws => {
-            "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
-             sec-websocket-key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
-        }
+}
+
+/// The headers of the request, beside that for the host.
+pub(crate) fn headers(transport: Transport, cursor: Option<&str>) -> Vec<(String, String)> {
+    let mut headers = match transport {
+        Transport::Sse | Transport::SseHttp2 => vec![("accept", "text/event-stream")],
+        Transport::Ws => vec![
+            ("connection", "upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "MDEyMzQ1Njc4OWFiY2RlZg=="),
+        ],
     };
-    for header in target.headers(channel) {
-        headers = format!("{headers}{header}\r\n");
+    if let (Transport::Sse | Transport::SseHttp2, Some(cursor)) = (transport, cursor) {
+        headers.push(("last-event-id", cursor));
     }
-    Ok(format!(
-        "GET {path} HTTP/1.1\r\nhost: {}\r\n{headers}\r\n",
-        target.address()
-    ))
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    headers.into_iter().map(owned).collect()
+}
+
+/// A request of HTTP/1.1 that has no body.
+pub(crate) fn http1(authority: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+    let mut request = format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\n");
+    for (name, value) in headers {
+        request = format!("{request}{name}: {value}\r\n");
+    }
+    (request + "\r\n").into_bytes()
 }
 
 /// Reads the head of the answer: how long it is, and how its body is framed. None if it isn't whole yet.
 pub(crate) fn answer(bytes: &[u8], transport: Transport) -> Result<Option<(usize, Framing)>> {
+    if transport == Transport::SseHttp2 {
+        // No byte of it is behind us yet: the frames before the head have something to say, too.
+        return Ok(http2::is_answered(bytes)?.then(|| (0, Framing::Http2(Http2::default()))));
+    }
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(length) = response.parse(bytes).context("the answer is not HTTP")? else {
@@ -55,7 +86,7 @@ pub(crate) fn answer(bytes: &[u8], transport: Transport) -> Result<Option<(usize
     };
     let status = response.code.unwrap_or_default();
     let expected = match transport {
-        Transport::Sse => 200,
+        Transport::Sse | Transport::SseHttp2 => 200,
         Transport::Ws => 101,
     };
     ensure!(
@@ -77,7 +108,7 @@ pub(crate) fn answer(bytes: &[u8], transport: Transport) -> Result<Option<(usize
     let framing = match transport {
         Transport::Ws => Framing::WebSocket(Frames::default()),
         Transport::Sse if is_chunked => Framing::Chunked(Chunked::default()),
-        Transport::Sse => Framing::Plain,
+        Transport::Sse | Transport::SseHttp2 => Framing::Plain,
     };
     Ok(Some((length, framing)))
 }

@@ -21,6 +21,13 @@ pub(crate) fn payload(number: u64, bytes: usize) -> String {
     format!("{}MARK{number:012x}", "-".repeat(bytes.saturating_sub(LENGTH)))
 }
 
+/// The number of the message whose text this is.
+pub(crate) fn number_of(text: &str) -> Option<u64> {
+    let mut last = None;
+    Scanner::default().feed(text.as_bytes(), |number| last = Some(number));
+    last
+}
+
 /// Finds the marks in a stream that comes in pieces.
 #[derive(Debug, Default)]
 pub(crate) struct Scanner {
@@ -98,6 +105,7 @@ mod tests {
     fn a_payload_has_the_size_asked_for() {
         assert_eq!(payload(42, 20), "----MARK00000000002a");
         assert_eq!(payload(42, 3).len(), LENGTH);
+        assert_eq!(number_of(&payload(42, 64)), Some(42));
     }
 
     #[test]

@@ -5,7 +5,8 @@
 
 mod fleet;
 mod framing;
-mod handshake;
+pub(crate) mod handshake;
+mod http2;
 mod ledger;
 mod marker;
 mod patience;
@@ -13,6 +14,9 @@ mod publisher;
 mod subscriber;
 
 pub(crate) use fleet::{Crowd, Fleet, Load, Run};
+pub(crate) use framing::{Control, Framing, text as text_frame};
 pub(crate) use ledger::{durations, record};
-pub(crate) use marker::{Scanner, payload};
+pub(crate) use marker::{Scanner, number_of, payload};
 pub(crate) use patience::PATIENCE;
+pub(crate) use publisher::answer as answer_length;
+pub(crate) use subscriber::Clamp;

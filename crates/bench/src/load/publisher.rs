@@ -109,7 +109,7 @@ fn connect(target: &Target, registry: &Registry, token: Token) -> Result<TcpStre
 }
 
 /// How long a whole answer is. None if it isn't whole yet.
-fn answer(bytes: &[u8]) -> Result<Option<usize>> {
+pub(crate) fn answer(bytes: &[u8]) -> Result<Option<usize>> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(head) = response.parse(bytes).context("the answer is not HTTP")? else {

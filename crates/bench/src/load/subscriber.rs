@@ -52,14 +52,14 @@ pub(crate) struct Subscriber {
     scanner: Scanner,
     /// The end of what came, where somebody wants to know its last id.
     tail: Option<Vec<u8>>,
-    /// What of a short answer, a pong, the socket didn't take.
+    /// What of a short answer, to a ping say, the socket didn't take.
     unsent: Vec<u8>,
 }
 
 #[derive(Debug)]
 enum State {
     /// With the request that goes out once the connection stands.
-    Connecting(String),
+    Connecting(Vec<u8>),
     /// With what came of the answer's head.
     Asked(Vec<u8>),
     Open(Framing),
@@ -128,7 +128,9 @@ impl Subscriber {
     pub(crate) fn last_id(&self) -> Option<String> {
         let text = String::from_utf8_lossy(self.tail.as_ref()?);
         let id = match self.transport {
-            Transport::Sse => text.lines().rev().find_map(|line| line.strip_prefix("id:"))?,
+            Transport::Sse | Transport::SseHttp2 => {
+                text.lines().rev().find_map(|line| line.strip_prefix("id:"))?
+            }
             Transport::Ws => text.rsplit_once("\"id\":")?.1.split([',', '}']).next()?,
         };
         Some(id.trim().trim_matches('"').into())
@@ -144,7 +146,7 @@ impl Subscriber {
                 Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(Turn::Nothing),
                 connected => connected?,
             };
-            let sent = self.stream.write(request.as_bytes())?;
+            let sent = self.stream.write(request)?;
             ensure!(
                 sent == request.len(),
                 "a new socket took {sent} of {} bytes",
@@ -215,7 +217,7 @@ impl Subscriber {
         let State::Open(framing) = &mut self.state else {
             return Ok(());
         };
-        let (mut failed, mut end, mut pongs) = (None, None, Vec::new());
+        let (mut failed, mut end, mut answers) = (None, None, Vec::new());
         let (scanner, last, received) = (&mut self.scanner, &mut self.last, &mut self.received);
         let now = self.is_watched.then(Instant::now);
         let (is_in_ledger, tail, channel) = (self.is_in_ledger, &mut self.tail, self.channel);
@@ -237,7 +239,7 @@ impl Subscriber {
             });
         };
         let control = |said| match said {
-            Control::Ping(said) => pongs.extend(framing::pong(&said)),
+            Control::Answer(bytes) => answers.extend(bytes),
             Control::End(how) => end = Some(how),
         };
         framing.feed(bytes, payload, control)?;
@@ -246,8 +248,8 @@ impl Subscriber {
         }
         if let Some(how) = end {
             self.end(&how);
-        } else if !pongs.is_empty() {
-            self.unsent.extend(pongs);
+        } else if !answers.is_empty() {
+            self.unsent.extend(answers);
             self.answer()?;
         }
         Ok(())
@@ -324,7 +326,7 @@ const TAIL_BYTES: usize = 4 << 10;
 /// What a new subscriber asks for.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    pub(crate) request: String,
+    pub(crate) request: Vec<u8>,
     pub(crate) hello: Option<String>,
     pub(crate) transport: Transport,
     pub(crate) channel: usize,

@@ -262,9 +262,11 @@ impl Floor {
 
     fn follow(&mut self, key: usize, name: &str, transport: Transport, asked: &Asked) -> Result<()> {
         let mut first = match (transport, &asked.websocket_key) {
-            (Transport::Sse, _) => b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
+            (Transport::Sse | Transport::SseHttp2, _) => {
+                b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
                 cache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n"
-                .to_vec(),
+                    .to_vec()
+            }
             (Transport::Ws, Some(key)) => format!(
                 "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                  sec-websocket-accept: {}\r\n\r\n",
@@ -348,7 +350,7 @@ impl Connection {
 /// Puts a message into its envelope, which has the same parts as Dualcast's, and as many bytes.
 fn encode(transport: Transport, id: u64, text: &str) -> Vec<u8> {
     match transport {
-        Transport::Sse => {
+        Transport::Sse | Transport::SseHttp2 => {
             let event = format!("id: {EPOCH}{id}\ndata: {text}\n\n");
             format!("{:x}\r\n{event}\r\n", event.len()).into_bytes()
         }

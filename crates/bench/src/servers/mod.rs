@@ -4,6 +4,7 @@
 //! `POST /{channel}/publish`.
 
 pub(crate) mod by_hand;
+pub(crate) mod compared;
 pub(crate) mod floor;
 pub(crate) mod rooms;
 

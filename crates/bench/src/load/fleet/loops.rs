@@ -90,6 +90,22 @@ impl Fleet {
         }
     }
 
+    /// Publishes so many messages at once, and waits until everybody has all of them.
+    pub(crate) fn burst(&mut self, load: Load, messages: usize) -> Result<Run> {
+        let began = Instant::now();
+        let mut patience = Patience::new();
+        self.ledger.take_tally();
+        for channel in (0..load.channels).cycle().take(messages) {
+            self.publish(channel, load.bytes, began);
+        }
+        while self.ledger.in_flight() > 0 {
+            self.publisher.flush()?;
+            self.turn(Duration::from_millis(100))?;
+            patience.mind(self.ledger.tally().deliveries, || self.ledger.missing())?;
+        }
+        self.end(began)
+    }
+
     fn end(&mut self, began: Instant) -> Result<Run> {
         let took = began.elapsed();
         self.await_answers()?;
