@@ -76,6 +76,7 @@ impl Round {
 pub(crate) struct Teller<'a> {
     logs: &'a Logs,
     cell: &'a Arc<Cell>,
+    /// Where the log ended when it was looked at.
     end: u64,
     pub(crate) now: Instant,
     stretch: Option<Stretch>,
@@ -109,11 +110,13 @@ impl Teller<'_> {
         let (wire, limit, from) = (terms.wire, terms.max_bytes, place.next);
         let state = self.cell.lock();
         state.check(&place.life).ok()?;
-        if let Some(stretch) = state.stretches.find(wire.form(), limit, from, self.end) {
+        // No further than what was seen: nobody has looked whether a tear, or the channel's end, lies in what has come since.
+        let kept = state.stretches.find(wire.form(), limit, from, self.end);
+        if let Some(stretch) = kept.filter(|stretch| stretch.to <= self.end) {
             return Some(stretch.clone());
         }
         let start = (from, state.log.bytes_before(from)?);
-        Some(self.logs.join(self.cell, state, start, wire, limit))
+        Some(self.logs.join(self.cell, state, (start, self.end), wire, limit))
     }
 
     /// The stretch was sent to a client.

@@ -1,10 +1,10 @@
 //! A session that waits lends its way out, and the hub sends by it what its client would have got anyway.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use dualcast_core::{Channel, CloseReason, Epoch, Hub, Identity, LagRule, Lane, MaxLag, Message};
+use dualcast_core::{Channel, Clock, CloseReason, Epoch, Hub, Identity, LagRule, Lane, MaxLag, Message};
 use futures::task::{noop_waker, waker};
 
 use crate::client::Session;
@@ -169,6 +169,35 @@ fn what_is_no_plain_message_wakes_the_session_and_nothing_overtakes_it() {
     assert_eq!((scene.arrived().as_str(), scene.wakes()), ("<1>~", 2));
     assert_eq!(scene.poll(), Poll::Ready(CloseReason::Finished));
     assert_eq!(scene.arrived(), "<1>~.");
+}
+
+/// A clock that does something the next time that it is read: the hub reads it when it has seen what there is to send, and has not sent it.
+#[derive(Clone, Default)]
+struct Interrupting(Arc<Mutex<Option<Interruption>>>);
+
+type Interruption = Box<dyn FnOnce() + Send>;
+
+impl Clock for Interrupting {
+    fn now(&self) -> Instant {
+        let interruption = self.0.lock().unwrap().take();
+        if let Some(interruption) = interruption {
+            interruption();
+        }
+        Instant::now()
+    }
+}
+
+#[test]
+fn a_channel_that_ends_while_its_messages_are_sent_ends_the_session() {
+    let clock = Interrupting::default();
+    let mut scene = Scene::of(Hub::builder().clock(clock.clone()).build().unwrap());
+    publish(&scene.channel, "m");
+    let channel = scene.channel.clone();
+    *clock.0.lock().unwrap() = Some(Box::new(move || drop(finish(&channel))));
+    scene.tend();
+    assert_eq!((scene.arrived().as_str(), scene.wakes()), ("<1>", 1));
+    assert_eq!(scene.poll(), Poll::Ready(CloseReason::Finished));
+    assert_eq!(scene.arrived(), "<1>.");
 }
 
 #[test]

@@ -195,6 +195,22 @@ fn a_tear_is_told_before_what_comes_behind_it() {
     });
 }
 
+/// As when a message comes whose number says that others were left out, while the one before it is sent.
+#[test]
+fn numbers_that_are_left_out_are_told_before_what_comes_behind_them() {
+    explore(|| {
+        let hub = small_hub(100).fan_out(Elsewhere::default()).build().unwrap();
+        let channel = hub.channel("a").unwrap();
+        let tenders = Tenders::of(&hub, 1);
+        let mut session = Session::follow(&channel);
+        let session = thread::spawn(move || block_on(run(&mut session, "<1>!<4>")));
+        hub.ingest().take(arrival(channel.name(), 1));
+        hub.ingest().take(arrival(channel.name(), 4));
+        session.join().unwrap();
+        tenders.end();
+    });
+}
+
 #[test]
 fn a_volatile_message_reaches_a_session_that_lent_its_way_out() {
     explore(|| {
