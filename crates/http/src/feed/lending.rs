@@ -12,7 +12,7 @@ use crate::source::Source;
 impl Feed {
     /// Lends the way out, where all that was staged has left and nothing is waited for but the next message, or what wakes the task.
     pub(crate) fn lend(&mut self, cx: &mut Context<'_>, lane: &Arc<Lane>) {
-        let is_idle = self.is_timed
+        let is_idle = self.is_timed()
             && self.joined.is_empty()
             && self.untold.is_empty()
             && !self.is_torn
@@ -49,6 +49,7 @@ impl Feed {
 mod tests {
     use std::collections::VecDeque;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
     use std::time::Duration;
 
     use bytes::Bytes;
@@ -62,6 +63,15 @@ mod tests {
     use crate::options::SessionOptions;
 
     const HEARTBEAT: Duration = Duration::from_secs(10);
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 
     /// A client that takes so many bytes.
     struct Client(AtomicUsize);
@@ -141,6 +151,32 @@ mod tests {
         assert_eq!(scene.stage(), "", "it was sent");
         time::advance(HEARTBEAT).await;
         assert_eq!(scene.stage(), "h");
+    }
+
+    /// The timer rings, and before the session has come to look at it there is something to say, behind which it may sleep.
+    #[tokio::test(start_paused = true)]
+    async fn a_heartbeat_follows_also_where_its_timer_rang_as_something_came() {
+        let mut scene = Scene::lent(99);
+        scene.take_back_after(0);
+        assert_eq!(scene.stage(), "");
+        let mut crowd = scene.hub.channel("a").unwrap().subscribe().open().unwrap();
+        time::sleep(HEARTBEAT).await;
+        let channel = scene.hub.channel("a").unwrap();
+        channel.publish(Message::text("e", "m")).await.unwrap();
+        let limit = scene.feed.options().max_batch_bytes;
+        let _ = crowd.poll_batch(
+            &mut Context::from_waker(&noop_waker()),
+            &Letters,
+            limit,
+            &mut VecDeque::new(),
+        );
+        let wakes = Arc::new(Wakes::default());
+        let waker = wakes.clone().into();
+        let (mut cx, mut out) = (Context::from_waker(&waker), VecDeque::new());
+        while !scene.feed.is_asleep() && scene.feed.poll_stage(&mut cx, &mut out).is_ready() {}
+        assert_eq!(out, ["e"].map(Bytes::from));
+        time::sleep(HEARTBEAT).await;
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1, "it is woken for the next");
     }
 
     #[tokio::test(start_paused = true)]
