@@ -22,7 +22,7 @@ use slab::Slab;
 use crate::cell::State;
 use crate::life::Life;
 use crate::rounds::Teller;
-use crate::session::Transport;
+use crate::session::SessionHandle;
 use crate::sync::Mutex;
 use crate::wire::Wire;
 
@@ -51,14 +51,14 @@ pub(crate) struct Loan {
 }
 
 /// How a session wants to be written for.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Terms {
     /// Its wire.
     pub wire: &'static dyn Wire,
     /// How many bytes leave together before the last entry.
     pub max_bytes: usize,
-    /// By which it is counted.
-    pub transport: Transport,
+    /// The session. Nothing is sent for it that comes after it was told to end.
+    pub session: SessionHandle,
 }
 
 /// Where a client stands in the log of its channel.
@@ -144,9 +144,11 @@ impl Lane {
             match view.to_do(&loan.place) {
                 ToDo::Nothing => return None,
                 ToDo::Wake => break,
+                // It has been woken already, and has not come yet.
+                ToDo::Send if loan.terms.session.has_orders() => break,
                 ToDo::Send => {}
             }
-            let Some(stretch) = teller.stretch(&loan.place, loan.terms) else {
+            let Some(stretch) = teller.stretch(&loan.place, &loan.terms) else {
                 break;
             };
             let sent = self.outlet.send(&stretch.bytes);
@@ -163,7 +165,7 @@ impl Lane {
                 }));
             }
             loan.sent_at = Some(teller.now);
-            teller.sent(loan.terms.transport, is_whole);
+            teller.sent(loan.terms.session.info().transport, is_whole);
             if !is_whole {
                 break;
             }

@@ -93,7 +93,7 @@ struct Told {
 
 impl Teller<'_> {
     /// What stands behind a place. None where that can't be said any more.
-    pub(crate) fn stretch(&mut self, place: &Place, terms: Terms) -> Option<&Stretch> {
+    pub(crate) fn stretch(&mut self, place: &Place, terms: &Terms) -> Option<&Stretch> {
         let is_same = |stretch: &Stretch| {
             stretch.from == place.next
                 && stretch.limit == terms.max_bytes
@@ -106,7 +106,7 @@ impl Teller<'_> {
         self.stretch.as_ref()
     }
 
-    fn find(&self, place: &Place, terms: Terms) -> Option<Stretch> {
+    fn find(&self, place: &Place, terms: &Terms) -> Option<Stretch> {
         let (wire, limit, from) = (terms.wire, terms.max_bytes, place.next);
         let state = self.cell.lock();
         state.check(&place.life).ok()?;

@@ -193,7 +193,9 @@ fn a_channel_that_ends_while_its_messages_are_sent_ends_the_session() {
     let mut scene = Scene::of(Hub::builder().clock(clock.clone()).build().unwrap());
     publish(&scene.channel, "m");
     let channel = scene.channel.clone();
-    *clock.0.lock().unwrap() = Some(Box::new(move || drop(finish(&channel))));
+    *clock.0.lock().unwrap() = Some(Box::new(move || {
+        finish(&channel);
+    }));
     scene.tend();
     assert_eq!((scene.arrived().as_str(), scene.wakes()), ("<1>", 1));
     assert_eq!(scene.poll(), Poll::Ready(CloseReason::Finished));
@@ -295,7 +297,7 @@ fn who_needs_more_than_plain_messages_lends_nothing() {
     let several = hub.subscribe([a.name().clone(), b.name().clone()]);
     let ruled = a.subscribe().lag(LagRule::Skip(MaxLag::records(1)));
     for subscribe in [several, ruled, a.subscribe().without_own(Identity::new("ada"))] {
-        let mut session = Session::new(subscribe.open().unwrap());
+        let mut session = Session::new(&hub, subscribe.open().unwrap());
         let woken = Arc::new(Bell::default());
         let waker = waker(Arc::clone(&woken));
         assert!(session.poll(&mut Context::from_waker(&waker)).is_pending());

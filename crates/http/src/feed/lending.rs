@@ -23,7 +23,7 @@ impl Feed {
             let terms = Terms {
                 wire: self.dialect,
                 max_bytes: self.options.max_batch_bytes,
-                transport: session.info().transport,
+                session: session.handle(),
             };
             subscription.lend(cx, lane, terms);
         }
@@ -53,7 +53,7 @@ mod tests {
     use std::time::Duration;
 
     use bytes::Bytes;
-    use dualcast_core::{Hub, Message, Outlet, Transport};
+    use dualcast_core::{CloseReason, Hub, Message, Outlet, Transport};
     use futures::FutureExt;
     use futures::task::noop_waker;
     use tokio::time;
@@ -73,14 +73,14 @@ mod tests {
         }
     }
 
-    /// A client that takes so many bytes.
-    struct Client(AtomicUsize);
+    /// How much a client was sent that takes so many bytes.
+    #[derive(Clone)]
+    struct Client(Arc<AtomicUsize>, usize);
 
     impl Outlet for Client {
         fn send(&self, bytes: &[u8]) -> usize {
-            let room = self.0.load(Ordering::Relaxed);
-            let sent = bytes.len().min(room);
-            self.0.store(room - sent, Ordering::Relaxed);
+            let sent = bytes.len().min(self.1 - self.0.load(Ordering::Relaxed));
+            self.0.fetch_add(sent, Ordering::Relaxed);
             sent
         }
     }
@@ -89,6 +89,7 @@ mod tests {
         hub: Hub,
         feed: Feed,
         line: Line<()>,
+        client: Client,
         lane: Arc<Lane>,
     }
 
@@ -104,18 +105,28 @@ mod tests {
                 ..SessionOptions::default()
             };
             let source = Source::Subscription(Box::new(subscription));
+            let client = Client(Arc::default(), room);
             let mut scene = Self {
                 hub,
                 feed: Feed::new(&Letters, Some(session), source, options),
                 line: Line::new(()),
-                lane: Arc::new(Lane::new(Client(AtomicUsize::new(room)))),
+                lane: Arc::new(Lane::new(client.clone())),
+                client,
             };
             assert_eq!(scene.stage(), "o");
             assert_eq!(scene.stage(), "");
+            scene.lend();
             scene
-                .feed
-                .lend(&mut Context::from_waker(&noop_waker()), &scene.lane);
-            scene
+        }
+
+        fn lend(&mut self) {
+            self.feed
+                .lend(&mut Context::from_waker(&noop_waker()), &self.lane);
+        }
+
+        /// How many bytes the hub has sent.
+        fn arrived(&self) -> usize {
+            self.client.0.load(Ordering::Relaxed)
         }
 
         /// What it says next.
@@ -177,6 +188,29 @@ mod tests {
         assert_eq!(out, ["e"].map(Bytes::from));
         time::sleep(HEARTBEAT).await;
         assert_eq!(wakes.0.load(Ordering::Relaxed), 1, "it is woken for the next");
+    }
+
+    #[tokio::test]
+    async fn who_was_sent_away_is_sent_nothing_that_comes_after_that() {
+        let mut scene = Scene::lent(99);
+        let session = scene.feed.session().unwrap().handle();
+        session.close(CloseReason::Disconnected);
+        scene.take_back_after(1);
+        assert_eq!(scene.stage(), "c");
+        assert_eq!(scene.arrived(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_was_told_something_and_has_done_it_lends_its_way_out_again() {
+        let mut scene = Scene::lent(99);
+        let elsewhere = scene.hub.channel("b").unwrap();
+        scene.feed.session().unwrap().handle().leave(elsewhere.name());
+        scene.take_back_after(1);
+        assert_eq!((scene.arrived(), scene.stage().as_str()), (0, "e"));
+        assert_eq!(scene.stage(), "");
+        scene.lend();
+        scene.take_back_after(1);
+        assert_eq!((scene.arrived(), scene.stage().as_str()), (1, ""));
     }
 
     #[tokio::test(start_paused = true)]
