@@ -290,6 +290,22 @@ fn where_nobody_tends_the_bell_any_more_sessions_are_woken() {
 }
 
 #[test]
+fn what_was_published_before_the_hub_went_is_not_left_unsaid() {
+    let Scene {
+        hub,
+        channel,
+        mut session,
+        woken,
+    } = Scene::new();
+    publish(&channel, "m");
+    drop((hub, channel));
+    assert_eq!(woken.rung(), 1, "nobody else would come to send it");
+    let waker = waker(woken);
+    assert!(session.poll(&mut Context::from_waker(&waker)).is_pending());
+    assert_eq!(session.client().arrived(), "<1>");
+}
+
+#[test]
 fn who_needs_more_than_plain_messages_lends_nothing() {
     let hub = hub_that_keeps(9).0.build().unwrap();
     assert!(hub.claim_maintenance());
