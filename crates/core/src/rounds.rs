@@ -20,12 +20,31 @@ use crate::stretch::Stretch;
 pub(crate) struct Round {
     cell: Arc<Cell>,
     places: Range<usize>,
+    /// Whether it has been called for anew.
+    is_repeated: bool,
 }
 
 impl Round {
     pub(crate) fn begin(cell: Arc<Cell>) -> Self {
         let places = 0..cell.lock().lanes.answer();
-        Self { cell, places }
+        Self {
+            cell,
+            places,
+            is_repeated: false,
+        }
+    }
+
+    /// Another is to follow it. Until that begins, nobody is called again.
+    pub(crate) fn repeat(&mut self) {
+        self.is_repeated = true;
+    }
+
+    pub(crate) fn is_repeated(&self) -> bool {
+        self.is_repeated
+    }
+
+    pub(crate) fn is_of(&self, cell: &Arc<Cell>) -> bool {
+        Arc::ptr_eq(&self.cell, cell)
     }
 
     /// How many clients are left, or were there once.
@@ -41,6 +60,7 @@ impl Round {
         Self {
             cell: Arc::clone(&self.cell),
             places,
+            is_repeated: false,
         }
     }
 
@@ -67,7 +87,7 @@ impl Round {
     }
 
     /// The channel.
-    pub(crate) fn cell(&self) -> &Cell {
+    pub(crate) fn cell(&self) -> &Arc<Cell> {
         &self.cell
     }
 }

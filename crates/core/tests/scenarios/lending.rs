@@ -366,3 +366,30 @@ fn a_crowd_is_sent_to_in_turns_and_each_gets_all() {
     }
     assert_eq!(all("<1><2>"), 300);
 }
+
+#[test]
+fn who_follows_a_small_channel_does_not_wait_until_a_large_one_is_told() {
+    let hub = hub_that_keeps(9).0.build().unwrap();
+    assert!(hub.claim_maintenance());
+    let [large, small] = ["large", "small"].map(|name| hub.channel(name).unwrap());
+    let waker = noop_waker();
+    let mut cx = Context::from_waker(&waker);
+    let mut crowd: Vec<_> = (0..2_000).map(|_| Session::follow(&large)).collect();
+    let mut lonely = Session::follow(&small);
+    for session in crowd.iter_mut().chain([&mut lonely]) {
+        assert!(session.poll(&mut cx).is_pending());
+    }
+    publish(&large, "m");
+    let _ = hub.poll_wakes(&mut cx);
+    publish(&large, "m");
+    publish(&small, "m");
+    while lonely.client().arrived().is_empty() {
+        let _ = hub.poll_wakes(&mut cx);
+    }
+    let is_told = |session: &Session| !session.client().arrived().is_empty();
+    assert!(crowd.iter().filter(|session| is_told(session)).count() < 1_000);
+    for _ in 0..50 {
+        let _ = hub.poll_wakes(&mut cx);
+    }
+    assert!(crowd.iter().all(|session| session.client().arrived() == "<1><2>"));
+}
