@@ -149,16 +149,19 @@ impl Teller<'_> {
         }
     }
 
+    fn batch(&self, stretch: &Stretch) -> Batch {
+        Batch {
+            bytes: stretch.bytes.len(),
+            messages: (stretch.to - stretch.from) as usize,
+            lag: self.end - stretch.from,
+            ..Batch::default()
+        }
+    }
+
     /// Tells the meters of all who were sent the stretch.
     fn count(&mut self) {
         let Some(stretch) = &self.stretch else { return };
-        let messages = (stretch.to - stretch.from) as usize;
-        let batch = Batch {
-            bytes: stretch.bytes.len(),
-            messages,
-            lag: messages as u64,
-            ..Batch::default()
-        };
+        let batch = self.batch(stretch);
         for transport in [Transport::Sse, Transport::WebSocket] {
             let told = std::mem::take(&mut self.told[transport as usize]);
             if told.whole + told.part > 0 {
@@ -167,5 +170,69 @@ impl Teller<'_> {
                 meters.delivered(stretch.logged_at.elapsed(), told.whole);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::hub::Hub;
+    use crate::message::Message;
+    use crate::wire::{Entry, Form, Wire};
+
+    /// One byte a message.
+    struct Dots;
+
+    impl Wire for Dots {
+        fn form(&self) -> Form {
+            Form::new(0, 0)
+        }
+
+        fn write(&self, _: Entry<'_>, out: &mut Vec<u8>) {
+            out.push(b'.');
+        }
+    }
+
+    #[test]
+    fn all_that_a_client_has_not_got_is_its_lag_though_less_leaves_together() {
+        let hub = Hub::new();
+        let session = hub.open_session(Transport::Sse, None).unwrap();
+        let channel = hub.channel("a").unwrap();
+        let _follower = channel.subscribe().open().unwrap();
+        for _ in 0..5 {
+            let published = channel.publish(Message::text("e", "m")).now_or_never();
+            published.unwrap().unwrap();
+        }
+        let logs = &hub.ingest().logs;
+        let cell = logs.find(channel.name()).unwrap();
+        let mut teller = Teller {
+            logs,
+            cell: &cell,
+            end: 4,
+            now: logs.now(),
+            stretch: None,
+            told: [Told::default(); 2],
+        };
+        let terms = Terms {
+            wire: &Dots,
+            max_bytes: 4,
+            session: session.handle(),
+        };
+        let batch_after = |teller: &mut Teller<'_>, next| {
+            let place = Place {
+                life: logs.life(),
+                next,
+                next_volatile: 0,
+                cursor: next,
+            };
+            let stretch = teller.stretch(&place, &terms).unwrap().clone();
+            let batch = teller.batch(&stretch);
+            (batch.messages, batch.lag)
+        };
+        assert_eq!(batch_after(&mut teller, 1), (2, 3));
+        // And nothing of what came when it had looked.
+        assert_eq!(batch_after(&mut teller, 3), (1, 1));
     }
 }
