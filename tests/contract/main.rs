@@ -7,6 +7,7 @@ mod caught_up;
 mod closing;
 mod connections;
 mod cors;
+mod crowd;
 mod drain;
 mod ending_by_order;
 mod finish;

@@ -5,8 +5,10 @@
 //! on the spot.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use crate::cell::Cell;
 use crate::crowd::{Crowd, recall};
 use crate::logs::Logs;
 use crate::rounds::Round;
@@ -27,8 +29,10 @@ pub(crate) struct Bell(Mutex<Option<Tended>>);
 struct Tended {
     /// For whom it has rung.
     crowds: VecDeque<Crowd>,
-    /// What was begun of it.
+    /// What was begun of it: of each channel one at the most, so that more is sent together where more comes than can be sent.
     rounds: VecDeque<Round>,
+    /// Whether the next turn is a round's. They take turns, so that nobody has to wait until a large crowd is told.
+    is_rounds_turn: bool,
     /// How many clients are left in all of that.
     left: usize,
     /// Those who tend it and wait for it to ring.
@@ -90,7 +94,7 @@ impl Bell {
                     room -= 1;
                     crowd.woken.wake();
                     if let Some(cell) = crowd.lent {
-                        self.begin_round(Round::begin(cell));
+                        self.begin_round(cell);
                     }
                 }
                 Task::Send(round) => {
@@ -103,7 +107,16 @@ impl Bell {
         Poll::Pending
     }
 
-    fn begin_round(&self, round: Round) {
+    /// Begins a round, or another behind one that is under way.
+    fn begin_round(&self, cell: Arc<Cell>) {
+        {
+            let mut bell = self.0.lock();
+            let mut rounds = bell.iter_mut().flat_map(|tended| &mut tended.rounds);
+            if let Some(round) = rounds.find(|round| round.is_of(&cell)) {
+                return round.repeat();
+            }
+        }
+        let round = Round::begin(cell);
         let mut bell = self.0.lock();
         let Some(tended) = &mut *bell else {
             drop(bell);
@@ -127,11 +140,16 @@ impl Bell {
 impl Tended {
     /// What is to be done next, with so many clients at the most, and who is to help with what is left. Where there is nothing, the task waits.
     fn next(&mut self, room: usize, cx: &mut Context<'_>) -> Option<(Task, Option<Waker>)> {
-        let task = if let Some(round) = self.rounds.front_mut() {
+        self.is_rounds_turn ^= true;
+        let is_rounds_turn = self.is_rounds_turn || self.crowds.is_empty();
+        let round = is_rounds_turn.then(|| self.rounds.pop_front()).flatten();
+        let task = if let Some(mut round) = round {
             let part = round.split_off(room);
             self.left -= part.left();
-            if round.left() == 0 {
-                self.rounds.pop_front();
+            if round.left() > 0 {
+                self.rounds.push_back(round);
+            } else if round.is_repeated() {
+                self.crowds.push_back(Crowd::lent(Arc::clone(round.cell())));
             }
             Task::Send(part)
         } else if let Some(crowd) = self.crowds.pop_front() {

@@ -24,6 +24,14 @@ impl Crowd {
         }
     }
 
+    /// Those who lent their lanes to a channel, and for whom somebody was called.
+    pub(crate) fn lent(cell: Arc<Cell>) -> Self {
+        Self {
+            woken: Woken::default(),
+            lent: Some(cell),
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.woken.is_empty() && self.lent.is_none()
     }

@@ -47,6 +47,13 @@ struct Shared {
     is_maintained: AtomicBool,
 }
 
+/// Whoever tended its bell can't any more, and sessions may outlive it.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.ingest.logs.bell.end();
+    }
+}
+
 impl Hub {
     /// A hub with the default limits and the embedded fan-out.
     #[must_use]

@@ -31,7 +31,7 @@ pub(crate) fn join(items: &[Item], wire: &dyn Wire) -> Bytes {
 pub(crate) fn join_run(
     records: &[Arc<Record>],
     (from, mut end_bytes): (u64, u64),
-    log_end: u64,
+    end: u64,
     wire: &dyn Wire,
     limit: usize,
 ) -> Stretch {
@@ -64,7 +64,7 @@ pub(crate) fn join_run(
         limit,
         from,
         to,
-        is_cut: to < log_end,
+        is_cut: to < end,
         sequence,
         end_bytes,
         logged_at: records[0].logged_at(),

@@ -11,18 +11,19 @@
 //!
 //! Order of the locks: a lane's, then the channel's.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
 use bytes::Bytes;
-use slab::Slab;
 
 use crate::cell::State;
 use crate::life::Life;
 use crate::rounds::Teller;
-use crate::session::Transport;
+use crate::session::SessionHandle;
 use crate::sync::Mutex;
 use crate::wire::Wire;
 
@@ -51,14 +52,14 @@ pub(crate) struct Loan {
 }
 
 /// How a session wants to be written for.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Terms {
     /// Its wire.
     pub wire: &'static dyn Wire,
     /// How many bytes leave together before the last entry.
-    pub max_bytes: u32,
-    /// By which it is counted.
-    pub transport: Transport,
+    pub max_bytes: usize,
+    /// The session. Nothing is sent for it that comes after it was told to end.
+    pub session: SessionHandle,
 }
 
 /// Where a client stands in the log of its channel.
@@ -144,9 +145,11 @@ impl Lane {
             match view.to_do(&loan.place) {
                 ToDo::Nothing => return None,
                 ToDo::Wake => break,
+                // It has been woken already, and has not come yet.
+                ToDo::Send if loan.terms.session.has_orders() => break,
                 ToDo::Send => {}
             }
-            let Some(stretch) = teller.stretch(&loan.place, loan.terms) else {
+            let Some(stretch) = teller.stretch(&loan.place, &loan.terms) else {
                 break;
             };
             let sent = self.outlet.send(&stretch.bytes);
@@ -163,7 +166,7 @@ impl Lane {
                 }));
             }
             loan.sent_at = Some(teller.now);
-            teller.sent(loan.terms.transport, is_whole);
+            teller.sent(loan.terms.session.info().transport, is_whole);
             if !is_whole {
                 break;
             }
@@ -203,26 +206,43 @@ impl View {
 }
 
 /// The lanes that are lent to a channel.
+///
+/// Who comes gets the first place that is free. As each session takes its way back with its heartbeats, and lends it again, few who are left of many soon stand
+/// close together: to go round costs by how many there are, and not by how many there were.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
-    lent: Slab<Arc<Lane>>,
-    /// Behind the last place that anybody had since there was nobody.
-    end: usize,
+    /// None at a place that is free. At the last is somebody.
+    lent: Vec<Option<Arc<Lane>>>,
+    /// All places that are free, and some behind the last.
+    free: BinaryHeap<Reverse<usize>>,
     /// Whether the hub has been called to look at them, and has not begun to.
     is_called: bool,
 }
 
 impl Lanes {
     pub(crate) fn enter(&mut self, lane: Arc<Lane>) -> usize {
-        let index = self.lent.insert(lane);
-        self.end = self.end.max(index + 1);
-        index
+        while let Some(Reverse(index)) = self.free.pop() {
+            if let Some(place) = self.lent.get_mut(index) {
+                *place = Some(lane);
+                return index;
+            }
+        }
+        self.lent.push(Some(lane));
+        self.lent.len() - 1
     }
 
     pub(crate) fn leave(&mut self, index: usize) -> Option<Arc<Lane>> {
-        let lane = self.lent.try_remove(index);
-        if self.lent.is_empty() {
-            (self.lent, self.end) = (Slab::new(), 0);
+        let lane = self.lent.get_mut(index)?.take();
+        self.free.push(Reverse(index));
+        while self.lent.pop_if(|last| last.is_none()).is_some() {}
+        let end = self.lent.len();
+        if self.free.len() > end {
+            let lent = self.lent.iter().enumerate();
+            let free = lent.filter(|(_, lane)| lane.is_none());
+            self.free = free.map(|(index, _)| Reverse(index)).collect();
+        }
+        if self.lent.capacity() > 4 * end {
+            self.lent.shrink_to(2 * end);
         }
         lane
     }
@@ -237,17 +257,82 @@ impl Lanes {
     /// Begins to look at them: whatever comes from now on is another call. Answers how many places there are.
     pub(crate) fn answer(&mut self) -> usize {
         self.is_called = false;
-        self.end
+        self.lent.len()
     }
 
     /// Those at some of the places.
     pub(crate) fn at(&self, places: std::ops::Range<usize>) -> Vec<Arc<Lane>> {
-        places.filter_map(|index| self.lent.get(index).cloned()).collect()
+        let lent = places.filter_map(|index| self.lent.get(index)?.clone());
+        lent.collect()
     }
 }
 
 impl<O: ?Sized> fmt::Debug for Lane<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lane").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nowhere;
+
+    impl Outlet for Nowhere {
+        fn send(&self, _: &[u8]) -> usize {
+            0
+        }
+    }
+
+    fn lane() -> Arc<Lane> {
+        Arc::new(Lane::new(Nowhere))
+    }
+
+    #[test]
+    fn few_who_are_left_of_many_cost_as_few() {
+        const MANY: usize = 1_000;
+        const FEW: usize = 10;
+        let mut lanes = Lanes::default();
+        for index in 0..MANY {
+            assert_eq!(lanes.enter(lane()), index);
+        }
+        let few = (0..FEW).map(|number| number * 77 + 300);
+        for index in (0..MANY).filter(|index| !few.clone().any(|other| other == *index)) {
+            assert!(lanes.leave(index).is_some());
+        }
+        assert_eq!(lanes.at(0..MANY).len(), FEW);
+        // As with their heartbeats.
+        for index in few.rev() {
+            let lane = lanes.leave(index).unwrap();
+            lanes.enter(lane);
+        }
+        assert_eq!((lanes.answer(), lanes.at(0..MANY).len()), (FEW, FEW));
+        assert!(lanes.lent.capacity() < 8 * FEW && lanes.free.capacity() < 8 * FEW);
+        for index in 0..FEW {
+            assert!(lanes.leave(index).is_some());
+        }
+        assert_eq!((lanes.lent.capacity(), lanes.free.capacity()), (0, 0));
+    }
+
+    #[test]
+    fn each_has_a_place_of_its_own_whoever_comes_and_goes() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let (mut lanes, mut held) = (Lanes::default(), Vec::new());
+        for step in 0..20_000 {
+            // Now more come than go, and now more go.
+            if random.usize(..100) < if step / 500 % 2 == 0 { 70 } else { 30 } {
+                let lane = lane();
+                held.push((lanes.enter(Arc::clone(&lane)), lane));
+            } else if !held.is_empty() {
+                let (index, lane) = held.swap_remove(random.usize(..held.len()));
+                assert!(Arc::ptr_eq(&lanes.leave(index).unwrap(), &lane));
+            }
+            if step % 97 == 0 {
+                let end = lanes.answer();
+                assert_eq!(lanes.at(0..end).len(), held.len());
+                assert!(lanes.free.len() <= end);
+            }
+        }
     }
 }

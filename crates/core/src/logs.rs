@@ -298,17 +298,18 @@ impl Logs {
         self.notices.tell();
     }
 
-    /// Joins the records of a channel from a place on, of which there is one at least, and keeps that for whoever else stands there.
+    /// Joins the records of a channel from a place up to another, of which there is one at least, and keeps that for whoever else stands there.
     pub(crate) fn join(
         &self,
         cell: &Arc<Cell>,
         state: MutexGuard<'_, State>,
-        start: (u64, u64),
+        (start, end): ((u64, u64), u64),
         wire: &dyn Wire,
         limit: usize,
     ) -> Stretch {
-        let (life, end) = (state.life, state.log.end());
-        let records = state.log.run(start.0, limit);
+        let life = state.life;
+        let mut records = state.log.run(start.0, limit);
+        records.truncate((end - start.0) as usize);
         // Where there is nobody else, nobody will look for it.
         let is_shared = state.followers > 1;
         drop(state);

@@ -20,12 +20,31 @@ use crate::stretch::Stretch;
 pub(crate) struct Round {
     cell: Arc<Cell>,
     places: Range<usize>,
+    /// Whether it has been called for anew.
+    is_repeated: bool,
 }
 
 impl Round {
     pub(crate) fn begin(cell: Arc<Cell>) -> Self {
         let places = 0..cell.lock().lanes.answer();
-        Self { cell, places }
+        Self {
+            cell,
+            places,
+            is_repeated: false,
+        }
+    }
+
+    /// Another is to follow it. Until that begins, nobody is called again.
+    pub(crate) fn repeat(&mut self) {
+        self.is_repeated = true;
+    }
+
+    pub(crate) fn is_repeated(&self) -> bool {
+        self.is_repeated
+    }
+
+    pub(crate) fn is_of(&self, cell: &Arc<Cell>) -> bool {
+        Arc::ptr_eq(&self.cell, cell)
     }
 
     /// How many clients are left, or were there once.
@@ -41,6 +60,7 @@ impl Round {
         Self {
             cell: Arc::clone(&self.cell),
             places,
+            is_repeated: false,
         }
     }
 
@@ -67,7 +87,7 @@ impl Round {
     }
 
     /// The channel.
-    pub(crate) fn cell(&self) -> &Cell {
+    pub(crate) fn cell(&self) -> &Arc<Cell> {
         &self.cell
     }
 }
@@ -76,6 +96,7 @@ impl Round {
 pub(crate) struct Teller<'a> {
     logs: &'a Logs,
     cell: &'a Arc<Cell>,
+    /// Where the log ended when it was looked at.
     end: u64,
     pub(crate) now: Instant,
     stretch: Option<Stretch>,
@@ -92,10 +113,10 @@ struct Told {
 
 impl Teller<'_> {
     /// What stands behind a place. None where that can't be said any more.
-    pub(crate) fn stretch(&mut self, place: &Place, terms: Terms) -> Option<&Stretch> {
+    pub(crate) fn stretch(&mut self, place: &Place, terms: &Terms) -> Option<&Stretch> {
         let is_same = |stretch: &Stretch| {
             stretch.from == place.next
-                && stretch.limit == terms.max_bytes as usize
+                && stretch.limit == terms.max_bytes
                 && stretch.form == terms.wire.form()
         };
         if !self.stretch.as_ref().is_some_and(is_same) {
@@ -105,15 +126,17 @@ impl Teller<'_> {
         self.stretch.as_ref()
     }
 
-    fn find(&self, place: &Place, terms: Terms) -> Option<Stretch> {
-        let (wire, limit, from) = (terms.wire, terms.max_bytes as usize, place.next);
+    fn find(&self, place: &Place, terms: &Terms) -> Option<Stretch> {
+        let (wire, limit, from) = (terms.wire, terms.max_bytes, place.next);
         let state = self.cell.lock();
         state.check(&place.life).ok()?;
-        if let Some(stretch) = state.stretches.find(wire.form(), limit, from, self.end) {
+        // No further than what was seen: nobody has looked whether a tear, or the channel's end, lies in what has come since.
+        let kept = state.stretches.find(wire.form(), limit, from, self.end);
+        if let Some(stretch) = kept.filter(|stretch| stretch.to <= self.end) {
             return Some(stretch.clone());
         }
         let start = (from, state.log.bytes_before(from)?);
-        Some(self.logs.join(self.cell, state, start, wire, limit))
+        Some(self.logs.join(self.cell, state, (start, self.end), wire, limit))
     }
 
     /// The stretch was sent to a client.
@@ -126,16 +149,19 @@ impl Teller<'_> {
         }
     }
 
+    fn batch(&self, stretch: &Stretch) -> Batch {
+        Batch {
+            bytes: stretch.bytes.len(),
+            messages: (stretch.to - stretch.from) as usize,
+            lag: self.end - stretch.from,
+            ..Batch::default()
+        }
+    }
+
     /// Tells the meters of all who were sent the stretch.
     fn count(&mut self) {
         let Some(stretch) = &self.stretch else { return };
-        let messages = (stretch.to - stretch.from) as usize;
-        let batch = Batch {
-            bytes: stretch.bytes.len(),
-            messages,
-            lag: messages as u64,
-            ..Batch::default()
-        };
+        let batch = self.batch(stretch);
         for transport in [Transport::Sse, Transport::WebSocket] {
             let told = std::mem::take(&mut self.told[transport as usize]);
             if told.whole + told.part > 0 {
@@ -144,5 +170,69 @@ impl Teller<'_> {
                 meters.delivered(stretch.logged_at.elapsed(), told.whole);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::hub::Hub;
+    use crate::message::Message;
+    use crate::wire::{Entry, Form, Wire};
+
+    /// One byte a message.
+    struct Dots;
+
+    impl Wire for Dots {
+        fn form(&self) -> Form {
+            Form::new(0, 0)
+        }
+
+        fn write(&self, _: Entry<'_>, out: &mut Vec<u8>) {
+            out.push(b'.');
+        }
+    }
+
+    #[test]
+    fn all_that_a_client_has_not_got_is_its_lag_though_less_leaves_together() {
+        let hub = Hub::new();
+        let session = hub.open_session(Transport::Sse, None).unwrap();
+        let channel = hub.channel("a").unwrap();
+        let _follower = channel.subscribe().open().unwrap();
+        for _ in 0..5 {
+            let published = channel.publish(Message::text("e", "m")).now_or_never();
+            published.unwrap().unwrap();
+        }
+        let logs = &hub.ingest().logs;
+        let cell = logs.find(channel.name()).unwrap();
+        let mut teller = Teller {
+            logs,
+            cell: &cell,
+            end: 4,
+            now: logs.now(),
+            stretch: None,
+            told: [Told::default(); 2],
+        };
+        let terms = Terms {
+            wire: &Dots,
+            max_bytes: 4,
+            session: session.handle(),
+        };
+        let batch_after = |teller: &mut Teller<'_>, next| {
+            let place = Place {
+                life: logs.life(),
+                next,
+                next_volatile: 0,
+                cursor: next,
+            };
+            let stretch = teller.stretch(&place, &terms).unwrap().clone();
+            let batch = teller.batch(&stretch);
+            (batch.messages, batch.lag)
+        };
+        assert_eq!(batch_after(&mut teller, 1), (2, 3));
+        // And nothing of what came when it had looked.
+        assert_eq!(batch_after(&mut teller, 3), (1, 1));
     }
 }

@@ -65,7 +65,7 @@ struct Control {
     info: Arc<SessionInfo>,
     opened_at: Instant,
     orders: Mutex<Orders>,
-    /// Whether it was ever told anything. Set before its task is woken: one that looks without finding it needs no lock.
+    /// Whether it was told anything that it has not done. Set before its task is woken: one that looks without finding it needs no lock.
     has_orders: AtomicBool,
     waker: AtomicWaker,
 }
@@ -117,6 +117,11 @@ impl SessionHandle {
     pub fn info(&self) -> &SessionInfo {
         &self.0.info
     }
+
+    /// Whether it was told anything that it has not done.
+    pub(crate) fn has_orders(&self) -> bool {
+        self.0.has_orders()
+    }
 }
 
 /// A client connection, counted from now until this is dropped.
@@ -156,10 +161,16 @@ impl Session {
     /// [`Session::poll_close`].
     #[must_use]
     pub fn next_to_leave(&self) -> Option<ChannelName> {
-        self.control
-            .has_orders()
-            .then(|| self.control.orders.lock().leave.pop())
-            .flatten()
+        if !self.control.has_orders() {
+            return None;
+        }
+        let mut orders = self.control.orders.lock();
+        let next = orders.leave.pop();
+        // Under the lock: whoever gives another order sets it behind that.
+        if next.is_none() && orders.close.is_none() {
+            self.control.has_orders.store(false, Ordering::Release);
+        }
+        next
     }
 
     /// Says why it ended, for the hooks. Without this it ended because the client left.

@@ -377,7 +377,7 @@ impl Subscription {
             .flatten();
         let stretch = kept.unwrap_or_else(|| {
             let start = (from, followed.next_bytes);
-            self.logs.join(&followed.cell, state, start, wire, limit)
+            self.logs.join(&followed.cell, state, (start, end), wire, limit)
         });
         (followed.next, followed.next_bytes) = (stretch.to, stretch.end_bytes);
         // The end of a channel is no message, and stands last.

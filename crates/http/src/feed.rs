@@ -51,7 +51,7 @@ pub struct Feed {
     is_torn: bool,
     /// Whether what it staged last is all there is, and its task is woken by whatever comes next.
     is_asleep: bool,
-    /// Whether its task is woken when the next heartbeat is due.
+    /// Whether its task was to be woken by the heartbeats' timer when that was last looked at.
     is_timed: bool,
     ended: Option<CloseReason>,
     heartbeats: Heartbeats,
@@ -232,6 +232,11 @@ impl Feed {
     #[must_use]
     pub fn is_asleep(&self) -> bool {
         self.is_asleep
+    }
+
+    /// Whether its task is woken when the next heartbeat is due.
+    fn is_timed(&self) -> bool {
+        self.is_timed && !self.heartbeats.has_rung()
     }
 
     /// Whether its client came back and still waits to be told that it has all that it missed.

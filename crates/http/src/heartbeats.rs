@@ -57,6 +57,11 @@ impl Heartbeats {
         self.owed_at = None;
     }
 
+    /// Whether the timer has rung and nobody has looked at it since: it wakes nobody any more.
+    pub(crate) fn has_rung(&self) -> bool {
+        self.timer.is_elapsed()
+    }
+
     /// Ready once after each silence of this length.
     pub(crate) fn poll_due(&mut self, cx: &mut Context<'_>, interval: Duration) -> Poll<()> {
         while self.timer.as_mut().poll(cx).is_ready() {

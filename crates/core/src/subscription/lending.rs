@@ -34,7 +34,7 @@ impl Subscription {
             return;
         }
         // Not under the channel's lock.
-        if !self.logs.bell.is_tended() {
+        if terms.session.has_orders() || !self.logs.bell.is_tended() {
             return;
         }
         let mut given_up = None;

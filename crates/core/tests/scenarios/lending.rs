@@ -1,10 +1,10 @@
 //! A session that waits lends its way out, and the hub sends by it what its client would have got anyway.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use dualcast_core::{Channel, CloseReason, Epoch, Hub, Identity, LagRule, Lane, MaxLag, Message};
+use dualcast_core::{Channel, Clock, CloseReason, Epoch, Hub, Identity, LagRule, Lane, MaxLag, Message};
 use futures::task::{noop_waker, waker};
 
 use crate::client::Session;
@@ -171,6 +171,37 @@ fn what_is_no_plain_message_wakes_the_session_and_nothing_overtakes_it() {
     assert_eq!(scene.arrived(), "<1>~.");
 }
 
+/// A clock that does something the next time that it is read: the hub reads it when it has seen what there is to send, and has not sent it.
+#[derive(Clone, Default)]
+struct Interrupting(Arc<Mutex<Option<Interruption>>>);
+
+type Interruption = Box<dyn FnOnce() + Send>;
+
+impl Clock for Interrupting {
+    fn now(&self) -> Instant {
+        let interruption = self.0.lock().unwrap().take();
+        if let Some(interruption) = interruption {
+            interruption();
+        }
+        Instant::now()
+    }
+}
+
+#[test]
+fn a_channel_that_ends_while_its_messages_are_sent_ends_the_session() {
+    let clock = Interrupting::default();
+    let mut scene = Scene::of(Hub::builder().clock(clock.clone()).build().unwrap());
+    publish(&scene.channel, "m");
+    let channel = scene.channel.clone();
+    *clock.0.lock().unwrap() = Some(Box::new(move || {
+        finish(&channel);
+    }));
+    scene.tend();
+    assert_eq!((scene.arrived().as_str(), scene.wakes()), ("<1>", 1));
+    assert_eq!(scene.poll(), Poll::Ready(CloseReason::Finished));
+    assert_eq!(scene.arrived(), "<1>.");
+}
+
 #[test]
 fn who_is_overtaken_by_the_trim_is_told_so() {
     let (builder, clock) = hub_that_keeps(2);
@@ -259,6 +290,22 @@ fn where_nobody_tends_the_bell_any_more_sessions_are_woken() {
 }
 
 #[test]
+fn what_was_published_before_the_hub_went_is_not_left_unsaid() {
+    let Scene {
+        hub,
+        channel,
+        mut session,
+        woken,
+    } = Scene::new();
+    publish(&channel, "m");
+    drop((hub, channel));
+    assert_eq!(woken.rung(), 1, "nobody else would come to send it");
+    let waker = waker(woken);
+    assert!(session.poll(&mut Context::from_waker(&waker)).is_pending());
+    assert_eq!(session.client().arrived(), "<1>");
+}
+
+#[test]
 fn who_needs_more_than_plain_messages_lends_nothing() {
     let hub = hub_that_keeps(9).0.build().unwrap();
     assert!(hub.claim_maintenance());
@@ -266,7 +313,7 @@ fn who_needs_more_than_plain_messages_lends_nothing() {
     let several = hub.subscribe([a.name().clone(), b.name().clone()]);
     let ruled = a.subscribe().lag(LagRule::Skip(MaxLag::records(1)));
     for subscribe in [several, ruled, a.subscribe().without_own(Identity::new("ada"))] {
-        let mut session = Session::new(subscribe.open().unwrap());
+        let mut session = Session::new(&hub, subscribe.open().unwrap());
         let woken = Arc::new(Bell::default());
         let waker = waker(Arc::clone(&woken));
         assert!(session.poll(&mut Context::from_waker(&waker)).is_pending());
@@ -318,4 +365,31 @@ fn a_crowd_is_sent_to_in_turns_and_each_gets_all() {
         let _ = hub.poll_wakes(&mut Context::from_waker(&waker));
     }
     assert_eq!(all("<1><2>"), 300);
+}
+
+#[test]
+fn who_follows_a_small_channel_does_not_wait_until_a_large_one_is_told() {
+    let hub = hub_that_keeps(9).0.build().unwrap();
+    assert!(hub.claim_maintenance());
+    let [large, small] = ["large", "small"].map(|name| hub.channel(name).unwrap());
+    let waker = noop_waker();
+    let mut cx = Context::from_waker(&waker);
+    let mut crowd: Vec<_> = (0..2_000).map(|_| Session::follow(&large)).collect();
+    let mut lonely = Session::follow(&small);
+    for session in crowd.iter_mut().chain([&mut lonely]) {
+        assert!(session.poll(&mut cx).is_pending());
+    }
+    publish(&large, "m");
+    let _ = hub.poll_wakes(&mut cx);
+    publish(&large, "m");
+    publish(&small, "m");
+    while lonely.client().arrived().is_empty() {
+        let _ = hub.poll_wakes(&mut cx);
+    }
+    let is_told = |session: &Session| !session.client().arrived().is_empty();
+    assert!(crowd.iter().filter(|session| is_told(session)).count() < 1_000);
+    for _ in 0..50 {
+        let _ = hub.poll_wakes(&mut cx);
+    }
+    assert!(crowd.iter().all(|session| session.client().arrived() == "<1><2>"));
 }

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use dualcast_core::{Channel, GapReason, Hub};
+use dualcast_core::{Arrival, Channel, Check, CloseReason, Epoch, GapReason, Hub, NewLife};
 use futures::channel::oneshot;
 use futures::future::{FutureExt, select};
 use futures::task::noop_waker;
@@ -179,6 +179,93 @@ fn where_those_who_tend_the_bell_go_the_sessions_go_on_alone() {
     });
 }
 
+/// As when one runtime ends and another goes on.
+#[test]
+fn where_others_tend_the_bell_from_now_on_nothing_is_left_behind() {
+    explore(|| {
+        let hub = small_hub(100).build().unwrap();
+        let channel = hub.channel("a").unwrap();
+        assert!(hub.claim_maintenance());
+        let session = follow(&channel, 4);
+        let publishers = publishers(&channel);
+        let noop_waker = noop_waker();
+        let _ = hub.poll_wakes(&mut Context::from_waker(&noop_waker));
+        hub.release_maintenance();
+        let tenders = Tenders::of(&hub, 1);
+        for thread in publishers.into_iter().chain([session]) {
+            thread.join().unwrap();
+        }
+        tenders.end();
+    });
+}
+
+#[test]
+fn who_was_told_to_end_is_sent_nothing_that_comes_after_that() {
+    explore(|| {
+        let hub = small_hub(100).build().unwrap();
+        let channel = hub.channel("a").unwrap();
+        let tenders = Tenders::of(&hub, 2);
+        let mut session = Session::follow(&channel);
+        let _ = session.poll(&mut Context::from_waker(&noop_waker()));
+        publish(&channel, "m");
+        let (told, publisher) = (session.terms.session.clone(), channel.clone());
+        let publisher = thread::spawn(move || {
+            told.close(CloseReason::Disconnected);
+            publish(&publisher, "m");
+        });
+        publisher.join().unwrap();
+        tenders.end();
+        assert!(["", "<1>"].contains(&session.client().arrived().as_str()));
+    });
+}
+
+#[test]
+fn another_life_is_told_before_what_comes_in_it() {
+    explore(|| {
+        let hub = small_hub(100).fan_out(Elsewhere::default()).build().unwrap();
+        let channel = hub.channel("a").unwrap();
+        let tenders = Tenders::of(&hub, 1);
+        let mut session = Session::follow(&channel);
+        let session = thread::spawn(move || {
+            let lane = session.lane();
+            block_on(poll_fn(|cx| {
+                let _ = session.poll(cx);
+                let _ = lane.outlet().poll_arrived("?<1>".len(), cx);
+                let has_all = lane.outlet().arrived().ends_with("?<1>");
+                if has_all { Poll::Ready(()) } else { Poll::Pending }
+            }));
+            assert!(["?<1>", "<1>?<1>"].contains(&lane.outlet().arrived().as_str()));
+        });
+        hub.ingest().take(arrival(channel.name(), 1));
+        hub.ingest().begin_life(NewLife::of(Epoch::random()));
+        hub.ingest().take(Arrival {
+            check: Check::of(9),
+            ..arrival(channel.name(), 1)
+        });
+        session.join().unwrap();
+        tenders.end();
+    });
+}
+
+#[test]
+fn a_channel_that_ends_ends_its_sessions() {
+    explore(|| {
+        let hub = small_hub(100).build().unwrap();
+        let channel = hub.channel("a").unwrap();
+        let tenders = Tenders::of(&hub, 1);
+        let mut session = Session::follow(&channel);
+        let session = thread::spawn(move || {
+            let reason = block_on(poll_fn(|cx| session.poll(cx)));
+            assert_eq!(reason, CloseReason::Finished);
+            assert_eq!(session.client().arrived(), "<1>.");
+        });
+        publish(&channel, "m");
+        channel.finish().now_or_never().unwrap().unwrap();
+        session.join().unwrap();
+        tenders.end();
+    });
+}
+
 #[test]
 fn a_tear_is_told_before_what_comes_behind_it() {
     explore(|| {
@@ -189,6 +276,22 @@ fn a_tear_is_told_before_what_comes_behind_it() {
         let session = thread::spawn(move || block_on(run(&mut session, "<1>!<4>")));
         hub.ingest().take(arrival(channel.name(), 1));
         hub.ingest().tear(3, GapReason::Unavailable);
+        hub.ingest().take(arrival(channel.name(), 4));
+        session.join().unwrap();
+        tenders.end();
+    });
+}
+
+/// As when a message comes whose number says that others were left out, while the one before it is sent.
+#[test]
+fn numbers_that_are_left_out_are_told_before_what_comes_behind_them() {
+    explore(|| {
+        let hub = small_hub(100).fan_out(Elsewhere::default()).build().unwrap();
+        let channel = hub.channel("a").unwrap();
+        let tenders = Tenders::of(&hub, 1);
+        let mut session = Session::follow(&channel);
+        let session = thread::spawn(move || block_on(run(&mut session, "<1>!<4>")));
+        hub.ingest().take(arrival(channel.name(), 1));
         hub.ingest().take(arrival(channel.name(), 4));
         session.join().unwrap();
         tenders.end();

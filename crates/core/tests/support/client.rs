@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use dualcast_core::{
-    Channel, CloseReason, Entry, Form, GapReason, Lane, Outlet, Subscription, Terms, Transport, Wire,
+    Channel, CloseReason, Entry, Form, GapReason, Hub, Lane, Outlet, Subscription, Terms, Transport, Wire,
 };
 use futures::task::AtomicWaker;
 
@@ -79,7 +79,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(subscription: Subscription) -> Self {
+    pub(crate) fn new(hub: &Hub, subscription: Subscription) -> Self {
+        let session = hub.open_session(Transport::Sse, None).unwrap();
         let client = Client {
             arrived: Mutex::default(),
             room: Mutex::new(usize::MAX),
@@ -93,13 +94,13 @@ impl Session {
             terms: Terms {
                 wire: &Marks,
                 max_bytes: 1 << 20,
-                transport: Transport::Sse,
+                session: session.handle(),
             },
         }
     }
 
     pub(crate) fn follow(channel: &Channel) -> Self {
-        Self::new(channel.subscribe().open().unwrap())
+        Self::new(channel.hub(), channel.subscribe().open().unwrap())
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -127,15 +128,15 @@ impl Session {
                 }
                 self.staged.pop_front();
             }
-            let Terms { wire, max_bytes, .. } = self.terms;
+            let (wire, max_bytes) = (self.terms.wire, self.terms.max_bytes);
             match self
                 .subscription
-                .poll_batch(cx, wire, max_bytes as usize, &mut self.staged)
+                .poll_batch(cx, wire, max_bytes, &mut self.staged)
             {
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(reason)) => return Poll::Ready(reason),
                 Poll::Pending => {
-                    self.subscription.lend(cx, &lane, self.terms);
+                    self.subscription.lend(cx, &lane, self.terms.clone());
                     return Poll::Pending;
                 }
             }

@@ -12,7 +12,7 @@ use crate::source::Source;
 impl Feed {
     /// Lends the way out, where all that was staged has left and nothing is waited for but the next message, or what wakes the task.
     pub(crate) fn lend(&mut self, cx: &mut Context<'_>, lane: &Arc<Lane>) {
-        let is_idle = self.is_timed
+        let is_idle = self.is_timed()
             && self.joined.is_empty()
             && !self.has_untold()
             && !self.is_torn
@@ -22,8 +22,8 @@ impl Feed {
         {
             let terms = Terms {
                 wire: self.dialect,
-                max_bytes: u32::try_from(self.options.max_batch_bytes).unwrap_or(u32::MAX),
-                transport: session.info().transport,
+                max_bytes: self.options.max_batch_bytes,
+                session: session.handle(),
             };
             subscription.lend(cx, lane, terms);
         }
@@ -49,10 +49,11 @@ impl Feed {
 mod tests {
     use std::collections::VecDeque;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
     use std::time::Duration;
 
     use bytes::Bytes;
-    use dualcast_core::{Hub, Message, Outlet, Transport};
+    use dualcast_core::{CloseReason, Hub, Message, Outlet, Transport};
     use futures::FutureExt;
     use futures::task::noop_waker;
     use tokio::time;
@@ -63,14 +64,23 @@ mod tests {
 
     const HEARTBEAT: Duration = Duration::from_secs(10);
 
-    /// A client that takes so many bytes.
-    struct Client(AtomicUsize);
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How much a client was sent that takes so many bytes.
+    #[derive(Clone)]
+    struct Client(Arc<AtomicUsize>, usize);
 
     impl Outlet for Client {
         fn send(&self, bytes: &[u8]) -> usize {
-            let room = self.0.load(Ordering::Relaxed);
-            let sent = bytes.len().min(room);
-            self.0.store(room - sent, Ordering::Relaxed);
+            let sent = bytes.len().min(self.1 - self.0.load(Ordering::Relaxed));
+            self.0.fetch_add(sent, Ordering::Relaxed);
             sent
         }
     }
@@ -79,6 +89,7 @@ mod tests {
         hub: Hub,
         feed: Feed,
         line: Line<()>,
+        client: Client,
         lane: Arc<Lane>,
     }
 
@@ -94,18 +105,28 @@ mod tests {
                 ..SessionOptions::default()
             };
             let source = Source::Subscription(Box::new(subscription));
+            let client = Client(Arc::default(), room);
             let mut scene = Self {
                 hub,
                 feed: Feed::new(&Letters, Some(session), source, options),
                 line: Line::new(()),
-                lane: Arc::new(Lane::new(Client(AtomicUsize::new(room)))),
+                lane: Arc::new(Lane::new(client.clone())),
+                client,
             };
             assert_eq!(scene.stage(), "o");
             assert_eq!(scene.stage(), "");
+            scene.lend();
             scene
-                .feed
-                .lend(&mut Context::from_waker(&noop_waker()), &scene.lane);
-            scene
+        }
+
+        fn lend(&mut self) {
+            self.feed
+                .lend(&mut Context::from_waker(&noop_waker()), &self.lane);
+        }
+
+        /// How many bytes the hub has sent.
+        fn arrived(&self) -> usize {
+            self.client.0.load(Ordering::Relaxed)
         }
 
         /// What it says next.
@@ -141,6 +162,55 @@ mod tests {
         assert_eq!(scene.stage(), "", "it was sent");
         time::advance(HEARTBEAT).await;
         assert_eq!(scene.stage(), "h");
+    }
+
+    /// The timer rings, and before the session has come to look at it there is something to say, behind which it may sleep.
+    #[tokio::test(start_paused = true)]
+    async fn a_heartbeat_follows_also_where_its_timer_rang_as_something_came() {
+        let mut scene = Scene::lent(99);
+        scene.take_back_after(0);
+        assert_eq!(scene.stage(), "");
+        let mut crowd = scene.hub.channel("a").unwrap().subscribe().open().unwrap();
+        time::sleep(HEARTBEAT).await;
+        let channel = scene.hub.channel("a").unwrap();
+        channel.publish(Message::text("e", "m")).await.unwrap();
+        let limit = scene.feed.options().max_batch_bytes;
+        let _ = crowd.poll_batch(
+            &mut Context::from_waker(&noop_waker()),
+            &Letters,
+            limit,
+            &mut VecDeque::new(),
+        );
+        let wakes = Arc::new(Wakes::default());
+        let waker = wakes.clone().into();
+        let (mut cx, mut out) = (Context::from_waker(&waker), VecDeque::new());
+        while !scene.feed.is_asleep() && scene.feed.poll_stage(&mut cx, &mut out).is_ready() {}
+        assert_eq!(out, ["e"].map(Bytes::from));
+        time::sleep(HEARTBEAT).await;
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1, "it is woken for the next");
+    }
+
+    #[tokio::test]
+    async fn who_was_sent_away_is_sent_nothing_that_comes_after_that() {
+        let mut scene = Scene::lent(99);
+        let session = scene.feed.session().unwrap().handle();
+        session.close(CloseReason::Disconnected);
+        scene.take_back_after(1);
+        assert_eq!(scene.stage(), "c");
+        assert_eq!(scene.arrived(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_was_told_something_and_has_done_it_lends_its_way_out_again() {
+        let mut scene = Scene::lent(99);
+        let elsewhere = scene.hub.channel("b").unwrap();
+        scene.feed.session().unwrap().handle().leave(elsewhere.name());
+        scene.take_back_after(1);
+        assert_eq!((scene.arrived(), scene.stage().as_str()), (0, "e"));
+        assert_eq!(scene.stage(), "");
+        scene.lend();
+        scene.take_back_after(1);
+        assert_eq!((scene.arrived(), scene.stage().as_str()), (1, ""));
     }
 
     #[tokio::test(start_paused = true)]

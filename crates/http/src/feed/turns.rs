@@ -72,11 +72,11 @@ impl Feed {
                             self.heartbeats.put_off();
                         }
                         self.is_torn = batch.has_gap && self.dialect.ends_at_gap();
-                        // Orders have set their waker in this same turn; the timer has it from the last one before, or not yet.
+                        // Orders have set their waker in this same turn; the timer has it from an earlier one, or not yet, or has rung meanwhile.
                         self.is_asleep = batch.is_asleep
                             && self.joined.is_empty()
                             && !self.has_untold()
-                            && self.is_timed
+                            && self.is_timed()
                             && !self.is_catching_up();
                         Poll::Ready(Ok(()))
                     }
