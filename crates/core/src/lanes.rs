@@ -14,6 +14,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -23,7 +24,7 @@ use bytes::Bytes;
 use crate::cell::State;
 use crate::life::Life;
 use crate::rounds::Teller;
-use crate::session::SessionHandle;
+use crate::session::{SessionHandle, Transport};
 use crate::sync::Mutex;
 use crate::wire::Wire;
 
@@ -42,13 +43,18 @@ pub struct Lane<O: ?Sized = dyn Outlet> {
 
 /// What is lent with a way out.
 pub(crate) struct Loan {
-    /// The session's task. None where it was woken: nothing more is sent.
-    pub(crate) waker: Option<Waker>,
+    pub(crate) state: LoanState,
     pub(crate) terms: Terms,
     pub(crate) place: Place,
     pub(crate) sent_at: Option<Instant>,
-    /// What its client did not take of what it was sent last.
-    pub(crate) unsent: Option<Box<Unsent>>,
+}
+
+/// Whether anything is sent.
+pub(crate) enum LoanState {
+    /// As long as its session's task sleeps.
+    Open(Waker),
+    /// Nothing more: the task was woken, to go on with what the client did not take of what it was sent last.
+    Stopped(Option<Box<Unsent>>),
 }
 
 /// How a session wants to be written for.
@@ -57,7 +63,9 @@ pub struct Terms {
     /// Its wire.
     pub wire: &'static dyn Wire,
     /// How many bytes leave together before the last entry.
-    pub max_bytes: usize,
+    pub max_bytes: u32,
+    /// By which it is counted.
+    pub transport: Transport,
     /// The session. Nothing is sent for it that comes after it was told to end.
     pub session: SessionHandle,
 }
@@ -134,13 +142,13 @@ impl Lane {
 
     /// Whom to wake so that the session takes it back; until then nothing is sent.
     pub(crate) fn stop(&self) -> Option<Waker> {
-        self.loan.lock().as_mut()?.waker.take()
+        self.loan.lock().as_mut()?.stop(None)
     }
 
     /// Sends what the channel held, from where the client stands. Answers whom to wake where that is not all.
     pub(crate) fn send(&self, view: &View, teller: &mut Teller<'_>) -> Option<Waker> {
         let mut loan = self.loan.lock();
-        let loan = loan.as_mut().filter(|loan| loan.waker.is_some())?;
+        let loan = loan.as_mut().filter(|loan| loan.is_open())?;
         loop {
             match view.to_do(&loan.place) {
                 ToDo::Nothing => return None,
@@ -158,20 +166,42 @@ impl Lane {
             }
             loan.place.next = stretch.to;
             loan.place.cursor = stretch.sequence;
-            let is_whole = sent == stretch.bytes.len();
-            if !is_whole {
-                loan.unsent = Some(Box::new(Unsent {
-                    bytes: stretch.bytes.slice(sent..),
-                    logged_at: stretch.logged_at,
-                }));
-            }
+            let unsent = (sent < stretch.bytes.len()).then(|| Unsent {
+                bytes: stretch.bytes.slice(sent..),
+                logged_at: stretch.logged_at,
+            });
             loan.sent_at = Some(teller.now);
-            teller.sent(loan.terms.session.info().transport, is_whole);
-            if !is_whole {
-                break;
+            teller.sent(loan.terms.transport, unsent.is_none());
+            if let Some(unsent) = unsent {
+                return loan.stop(Some(unsent));
             }
         }
-        loan.waker.take()
+        loan.stop(None)
+    }
+}
+
+impl Loan {
+    fn is_open(&self) -> bool {
+        matches!(self.state, LoanState::Open(_))
+    }
+
+    /// Answers whom to wake, unless that was done already.
+    fn stop(&mut self, unsent: Option<Unsent>) -> Option<Waker> {
+        if !self.is_open() {
+            return None;
+        }
+        match mem::replace(&mut self.state, LoanState::Stopped(unsent.map(Box::new))) {
+            LoanState::Open(waker) => Some(waker),
+            LoanState::Stopped(_) => None,
+        }
+    }
+
+    /// What the client did not take.
+    pub(crate) fn unsent(self) -> Option<Box<Unsent>> {
+        match self.state {
+            LoanState::Open(_) => None,
+            LoanState::Stopped(unsent) => unsent,
+        }
     }
 }
 

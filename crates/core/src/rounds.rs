@@ -116,7 +116,7 @@ impl Teller<'_> {
     pub(crate) fn stretch(&mut self, place: &Place, terms: &Terms) -> Option<&Stretch> {
         let is_same = |stretch: &Stretch| {
             stretch.from == place.next
-                && stretch.limit == terms.max_bytes
+                && stretch.limit == terms.max_bytes as usize
                 && stretch.form == terms.wire.form()
         };
         if !self.stretch.as_ref().is_some_and(is_same) {
@@ -127,7 +127,7 @@ impl Teller<'_> {
     }
 
     fn find(&self, place: &Place, terms: &Terms) -> Option<Stretch> {
-        let (wire, limit, from) = (terms.wire, terms.max_bytes, place.next);
+        let (wire, limit, from) = (terms.wire, terms.max_bytes as usize, place.next);
         let state = self.cell.lock();
         state.check(&place.life).ok()?;
         // No further than what was seen: nobody has looked whether a tear, or the channel's end, lies in what has come since.
@@ -218,6 +218,7 @@ mod tests {
         let terms = Terms {
             wire: &Dots,
             max_bytes: 4,
+            transport: Transport::Sse,
             session: session.handle(),
         };
         let batch_after = |teller: &mut Teller<'_>, next| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Subscription;
 use crate::lag::LagRule;
-use crate::lanes::{Lane, Loan, Place, Terms, Unsent};
+use crate::lanes::{Lane, Loan, LoanState, Place, Terms, Unsent};
 
 /// What became of a way out that was lent.
 #[derive(Default)]
@@ -55,7 +55,7 @@ impl Subscription {
                 .and_then(|place| state.sleepers.leave(place));
             followed.lane = Some(state.lanes.enter(Arc::clone(lane)) as u32);
             Some(Loan {
-                waker: Some(cx.waker().clone()),
+                state: LoanState::Open(cx.waker().clone()),
                 terms,
                 place: Place {
                     life: Arc::clone(&self.life),
@@ -64,7 +64,6 @@ impl Subscription {
                     cursor: self.cursor,
                 },
                 sent_at: None,
-                unsent: None,
             })
         });
         drop(given_up);
@@ -97,7 +96,7 @@ impl Subscription {
         let now = self.logs.now();
         Returned {
             sent_before: loan.sent_at.map(|sent_at| now.saturating_duration_since(sent_at)),
-            unsent: loan.unsent,
+            unsent: loan.unsent(),
         }
     }
 }

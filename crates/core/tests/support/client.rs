@@ -94,6 +94,7 @@ impl Session {
             terms: Terms {
                 wire: &Marks,
                 max_bytes: 1 << 20,
+                transport: Transport::Sse,
                 session: session.handle(),
             },
         }
@@ -131,7 +132,7 @@ impl Session {
             let (wire, max_bytes) = (self.terms.wire, self.terms.max_bytes);
             match self
                 .subscription
-                .poll_batch(cx, wire, max_bytes, &mut self.staged)
+                .poll_batch(cx, wire, max_bytes as usize, &mut self.staged)
             {
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(reason)) => return Poll::Ready(reason),

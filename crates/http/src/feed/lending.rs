@@ -22,7 +22,8 @@ impl Feed {
         {
             let terms = Terms {
                 wire: self.dialect,
-                max_bytes: self.options.max_batch_bytes,
+                max_bytes: u32::try_from(self.options.max_batch_bytes).unwrap_or(u32::MAX),
+                transport: session.info().transport,
                 session: session.handle(),
             };
             subscription.lend(cx, lane, terms);
