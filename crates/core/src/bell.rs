@@ -5,6 +5,7 @@
 //! on the spot.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -33,6 +34,8 @@ struct Tended {
     rounds: VecDeque<Round>,
     /// Whether the next turn is a round's. They take turns, so that nobody has to wait until a large crowd is told.
     is_rounds_turn: bool,
+    /// Whether whoever publishes was let go on since it rang: it may have more.
+    has_paused: bool,
     /// How many clients are left in all of that.
     left: usize,
     /// Those who tend it and wait for it to ring.
@@ -41,6 +44,8 @@ struct Tended {
 
 /// What one of those who tend it does next.
 enum Task {
+    /// Let others have their time first.
+    Pause,
     Wake(Crowd),
     Send(Round),
 }
@@ -90,6 +95,7 @@ impl Bell {
                 other.wake();
             }
             match task {
+                Task::Pause => break,
                 Task::Wake(crowd) => {
                     room -= 1;
                     crowd.woken.wake();
@@ -140,6 +146,10 @@ impl Bell {
 impl Tended {
     /// What is to be done next, with so many clients at the most, and who is to help with what is left. Where there is nothing, the task waits.
     fn next(&mut self, room: usize, cx: &mut Context<'_>) -> Option<(Task, Option<Waker>)> {
+        let is_over = self.crowds.is_empty() && self.rounds.is_empty();
+        if !is_over && !mem::replace(&mut self.has_paused, true) {
+            return Some((Task::Pause, None));
+        }
         self.is_rounds_turn ^= true;
         let is_rounds_turn = self.is_rounds_turn || self.crowds.is_empty();
         let round = is_rounds_turn.then(|| self.rounds.pop_front()).flatten();
@@ -155,6 +165,7 @@ impl Tended {
         } else if let Some(crowd) = self.crowds.pop_front() {
             Task::Wake(crowd)
         } else {
+            self.has_paused = false;
             if !self.tenders.iter().any(|tender| tender.will_wake(cx.waker())) {
                 self.tenders.push(cx.waker().clone());
             }
@@ -198,7 +209,11 @@ mod tests {
 
     /// Does what there is to do, but for lanes.
     fn poll(bell: &Bell, cx: &mut Context<'_>) {
-        assert!(bell.poll(&Hub::new().ingest().logs, cx).is_pending());
+        let hub = Hub::new();
+        // The first time it lets others go on.
+        for _ in 0..2 {
+            assert!(bell.poll(&hub.ingest().logs, cx).is_pending());
+        }
     }
 
     #[test]

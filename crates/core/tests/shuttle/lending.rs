@@ -170,7 +170,9 @@ fn where_those_who_tend_the_bell_go_the_sessions_go_on_alone() {
         let tended = hub.clone();
         let tender = thread::spawn(move || {
             let noop_waker = noop_waker();
-            let _ = tended.poll_wakes(&mut Context::from_waker(&noop_waker));
+            for _ in 0..2 {
+                let _ = tended.poll_wakes(&mut Context::from_waker(&noop_waker));
+            }
             tended.release_maintenance();
         });
         for thread in publishers(&channel).into_iter().chain([session, tender]) {
@@ -189,7 +191,9 @@ fn where_others_tend_the_bell_from_now_on_nothing_is_left_behind() {
         let session = follow(&channel, 4);
         let publishers = publishers(&channel);
         let noop_waker = noop_waker();
-        let _ = hub.poll_wakes(&mut Context::from_waker(&noop_waker));
+        for _ in 0..2 {
+            let _ = hub.poll_wakes(&mut Context::from_waker(&noop_waker));
+        }
         hub.release_maintenance();
         let tenders = Tenders::of(&hub, 1);
         for thread in publishers.into_iter().chain([session]) {

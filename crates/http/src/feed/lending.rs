@@ -149,7 +149,9 @@ mod tests {
                     .unwrap();
             }
             let waker = noop_waker();
-            let _ = self.hub.poll_wakes(&mut Context::from_waker(&waker));
+            for _ in 0..2 {
+                let _ = self.hub.poll_wakes(&mut Context::from_waker(&waker));
+            }
             self.feed.take_back(&self.lane, &mut self.line);
         }
     }
