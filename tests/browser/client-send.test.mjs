@@ -111,15 +111,24 @@ inEachBrowser((test) => {
     test(`acts once where the browser itself sends a POST again, with "${whileAway}"`, async (scene) => {
       const { fixture, page } = scene;
       const live = await page.connect(path, { transport: "sse", whileAway });
-      await live.opened();
-      // A browser does so on a connection that it had used before.
-      await live.send("note", "first");
-      const { id, told } = await sendUnanswered(scene, live, "once", { number: 2 });
-      assert.deepEqual(told, { reply: { id } });
-      assert.equal((await posts(fixture)).length, 3);
-      await saidWholeness(live);
+      const expected = [];
+      // A browser does so on a connection that it had used before. Which one it takes is its own affair: where that is new, it gives up, and so does the client.
+      let isSentAgain = false;
+      let times = 0;
+      while (!isSentAgain) {
+        assert.ok(times < 5, "a browser repeats a POST");
+        await live.opened({ count: ++times });
+        await live.send("note", "first");
+        const before = (await posts(fixture)).length;
+        const { id, told } = await sendUnanswered(scene, live, "once", { number: expected.length + 2 });
+        expected.push("first", "once");
+        isSentAgain = (await posts(fixture)).length === before + 2;
+        if (isSentAgain) assert.deepEqual(told, { reply: { id } });
+        else assert.equal(told.reply, undefined);
+      }
+      await saidWholeness(live, times);
       await fixture.publish("news", "after");
-      assert.deepEqual(await live.data(3), ["first", "once", "after"]);
+      assert.deepEqual(await live.data(expected.length + 1), [...expected, "after"]);
     });
   }
 
@@ -204,9 +213,9 @@ async function published(fixture, count) {
   return state;
 }
 
-/** It was away once, and has said that the page has all again. */
-async function saidWholeness(live) {
-  await live.told("recovered");
-  const told = (await live.heard()).filter(({ kind }) => ["recovered", "gap"].includes(kind));
-  assert.deepEqual(told.map(({ kind }) => kind), ["recovered"]);
+/** It was away so often, and has said each time that the page has all again. */
+async function saidWholeness(live, times = 1) {
+  const told = async () => (await live.heard()).filter(({ kind }) => ["recovered", "gap"].includes(kind)).map(({ kind }) => kind);
+  await until(async () => (await told()).length >= times, () => `the page was told ${times} times that it has all`);
+  assert.deepEqual(await told(), Array(times).fill("recovered"));
 }
