@@ -129,10 +129,9 @@ impl<O: ?Sized> Lane<O> {
 
 impl Lane {
     /// Lends it, unless `loan` has changed its mind by then: nobody sends before it has answered.
-    pub(crate) fn lend(&self, loan: impl FnOnce() -> Option<Loan>) -> bool {
+    pub(crate) fn lend(&self, loan: impl FnOnce() -> Option<Loan>) {
         let mut lent = self.loan.lock();
         *lent = loan();
-        lent.is_some()
     }
 
     /// Takes it back: from here on nobody else sends.

@@ -6,7 +6,7 @@
 //! A connection is cut by a token. Its streams, of which it may have a hundred, have something smaller: to be cut, and to wait for that, takes 96 bytes of each.
 
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use std::{future, mem};
@@ -15,6 +15,8 @@ use slab::Slab;
 use tokio::task_local;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
+
+use crate::serve::lock;
 
 task_local! {
     static CUT: Cut;
@@ -192,10 +194,6 @@ impl<F> Drop for Running<F> {
         let waiting = lock(&self.stream.state).waiting[self.role as usize].take();
         drop(waiting);
     }
-}
-
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -49,15 +49,10 @@ impl<IO> Line<IO> {
         }
     }
 
-    /// Puts a piece in front of everything, control frames too: the head of a response.
+    /// Puts a piece in front of everything, control frames too: the head of a response, or the rest of a piece of which the beginning has left.
     pub fn begin_with(&mut self, head: Bytes) {
         self.staged.push_front(head);
         self.is_mid_piece = true;
-    }
-
-    /// Goes on with a piece of which the beginning has left.
-    pub(crate) fn go_on_with(&mut self, rest: Bytes) {
-        self.begin_with(rest);
     }
 
     /// From now on only control frames leave, once the piece is whole that is under way. What else waits or is

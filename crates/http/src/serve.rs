@@ -38,6 +38,7 @@ use tokio::time;
 
 pub use handle::{HeldStream, ServerHandle, Stream};
 pub use options::{Http2Options, ServerOptions};
+pub(crate) use server::lock;
 
 use server::Server;
 

@@ -4,47 +4,21 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use dualcast_core::{Arrival, Channel, Check, CloseReason, Epoch, GapReason, Hub, NewLife};
-use futures::channel::oneshot;
-use futures::future::{FutureExt, select};
+use dualcast_core::{Arrival, Channel, Check, CloseReason, Epoch, GapReason, NewLife};
+use futures::FutureExt;
 use futures::task::noop_waker;
 use shuttle::future::block_on;
 use shuttle::thread::{self, JoinHandle};
 
 use crate::client::Session;
 use crate::tears::{Elsewhere, arrival};
+use crate::waking::{Tenders, tend_and_go};
 use crate::{explore, publish, small_hub};
 
 /// How many publish, and how much each of them.
 const PUBLISHERS: usize = 2;
 const EACH: usize = 2;
 const ALL: &str = "<1><2><3><4>";
-
-/// Those who tend a hub's bell, until this is dropped.
-struct Tenders {
-    over: Vec<oneshot::Sender<()>>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Tenders {
-    fn of(hub: &Hub, count: usize) -> Self {
-        assert!(hub.claim_maintenance());
-        let (mut over, mut threads) = (Vec::new(), Vec::new());
-        for _ in 0..count {
-            let (hub, (sender, is_over)) = (hub.clone(), oneshot::channel());
-            over.push(sender);
-            threads.push(thread::spawn(move || {
-                drop(block_on(select(poll_fn(|cx| hub.poll_wakes(cx)), is_over)));
-            }));
-        }
-        Self { over, threads }
-    }
-
-    fn end(self) {
-        drop(self.over);
-        self.threads.into_iter().for_each(|thread| thread.join().unwrap());
-    }
-}
 
 fn publishers(channel: &Channel) -> Vec<JoinHandle<()>> {
     let publishers = (0..PUBLISHERS).map(|_| {
@@ -56,6 +30,10 @@ fn publishers(channel: &Channel) -> Vec<JoinHandle<()>> {
         })
     });
     publishers.collect()
+}
+
+fn join(threads: impl IntoIterator<Item = JoinHandle<()>>) {
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
 /// Runs a session until so much has arrived. A client that takes nothing takes everything the next time.
@@ -90,9 +68,7 @@ fn each_client_gets_each_message_once_and_in_order() {
         let channel = hub.channel("a").unwrap();
         let tenders = Tenders::of(&hub, 1);
         let sessions = [usize::MAX, 4].map(|room| follow(&channel, room));
-        for thread in publishers(&channel).into_iter().chain(sessions) {
-            thread.join().unwrap();
-        }
+        join(publishers(&channel).into_iter().chain(sessions));
         tenders.end();
     });
 }
@@ -104,9 +80,7 @@ fn several_who_send_do_not_get_in_each_others_way() {
         let channel = hub.channel("a").unwrap();
         let tenders = Tenders::of(&hub, 2);
         let session = follow(&channel, 7);
-        for thread in publishers(&channel).into_iter().chain([session]) {
-            thread.join().unwrap();
-        }
+        join(publishers(&channel).into_iter().chain([session]));
         tenders.end();
     });
 }
@@ -129,9 +103,7 @@ fn a_session_may_take_its_way_back_at_any_time() {
                 run(&mut session, ALL).await;
             })
         });
-        for thread in publishers(&channel).into_iter().chain([session]) {
-            thread.join().unwrap();
-        }
+        join(publishers(&channel).into_iter().chain([session]));
         tenders.end();
     });
 }
@@ -151,9 +123,7 @@ fn who_goes_is_sent_a_beginning_of_all_and_forgotten() {
             }));
             drop(session);
         });
-        for thread in publishers(&channel).into_iter().chain([session]) {
-            thread.join().unwrap();
-        }
+        join(publishers(&channel).into_iter().chain([session]));
         tenders.end();
         assert!(ALL.starts_with(&lane.outlet().arrived()));
         assert_eq!(Arc::strong_count(&lane), 1);
@@ -167,17 +137,8 @@ fn where_those_who_tend_the_bell_go_the_sessions_go_on_alone() {
         let channel = hub.channel("a").unwrap();
         assert!(hub.claim_maintenance());
         let session = follow(&channel, usize::MAX);
-        let tended = hub.clone();
-        let tender = thread::spawn(move || {
-            let noop_waker = noop_waker();
-            for _ in 0..2 {
-                let _ = tended.poll_wakes(&mut Context::from_waker(&noop_waker));
-            }
-            tended.release_maintenance();
-        });
-        for thread in publishers(&channel).into_iter().chain([session, tender]) {
-            thread.join().unwrap();
-        }
+        let tender = tend_and_go(&hub);
+        join(publishers(&channel).into_iter().chain([session, tender]));
     });
 }
 
@@ -196,9 +157,7 @@ fn where_others_tend_the_bell_from_now_on_nothing_is_left_behind() {
         }
         hub.release_maintenance();
         let tenders = Tenders::of(&hub, 1);
-        for thread in publishers.into_iter().chain([session]) {
-            thread.join().unwrap();
-        }
+        join(publishers.into_iter().chain([session]));
         tenders.end();
     });
 }

@@ -8,11 +8,49 @@ use futures::channel::oneshot;
 use futures::future::select;
 use futures::task::noop_waker;
 use shuttle::future::block_on;
-use shuttle::thread;
+use shuttle::thread::{self, JoinHandle};
 
 use crate::{Told, explore, publish, small_hub};
 
 const COUNT: usize = 3;
+
+/// Those who tend a hub's bell, until they are ended.
+pub(crate) struct Tenders {
+    over: Vec<oneshot::Sender<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Tenders {
+    pub(crate) fn of(hub: &Hub, count: usize) -> Self {
+        assert!(hub.claim_maintenance());
+        let (mut over, mut threads) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let (hub, (sender, is_over)) = (hub.clone(), oneshot::channel());
+            over.push(sender);
+            threads.push(thread::spawn(move || {
+                drop(block_on(select(poll_fn(|cx| hub.poll_wakes(cx)), is_over)));
+            }));
+        }
+        Self { over, threads }
+    }
+
+    pub(crate) fn end(self) {
+        drop(self.over);
+        self.threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+}
+
+/// Somebody who tends it, once, and goes.
+pub(crate) fn tend_and_go(hub: &Hub) -> JoinHandle<()> {
+    let hub = hub.clone();
+    thread::spawn(move || {
+        let noop_waker = noop_waker();
+        for _ in 0..2 {
+            let _ = hub.poll_wakes(&mut Context::from_waker(&noop_waker));
+        }
+        hub.release_maintenance();
+    })
+}
 
 /// Reads until it has everything that another thread publishes meanwhile.
 fn read_all(hub: &Hub) {
@@ -34,15 +72,9 @@ fn next(subscription: &mut Subscription) -> Vec<dualcast_core::Item> {
 fn who_sleeps_is_woken_by_whoever_tends_the_bell() {
     explore(|| {
         let hub = small_hub(100).build().unwrap();
-        assert!(hub.claim_maintenance());
-        let (over, is_over) = oneshot::channel::<()>();
-        let tended = hub.clone();
-        let tender = thread::spawn(move || {
-            drop(block_on(select(poll_fn(|cx| tended.poll_wakes(cx)), is_over)));
-        });
+        let tenders = Tenders::of(&hub, 1);
         read_all(&hub);
-        drop(over);
-        tender.join().unwrap();
+        tenders.end();
     });
 }
 
@@ -51,14 +83,7 @@ fn who_sleeps_is_woken_although_whoever_tends_the_bell_goes() {
     explore(|| {
         let hub = small_hub(100).build().unwrap();
         assert!(hub.claim_maintenance());
-        let tended = hub.clone();
-        let tender = thread::spawn(move || {
-            let noop_waker = noop_waker();
-            for _ in 0..2 {
-                let _ = tended.poll_wakes(&mut Context::from_waker(&noop_waker));
-            }
-            tended.release_maintenance();
-        });
+        let tender = tend_and_go(&hub);
         read_all(&hub);
         tender.join().unwrap();
     });

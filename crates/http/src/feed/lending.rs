@@ -40,7 +40,7 @@ impl Feed {
             self.heartbeats.put_off_before(ago);
         }
         if let Some(unsent) = returned.unsent {
-            line.go_on_with(unsent.bytes);
+            line.begin_with(unsent.bytes);
             self.observed.goes_on_with(unsent.logged_at);
         }
     }
