@@ -15,6 +15,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt;
 use std::mem;
+use std::ops::Range;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -47,6 +48,8 @@ pub(crate) struct Loan {
     pub(crate) terms: Terms,
     pub(crate) place: Place,
     pub(crate) sent_at: Option<Instant>,
+    /// How many orders were given when its session was last seen to have none.
+    pub(crate) without_orders: u64,
 }
 
 /// Whether anything is sent.
@@ -153,7 +156,7 @@ impl Lane {
                 ToDo::Nothing => return None,
                 ToDo::Wake => break,
                 // It has been woken already, and has not come yet.
-                ToDo::Send if loan.terms.session.has_orders() => break,
+                ToDo::Send if loan.has_orders(teller.orders) => break,
                 ToDo::Send => {}
             }
             let Some(stretch) = teller.stretch(&loan.place, &loan.terms) else {
@@ -182,6 +185,15 @@ impl Lane {
 impl Loan {
     fn is_open(&self) -> bool {
         matches!(self.state, LoanState::Open(_))
+    }
+
+    /// Whether its session was told anything that it has not done, when so many orders were given. Mostly that is nothing to any session since it was
+    /// looked at, which lies elsewhere in memory.
+    fn has_orders(&mut self, given: u64) -> bool {
+        if self.without_orders != given && !self.terms.session.has_orders() {
+            self.without_orders = given;
+        }
+        self.without_orders != given
     }
 
     /// Answers whom to wake, unless that was done already.
@@ -290,9 +302,15 @@ impl Lanes {
     }
 
     /// Those at some of the places.
-    pub(crate) fn at(&self, places: std::ops::Range<usize>) -> Vec<Arc<Lane>> {
-        let lent = places.filter_map(|index| self.lent.get(index)?.clone());
-        lent.collect()
+    pub(crate) fn at(&self, places: Range<usize>) -> Vec<Arc<Lane>> {
+        let end = places.end.min(self.lent.len());
+        let lent = self.lent[places.start.min(end)..end].iter().flatten();
+        // Far apart in memory as they are, each step of a count waits until its lane has come to the processor, and only then the next sets out. Many
+        // come at the same time where they are only looked at before.
+        let count = lent.clone().filter(|lane| Arc::strong_count(lane) > 0).count();
+        let mut lanes = Vec::with_capacity(count);
+        lanes.extend(lent.cloned());
+        lanes
     }
 }
 

@@ -74,6 +74,8 @@ impl Round {
             logs,
             cell: &self.cell,
             end: view.end,
+            // Behind what is seen: whoever was told to end before it was published is sent none of it.
+            orders: logs.orders.get(),
             now: logs.now(),
             stretch: None,
             told: [Told::default(); 2],
@@ -98,6 +100,8 @@ pub(crate) struct Teller<'a> {
     cell: &'a Arc<Cell>,
     /// Where the log ended when it was looked at.
     end: u64,
+    /// How many orders were given to sessions.
+    pub(crate) orders: u64,
     pub(crate) now: Instant,
     stretch: Option<Stretch>,
     /// To how many the stretch was sent, by transport.
@@ -211,6 +215,7 @@ mod tests {
             logs,
             cell: &cell,
             end: 4,
+            orders: 0,
             now: logs.now(),
             stretch: None,
             told: [Told::default(); 2],

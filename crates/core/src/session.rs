@@ -67,12 +67,26 @@ struct Control {
     orders: Mutex<Orders>,
     /// Whether it was told anything that it has not done. Set before its task is woken: one that looks without finding it needs no lock.
     has_orders: AtomicBool,
+    /// Of all sessions of its hub.
+    given: Arc<OrderCount>,
     waker: AtomicWaker,
+}
+
+/// How many orders all sessions of a hub were given: as long as that stays as it is, nobody has to look at a session for what it was told.
+#[derive(Debug, Default)]
+pub(crate) struct OrderCount(AtomicU64);
+
+impl OrderCount {
+    /// To be asked before a session is looked at.
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 impl Control {
     fn ordered(&self) {
         self.has_orders.store(true, Ordering::Release);
+        self.given.0.fetch_add(1, Ordering::AcqRel);
         self.waker.wake();
     }
 
@@ -233,6 +247,7 @@ impl Sessions {
             opened_at: Instant::now(),
             orders: Mutex::default(),
             has_orders: AtomicBool::new(false),
+            given: Arc::clone(&self.logs.orders),
             waker: AtomicWaker::new(),
         });
         self.open.insert(id, Arc::clone(&control));

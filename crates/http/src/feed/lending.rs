@@ -204,6 +204,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_another_session_is_told_is_nothing_to_this_one() {
+        let mut scene = Scene::lent(99);
+        let other = scene.hub.open_session(Transport::Sse, None).unwrap();
+        other.handle().close(CloseReason::Disconnected);
+        scene.take_back_after(1);
+        assert_eq!((scene.arrived(), scene.stage().as_str()), (1, ""));
+    }
+
+    #[tokio::test]
     async fn who_was_told_something_and_has_done_it_lends_its_way_out_again() {
         let mut scene = Scene::lent(99);
         let elsewhere = scene.hub.channel("b").unwrap();
