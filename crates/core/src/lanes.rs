@@ -48,8 +48,6 @@ pub(crate) struct Loan {
     pub(crate) terms: Terms,
     pub(crate) place: Place,
     pub(crate) sent_at: Option<Instant>,
-    /// How many orders were given when its session was last seen to have none.
-    pub(crate) without_orders: u64,
 }
 
 /// Whether anything is sent.
@@ -156,7 +154,7 @@ impl Lane {
                 ToDo::Nothing => return None,
                 ToDo::Wake => break,
                 // It has been woken already, and has not come yet.
-                ToDo::Send if loan.has_orders(teller.orders) => break,
+                ToDo::Send if teller.is_anybody_ordered && loan.terms.session.has_orders() => break,
                 ToDo::Send => {}
             }
             let Some(stretch) = teller.stretch(&loan.place, &loan.terms) else {
@@ -185,15 +183,6 @@ impl Lane {
 impl Loan {
     fn is_open(&self) -> bool {
         matches!(self.state, LoanState::Open(_))
-    }
-
-    /// Whether its session was told anything that it has not done, when so many orders were given. Mostly that is nothing to any session since it was
-    /// looked at, which lies elsewhere in memory.
-    fn has_orders(&mut self, given: u64) -> bool {
-        if self.without_orders != given && !self.terms.session.has_orders() {
-            self.without_orders = given;
-        }
-        self.without_orders != given
     }
 
     /// Answers whom to wake, unless that was done already.

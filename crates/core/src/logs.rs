@@ -24,7 +24,7 @@ use crate::name::ChannelName;
 use crate::position::Position;
 use crate::presence::Rosters;
 use crate::record::{self, RECORD_OVERHEAD_BYTES, Record, Volatile};
-use crate::session::OrderCount;
+use crate::session::Ordered;
 use crate::stretch::Stretch;
 use crate::sync::{AtomicU64, AtomicUsize, DashMap, Entry, Mutex, MutexGuard, Ordering};
 use crate::tombstones::Tombstones;
@@ -56,8 +56,7 @@ pub(crate) struct Logs {
     tombstones: Mutex<Tombstones>,
     order: Mutex<Order>,
     pub(crate) bell: Bell,
-    /// What its sessions were told.
-    pub(crate) orders: Arc<OrderCount>,
+    pub(crate) ordered: Arc<Ordered>,
     /// The number of the life in `order`, for a look without a lock.
     life_number: AtomicU64,
     upkeep: Upkeep,
@@ -102,7 +101,7 @@ impl Logs {
             tombstones: Mutex::new(Tombstones::new(limits.max_tombstones, number)),
             order: Mutex::new(Order { life, next: 1 }),
             bell: Bell::default(),
-            orders: Arc::default(),
+            ordered: Arc::default(),
             life_number: AtomicU64::new(number),
             upkeep: Upkeep::default(),
             shedding: Mutex::default(),

@@ -75,7 +75,7 @@ impl Round {
             cell: &self.cell,
             end: view.end,
             // Behind what is seen: whoever was told to end before it was published is sent none of it.
-            orders: logs.orders.get(),
+            is_anybody_ordered: logs.ordered.is_anybody(),
             now: logs.now(),
             stretch: None,
             told: [Told::default(); 2],
@@ -100,8 +100,8 @@ pub(crate) struct Teller<'a> {
     cell: &'a Arc<Cell>,
     /// Where the log ended when it was looked at.
     end: u64,
-    /// How many orders were given to sessions.
-    pub(crate) orders: u64,
+    /// Whether any session was told something: then it is to be seen whether it is this one.
+    pub(crate) is_anybody_ordered: bool,
     pub(crate) now: Instant,
     stretch: Option<Stretch>,
     /// To how many the stretch was sent, by transport.
@@ -215,7 +215,7 @@ mod tests {
             logs,
             cell: &cell,
             end: 4,
-            orders: 0,
+            is_anybody_ordered: false,
             now: logs.now(),
             stretch: None,
             told: [Told::default(); 2],

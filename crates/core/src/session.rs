@@ -65,29 +65,38 @@ struct Control {
     info: Arc<SessionInfo>,
     opened_at: Instant,
     orders: Mutex<Orders>,
-    /// Whether it was told anything that it has not done. Set before its task is woken: one that looks without finding it needs no lock.
+    /// Whether it was told anything that it has not done, or is over. Set before its task is woken: one that looks without finding it needs no lock.
     has_orders: AtomicBool,
-    /// Of all sessions of its hub.
-    given: Arc<OrderCount>,
+    /// All of its hub that were.
+    ordered: Arc<Ordered>,
     waker: AtomicWaker,
 }
 
-/// How many orders all sessions of a hub were given: as long as that stays as it is, nobody has to look at a session for what it was told.
+/// How many sessions of a hub were told anything that they have not done: where that is none, which is nearly always, nobody has to look at each of them.
 #[derive(Debug, Default)]
-pub(crate) struct OrderCount(AtomicU64);
+pub(crate) struct Ordered(AtomicUsize);
 
-impl OrderCount {
-    /// To be asked before a session is looked at.
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
+impl Ordered {
+    pub(crate) fn is_anybody(&self) -> bool {
+        self.0.load(Ordering::Acquire) != 0
     }
 }
 
 impl Control {
     fn ordered(&self) {
-        self.has_orders.store(true, Ordering::Release);
-        self.given.0.fetch_add(1, Ordering::AcqRel);
+        // Counted before it is set: where two tell it something at once, neither returns while the other has yet to count.
+        self.ordered.0.fetch_add(1, Ordering::AcqRel);
+        if self.has_orders.swap(true, Ordering::AcqRel) {
+            self.ordered.0.fetch_sub(1, Ordering::AcqRel);
+        }
         self.waker.wake();
+    }
+
+    /// Nothing is left to do of what it was told. It may be over: then nothing that it is told counts any more.
+    fn done(&self, is_over: bool) {
+        if self.has_orders.swap(is_over, Ordering::AcqRel) {
+            self.ordered.0.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 
     fn has_orders(&self) -> bool {
@@ -182,7 +191,7 @@ impl Session {
         let next = orders.leave.pop();
         // Under the lock: whoever gives another order sets it behind that.
         if next.is_none() && orders.close.is_none() {
-            self.control.has_orders.store(false, Ordering::Release);
+            self.control.done(false);
         }
         next
     }
@@ -195,6 +204,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.control.done(true);
         let info = &self.control.info;
         TransportMeters::of(info.transport).closed(self.ended, self.control.opened_at.elapsed());
         self.sessions.remove(info, self.ended);
@@ -247,7 +257,7 @@ impl Sessions {
             opened_at: Instant::now(),
             orders: Mutex::default(),
             has_orders: AtomicBool::new(false),
-            given: Arc::clone(&self.logs.orders),
+            ordered: Arc::clone(&self.logs.ordered),
             waker: AtomicWaker::new(),
         });
         self.open.insert(id, Arc::clone(&control));
@@ -301,5 +311,39 @@ impl fmt::Debug for Sessions {
         f.debug_struct("Sessions")
             .field("count", &self.count())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::close::CloseReason;
+    use crate::hub::Hub;
+    use crate::session::Transport;
+
+    #[test]
+    fn who_was_told_something_counts_once_until_it_is_done_or_over() {
+        let hub = Hub::new();
+        let is_anybody_ordered = || hub.ingest().logs.ordered.is_anybody();
+        let channel = hub.channel("a").unwrap();
+        let session = hub.open_session(Transport::Sse, None).unwrap();
+        let handle = session.handle();
+        assert!(!is_anybody_ordered());
+        for _ in 0..2 {
+            handle.leave(channel.name());
+        }
+        assert!(is_anybody_ordered());
+        assert_eq!(session.next_to_leave().as_ref(), Some(channel.name()));
+        assert!(is_anybody_ordered(), "until it has seen that there is no more");
+        assert_eq!(session.next_to_leave(), None);
+        assert!(!is_anybody_ordered());
+        for _ in 0..2 {
+            handle.close(CloseReason::Disconnected);
+        }
+        assert_eq!(session.next_to_leave(), None);
+        assert!(is_anybody_ordered(), "it is to close");
+        drop(session);
+        assert!(!is_anybody_ordered());
+        handle.close(CloseReason::Disconnected);
+        assert!(!is_anybody_ordered(), "it is over");
     }
 }

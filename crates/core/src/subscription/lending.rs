@@ -33,7 +33,6 @@ impl Subscription {
         if followed.past().is_some() || followed.is_over() || followed.has_presence_news(cx.waker()) {
             return;
         }
-        let without_orders = self.logs.orders.get();
         // Not under the channel's lock.
         if terms.session.has_orders() || !self.logs.bell.is_tended() {
             return;
@@ -65,7 +64,6 @@ impl Subscription {
                     cursor: self.cursor,
                 },
                 sent_at: None,
-                without_orders,
             })
         });
         drop(given_up);

@@ -172,11 +172,14 @@ fn who_was_told_to_end_is_sent_nothing_that_comes_after_that() {
         let _ = session.poll(&mut Context::from_waker(&noop_waker()));
         publish(&channel, "m");
         let (told, publisher) = (session.terms.session.clone(), channel.clone());
+        // Who finds it told by somebody else already must not be ahead of that.
+        let also_told = told.clone();
+        let other = thread::spawn(move || also_told.close(CloseReason::Disconnected));
         let publisher = thread::spawn(move || {
             told.close(CloseReason::Disconnected);
             publish(&publisher, "m");
         });
-        publisher.join().unwrap();
+        join([other, publisher]);
         tenders.end();
         assert!(["", "<1>"].contains(&session.client().arrived().as_str()));
     });

@@ -76,6 +76,8 @@ pub(crate) struct Session {
     lane: Arc<Lane<Client>>,
     staged: VecDeque<Bytes>,
     pub(crate) terms: Terms,
+    /// Open for as long as the others are.
+    _session: dualcast_core::Session,
 }
 
 impl Session {
@@ -97,6 +99,7 @@ impl Session {
                 transport: Transport::Sse,
                 session: session.handle(),
             },
+            _session: session,
         }
     }
 
