@@ -42,6 +42,9 @@ pub(crate) struct Single {
     /// How many connections
     #[arg(long, default_value_t = 1_000, value_parser = numbers::positive)]
     connections: usize,
+    /// How many streams on each of them; more than one only over HTTP/2
+    #[arg(long, default_value_t = 1, value_parser = numbers::positive)]
+    streams: usize,
     /// How many of them connect at a time
     #[arg(long, default_value_t = 200, value_parser = numbers::positive)]
     at_once: usize,
@@ -79,6 +82,10 @@ impl Single {
             Some(("ws", rest)) => (Transport::Ws, rest),
             _ => bail!("{} begins with none of http://, h2c:// and ws://", self.url),
         };
+        ensure!(
+            self.streams == 1 || transport == Transport::SseHttp2,
+            "a connection has one stream, but over HTTP/2: h2c://"
+        );
         let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
         let path = Some(format!("/{path}"));
         let dialect = Dialect {
@@ -97,7 +104,7 @@ impl Single {
         let process = self.pid.map(Process);
         let resident = || process.map(Process::resident).transpose();
 
-        let mut fleet = Fleet::new(&target, transport, self.channels)?;
+        let mut fleet = Fleet::new(&target, transport, self.channels)?.with_streams(self.streams);
         let memory = resident()?;
         let crowd = Crowd {
             connections: self.connections,
@@ -154,8 +161,8 @@ impl Single {
             writeln!(said, "CPU        {each:.2} µs a delivery")?;
         }
         if let Some((before, after)) = memory {
-            let each = kibibytes_each(after as i64 - before as i64, self.connections);
-            writeln!(said, "memory     {each:.2} KiB a connection")?;
+            let each = kibibytes_each(after as i64 - before as i64, self.connections * self.streams);
+            writeln!(said, "memory     {each:.2} KiB a follower")?;
         }
         Ok(said)
     }

@@ -14,8 +14,8 @@ pub(crate) enum Transport {
     Sse,
     /// WebSocket.
     Ws,
-    /// Server-Sent Events over HTTP/2, a stream on a connection of its own. Only the comparison has it.
-    #[value(skip)]
+    /// Server-Sent Events over HTTP/2. Only the comparison has it, and the scenario of crowds.
+    #[value(name = "sse-http2")]
     #[serde(rename = "sse-http2")]
     SseHttp2,
 }

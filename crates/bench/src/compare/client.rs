@@ -210,7 +210,7 @@ impl Follower {
         let (mut answers, reader) = (Vec::new(), &mut self.reader);
         framing.feed(
             piece,
-            |bytes| reader.feed(bytes),
+            |_, bytes| reader.feed(bytes),
             |control| match control {
                 Control::Answer(bytes) => answers.extend(bytes),
                 Control::End(how) => *end = Some(how),
@@ -243,7 +243,7 @@ async fn open_raw(mut io: Box<dyn Io>, endpoint: &Endpoint, asked: &Asked<'_>) -
         let read = io.read(&mut piece).await?;
         ensure!(read > 0, "the server closed the connection before it answered");
         head.extend_from_slice(&piece[..read]);
-        if let Some((length, framing)) = handshake::answer(&head, asked.transport)? {
+        if let Some((length, framing)) = handshake::answer(&head, asked.transport, 1)? {
             return Ok(Body::Raw {
                 io,
                 framing,

@@ -25,6 +25,8 @@ const PUBLISHER: Token = Token(usize::MAX);
 pub(crate) struct Fleet {
     target: Target,
     transport: Transport,
+    /// How many streams a connection has.
+    streams: usize,
     clamp: Option<Clamp>,
     poll: Poll,
     subscribers: Vec<Subscriber>,
@@ -97,6 +99,7 @@ impl Fleet {
         Ok(Self {
             target: target.clone(),
             transport,
+            streams: 1,
             clamp: None,
             poll,
             subscribers: Vec::new(),
@@ -111,6 +114,12 @@ impl Fleet {
     /// Connects clients whose kernel buffers are small.
     pub(crate) fn clamped(mut self) -> Self {
         self.clamp = Some(Clamp::NETWORK);
+        self
+    }
+
+    /// Opens so many streams on each connection.
+    pub(crate) fn with_streams(mut self, streams: usize) -> Self {
+        self.streams = streams;
         self
     }
 
@@ -152,11 +161,13 @@ impl Fleet {
                 }
                 let channel = self.subscribers.len() % crowd.channels;
                 let asked = Asked {
-                    request: handshake::request(&self.target, self.transport, channel, cursor)?,
+                    request: handshake::request(&self.target, self.transport, self.streams, channel, cursor)?,
                     hello: self.target.ws_hello(channel),
                     transport: self.transport,
                     channel,
-                    last: last(&mut self.ledger, channel),
+                    last: (0..self.streams)
+                        .map(|_| last(&mut self.ledger, channel))
+                        .collect(),
                 };
                 let token = Token(self.subscribers.len());
                 let registry = self.poll.registry();

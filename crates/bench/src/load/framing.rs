@@ -27,21 +27,20 @@ pub(crate) enum Framing {
 }
 
 impl Framing {
-    /// Takes the framing off a piece. What is left is handed on in order.
+    /// Takes the framing off a piece. What is left is handed on in order, with the number of its stream: 0 where a connection has but one.
     pub(crate) fn feed(
         &mut self,
         piece: &[u8],
-        payload: impl FnMut(&[u8]),
+        mut payload: impl FnMut(usize, &[u8]),
         control: impl FnMut(Control),
     ) -> Result<()> {
         match self {
-            Self::Chunked(chunked) => chunked.feed(piece, payload, control),
+            Self::Chunked(chunked) => chunked.feed(piece, |data| payload(0, data), control),
             Self::Plain => {
-                let mut payload = payload;
-                payload(piece);
+                payload(0, piece);
                 Ok(())
             }
-            Self::WebSocket(frames) => frames.feed(piece, payload, control),
+            Self::WebSocket(frames) => frames.feed(piece, |data| payload(0, data), control),
             Self::Http2(frames) => frames.feed(piece, payload, control),
         }
     }
@@ -274,7 +273,7 @@ mod tests {
         for piece in stream.chunks(cut) {
             let read = framing.feed(
                 piece,
-                |piece| data.extend_from_slice(piece),
+                |_, piece| data.extend_from_slice(piece),
                 |said| controls.push(said),
             );
             read.unwrap();
@@ -314,7 +313,7 @@ mod tests {
 
     #[test]
     fn what_breaks_the_framing_is_an_error() {
-        let garbage = |mut framing: Framing, bytes: &[u8]| framing.feed(bytes, |_| {}, |_| {}).is_err();
+        let garbage = |mut framing: Framing, bytes: &[u8]| framing.feed(bytes, |_, _| {}, |_| {}).is_err();
         assert!(garbage(Framing::Chunked(Chunked::default()), b"data: x"));
         assert!(garbage(Framing::WebSocket(Frames::default()), b"\x81\x80mask"));
         assert!(garbage(

@@ -10,10 +10,11 @@ use crate::target::{Target, Transport};
 const MAX_HEAD: usize = 16 << 10;
 const MAX_HEADERS: usize = 64;
 
-/// A request that follows a channel, from a cursor if there is one.
+/// A request that follows a channel, from a cursor if there is one; so many of them, where one connection has many streams.
 pub(crate) fn request(
     target: &Target,
     transport: Transport,
+    streams: usize,
     channel: usize,
     cursor: Option<&str>,
 ) -> Result<Vec<u8>> {
@@ -26,7 +27,7 @@ pub(crate) fn request(
     }
     let headers: Vec<_> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
     Ok(match transport {
-        Transport::SseHttp2 => http2::request(&authority, &path, &headers),
+        Transport::SseHttp2 => http2::request(streams, &authority, &path, &headers),
         Transport::Sse | Transport::Ws => http1(&authority, &path, &headers),
     })
 }
@@ -69,11 +70,11 @@ pub(crate) fn http1(authority: &str, path: &str, headers: &[(&str, &str)]) -> Ve
     (request + "\r\n").into_bytes()
 }
 
-/// Reads the head of the answer: how long it is, and how its body is framed. None if it isn't whole yet.
-pub(crate) fn answer(bytes: &[u8], transport: Transport) -> Result<Option<(usize, Framing)>> {
+/// Reads the head of the answer, or of so many answers: how long it is, and how its body is framed. None if it isn't whole yet.
+pub(crate) fn answer(bytes: &[u8], transport: Transport, streams: usize) -> Result<Option<(usize, Framing)>> {
     if transport == Transport::SseHttp2 {
         // No byte of it is behind us yet: the frames before the head have something to say, too.
-        return Ok(http2::is_answered(bytes)?.then(|| (0, Framing::Http2(Http2::default()))));
+        return Ok(http2::is_answered(streams, bytes)?.then(|| (0, Framing::Http2(Http2::default()))));
     }
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
@@ -121,17 +122,17 @@ mod tests {
     fn an_answer_is_read_when_its_head_is_whole() {
         let head =
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-        assert!(answer(&head[..20], Transport::Sse).unwrap().is_none());
-        let (length, framing) = answer(head, Transport::Sse).unwrap().unwrap();
+        assert!(answer(&head[..20], Transport::Sse, 1).unwrap().is_none());
+        let (length, framing) = answer(head, Transport::Sse, 1).unwrap().unwrap();
         assert_eq!(length, head.len());
         assert!(matches!(framing, Framing::Chunked(_)));
     }
 
     #[test]
     fn a_refusal_is_told_with_its_text() {
-        let refused = answer(b"HTTP/1.1 403 Forbidden\r\n\r\nno origin", Transport::Ws).unwrap_err();
+        let refused = answer(b"HTTP/1.1 403 Forbidden\r\n\r\nno origin", Transport::Ws, 1).unwrap_err();
         assert_eq!(refused.to_string(), "the server answered 403: no origin");
         let page = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n\r\n<p>";
-        assert!(answer(page, Transport::Sse).is_err());
+        assert!(answer(page, Transport::Sse, 1).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP/2 as far as an event stream needs it (RFC 9113, RFC 7541): one request without a body, and the frames that are its answer.
+//! HTTP/2 as far as event streams need it (RFC 9113, RFC 7541): requests without a body, and the frames that are their answers.
 //!
 //! The `h2` crate would be a client in earnest, and a thousand of it would be most of what is measured. Windows are those of Chromium.
 
@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 use super::framing::Control;
 
-/// How much a server may send on the stream before it is told that there is room.
+/// How much a server may send on a stream before it is told that there is room.
 const STREAM_WINDOW: u32 = 6 << 20;
 /// The same, on the connection.
 const CONNECTION_WINDOW: u32 = 15 << 20;
@@ -29,11 +29,14 @@ const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;
-/// The first stream that a client opens.
-const STREAM: u32 = 1;
 
-/// What opens a connection and asks for a stream on it.
-pub(crate) fn request(authority: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+/// The number that stands in the frames of a client's stream (RFC 9113 section 5.1.1).
+fn number(stream: usize) -> u32 {
+    2 * stream as u32 + 1
+}
+
+/// What opens a connection and asks for so many streams on it.
+pub(crate) fn request(streams: usize, authority: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     let mut settings = Vec::new();
     // SETTINGS_ENABLE_PUSH and SETTINGS_INITIAL_WINDOW_SIZE.
@@ -43,12 +46,10 @@ pub(crate) fn request(authority: &str, path: &str, headers: &[(&str, &str)]) -> 
     }
     bytes.extend(frame(SETTINGS, 0, 0, &settings));
     bytes.extend(window_update(0, CONNECTION_WINDOW - FIRST_WINDOW));
-    bytes.extend(frame(
-        HEADERS,
-        END_STREAM | END_HEADERS,
-        STREAM,
-        &fields(authority, path, headers),
-    ));
+    let fields = fields(authority, path, headers);
+    for stream in 0..streams {
+        bytes.extend(frame(HEADERS, END_STREAM | END_HEADERS, number(stream), &fields));
+    }
     bytes
 }
 
@@ -96,8 +97,9 @@ fn window_update(stream: u32, bytes: u32) -> Vec<u8> {
     frame(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes())
 }
 
-/// Whether the answer's head has come. One that is not 200 is an error.
-pub(crate) fn is_answered(mut bytes: &[u8]) -> Result<bool> {
+/// Whether the heads of so many answers have come. One that is not 200 is an error.
+pub(crate) fn is_answered(streams: usize, mut bytes: &[u8]) -> Result<bool> {
+    let mut answered = 0;
     ensure!(!bytes.starts_with(b"HTTP/1."), "the server answered in HTTP/1.1");
     while let Some((head, rest)) = Head::read(bytes) {
         let Some(payload) = rest.get(..head.left) else {
@@ -111,6 +113,9 @@ pub(crate) fn is_answered(mut bytes: &[u8]) -> Result<bool> {
                 payload.first() == Some(&0x88),
                 "the server answered another status than 200"
             );
+            answered += 1;
+        }
+        if answered == streams {
             return Ok(true);
         }
         bytes = &rest[head.left..];
@@ -126,8 +131,9 @@ pub(crate) struct Http2 {
     head: Head,
     /// What came of a frame that isn't data.
     said: Vec<u8>,
-    /// How much data came since the server was told that there is room.
+    /// How much data came since the server was told that there is room: on the connection, and on each stream.
     taken: u32,
+    taken_of: Vec<u32>,
 }
 
 /// A frame's head, and how much of its payload is to come.
@@ -135,23 +141,30 @@ pub(crate) struct Http2 {
 struct Head {
     kind: u8,
     flags: u8,
+    stream: u32,
     left: usize,
 }
 
 impl Head {
     fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>()?;
-        let [a, b, c, kind, flags, ..] = *head;
-        let left = u32::from_be_bytes([0, a, b, c]) as usize;
-        Some((Self { kind, flags, left }, rest))
+        let [a, b, c, kind, flags, stream @ ..] = *head;
+        let head = Self {
+            kind,
+            flags,
+            stream: u32::from_be_bytes(stream),
+            left: u32::from_be_bytes([0, a, b, c]) as usize,
+        };
+        Some((head, rest))
     }
 }
 
 impl Http2 {
+    /// Hands on the payload of each stream, of which the first is 0.
     pub(crate) fn feed(
         &mut self,
         mut piece: &[u8],
-        mut payload: impl FnMut(&[u8]),
+        mut payload: impl FnMut(usize, &[u8]),
         mut control: impl FnMut(Control),
     ) -> Result<()> {
         while !piece.is_empty() {
@@ -161,8 +174,9 @@ impl Http2 {
                 piece = rest;
                 if self.head.kind == DATA {
                     ensure!(self.head.flags & PADDED == 0, "a padded frame");
-                    payload(data);
-                    self.take(data.len(), &mut control);
+                    let stream = (self.head.stream / 2) as usize;
+                    payload(stream, data);
+                    self.take(stream, data.len() as u32, &mut control);
                 } else {
                     self.said.extend_from_slice(data);
                 }
@@ -187,14 +201,16 @@ impl Http2 {
         Ok(())
     }
 
-    fn take(&mut self, bytes: usize, control: &mut impl FnMut(Control)) {
-        self.taken += bytes as u32;
-        if self.taken >= ROOM_EVERY {
-            let room = [0, STREAM]
-                .map(|stream| window_update(stream, self.taken))
-                .concat();
-            control(Control::Answer(room));
-            self.taken = 0;
+    fn take(&mut self, stream: usize, bytes: u32, control: &mut impl FnMut(Control)) {
+        if self.taken_of.len() <= stream {
+            self.taken_of.resize(stream + 1, 0);
+        }
+        for (number, taken) in [(0, &mut self.taken), (number(stream), &mut self.taken_of[stream])] {
+            *taken += bytes;
+            if *taken >= ROOM_EVERY {
+                control(Control::Answer(window_update(number, *taken)));
+                *taken = 0;
+            }
         }
     }
 
@@ -217,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_request_is_what_the_standard_says() {
-        let bytes = request("a.b", "/sse", &[("accept", "x")]);
+        let bytes = request(2, "a.b", "/sse", &[("accept", "x")]);
         let (preface, rest) = bytes.split_at(24);
         assert_eq!(preface, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         let settings = b"\0\0\x0c\x04\0\0\0\0\0\0\x02\0\0\0\0\0\x04\0\x60\0\0";
@@ -229,10 +245,9 @@ mod tests {
             u32::from_be_bytes(update[9..].try_into().unwrap()),
             (15 << 20) - 65_535
         );
-        assert_eq!(
-            rest,
-            b"\0\0\x17\x01\x05\0\0\0\x01\x82\x86\x04\x04/sse\x01\x03a.b\0\x06accept\x01x"
-        );
+        let fields = b"\x82\x86\x04\x04/sse\x01\x03a.b\0\x06accept\x01x";
+        let streams = [1, 3].map(|number| [b"\0\0\x17\x01\x05\0\0\0", &[number][..], fields].concat());
+        assert_eq!(rest, streams.concat());
     }
 
     #[test]
@@ -247,13 +262,16 @@ mod tests {
     fn a_head_is_known_when_it_is_whole() {
         let mut bytes = frame(SETTINGS, 0, 0, &[0; 6]);
         bytes.extend(frame(HEADERS, END_HEADERS, 1, &[0x88, 0x76]));
-        assert!(is_answered(&bytes).unwrap());
+        assert!(is_answered(1, &bytes).unwrap());
+        bytes.extend(frame(DATA, 0, 1, b"hello"));
+        bytes.extend(frame(HEADERS, END_HEADERS, 3, &[0x88]));
+        assert!(is_answered(2, &bytes).unwrap());
         for cut in 0..bytes.len() {
-            assert!(!is_answered(&bytes[..cut]).unwrap(), "cut at {cut}");
+            assert!(!is_answered(2, &bytes[..cut]).unwrap(), "cut at {cut}");
         }
         let refused = frame(HEADERS, END_HEADERS, 1, &[0x8d]);
-        assert!(is_answered(&refused).is_err());
-        assert!(is_answered(b"HTTP/1.1 400 Bad Request\r\n\r\n").is_err());
+        assert!(is_answered(1, &refused).is_err());
+        assert!(is_answered(1, b"HTTP/1.1 400 Bad Request\r\n\r\n").is_err());
     }
 
     #[test]
@@ -261,20 +279,21 @@ mod tests {
         let mut bytes = frame(SETTINGS, 0, 0, &[0; 6]);
         bytes.extend(frame(HEADERS, END_HEADERS, 1, &[0x88]));
         bytes.extend(frame(DATA, 0, 1, b"hello"));
+        bytes.extend(frame(DATA, 0, 3, b"beside"));
         bytes.extend(frame(PING, 0, 0, b"12345678"));
         bytes.extend(frame(SETTINGS, ACK, 0, &[]));
         bytes.extend(frame(DATA, END_STREAM, 1, b" world"));
         for cut in 1..bytes.len() {
-            let (mut frames, mut data, mut controls) = (Http2::default(), Vec::new(), Vec::new());
+            let (mut frames, mut data, mut controls) = (Http2::default(), [vec![], vec![]], Vec::new());
             for piece in bytes.chunks(cut) {
                 let read = frames.feed(
                     piece,
-                    |piece| data.extend_from_slice(piece),
+                    |stream, piece| data[stream].extend_from_slice(piece),
                     |said| controls.push(said),
                 );
                 read.unwrap();
             }
-            assert_eq!(data, b"hello world", "cut at {cut}");
+            assert_eq!(data, [&b"hello world"[..], b"beside"], "cut at {cut}");
             let expected = [
                 Control::Answer(b"\0\0\0\x04\x01\0\0\0\0".into()),
                 Control::Answer(b"\0\0\x08\x06\x01\0\0\0\x0012345678".into()),
@@ -291,9 +310,18 @@ mod tests {
         // One piece more than that.
         for _ in 0..=ROOM_EVERY / (16 << 10) {
             let told = |said| told.push(said);
-            frames.feed(&data, |_| {}, told).unwrap();
+            frames.feed(&data, |_, _| {}, told).unwrap();
         }
-        let room = [window_update(0, ROOM_EVERY), window_update(1, ROOM_EVERY)].concat();
-        assert_eq!(told, [Control::Answer(room)]);
+        assert_eq!(
+            told,
+            [0, 1].map(|number| Control::Answer(window_update(number, ROOM_EVERY)))
+        );
+        told.clear();
+        // What comes on another stream is the connection's, too.
+        let data = frame(DATA, 0, 3, &[b'x'; 16 << 10]);
+        for _ in 1..ROOM_EVERY / (16 << 10) {
+            frames.feed(&data, |_, _| {}, |said| told.push(said)).unwrap();
+        }
+        assert_eq!(told, [Control::Answer(window_update(0, ROOM_EVERY))]);
     }
 }

@@ -1,10 +1,10 @@
-//! A subscriber: one connection that follows one channel.
+//! A subscriber: one connection that follows one channel, by one stream or by many.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, SockRef, Socket, Type};
@@ -39,9 +39,8 @@ pub(crate) struct Subscriber {
     transport: Transport,
     pub(crate) channel: usize,
     pub(crate) began: Instant,
-    /// The message that it got last.
-    pub(crate) last: u64,
-    /// How many it got.
+    streams: Box<[Stream]>,
+    /// How many messages it got.
     pub(crate) received: u64,
     /// Whether it reads. One that didn't for a while is out of the ledger for good, and minds the order by itself.
     is_stalled: bool,
@@ -49,11 +48,17 @@ pub(crate) struct Subscriber {
     is_orderly: bool,
     /// Whether its latency counts.
     pub(crate) is_watched: bool,
-    scanner: Scanner,
     /// The end of what came, where somebody wants to know its last id.
     tail: Option<Vec<u8>>,
     /// What of a short answer, to a ping say, the socket didn't take.
     unsent: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    /// The message that it got last.
+    last: u64,
+    scanner: Scanner,
 }
 
 #[derive(Debug)]
@@ -65,6 +70,15 @@ enum State {
     Open(Framing),
     /// The server ended it, so.
     Over(String),
+}
+
+impl Stream {
+    fn behind(last: u64) -> Self {
+        Self {
+            last,
+            scanner: Scanner::default(),
+        }
+    }
 }
 
 /// What a turn at a subscriber's socket came to.
@@ -106,13 +120,12 @@ impl Subscriber {
             transport: asked.transport,
             channel: asked.channel,
             began,
-            last: asked.last,
+            streams: asked.last.into_iter().map(Stream::behind).collect(),
             received: 0,
             is_stalled: false,
             is_in_ledger: true,
             is_orderly: true,
             is_watched: true,
-            scanner: Scanner::default(),
             tail: None,
             unsent: asked.hello.map(|hello| framing::text(&hello)).unwrap_or_default(),
         })
@@ -199,7 +212,8 @@ impl Subscriber {
         match &mut self.state {
             State::Asked(head) => {
                 head.extend_from_slice(bytes);
-                let Some((length, framing)) = handshake::answer(head, self.transport)? else {
+                let Some((length, framing)) = handshake::answer(head, self.transport, self.streams.len())?
+                else {
                     return Ok(false);
                 };
                 let first = head.split_off(length);
@@ -218,11 +232,15 @@ impl Subscriber {
             return Ok(());
         };
         let (mut failed, mut end, mut answers) = (None, None, Vec::new());
-        let (scanner, last, received) = (&mut self.scanner, &mut self.last, &mut self.received);
+        let (streams, received) = (&mut self.streams, &mut self.received);
         let now = self.is_watched.then(Instant::now);
         let (is_in_ledger, tail, channel) = (self.is_in_ledger, &mut self.tail, self.channel);
         let is_orderly = &mut self.is_orderly;
-        let payload = |payload: &[u8]| {
+        let payload = |stream: usize, payload: &[u8]| {
+            let Some(Stream { last, scanner }) = streams.get_mut(stream) else {
+                failed.get_or_insert(anyhow!("something came on a stream that nobody opened"));
+                return;
+            };
             if let Some(tail) = tail {
                 tail.drain(..tail.len().saturating_sub(TAIL_BYTES));
                 tail.extend_from_slice(payload);
@@ -286,7 +304,7 @@ impl Subscriber {
 
     /// Whether one that stalled has every message up to this one, in order.
     pub(crate) fn is_whole(&self, through: u64) -> bool {
-        self.is_orderly && self.last == through
+        self.is_orderly && self.streams.iter().all(|stream| stream.last == through)
     }
 
     /// Reads no more. What comes to it later is counted by itself.
@@ -298,7 +316,7 @@ impl Subscriber {
     /// Is held to the ledger no longer, and goes on reading.
     pub(crate) fn let_go(&mut self, ledger: &mut Ledger) {
         self.is_in_ledger = false;
-        ledger.leave(self.channel);
+        self.streams.iter().for_each(|_| ledger.leave(self.channel));
     }
 
     /// Says something on a WebSocket.
@@ -330,8 +348,8 @@ pub(crate) struct Asked {
     pub(crate) hello: Option<String>,
     pub(crate) transport: Transport,
     pub(crate) channel: usize,
-    /// The message that it got last.
-    pub(crate) last: u64,
+    /// The message that each of its streams got last.
+    pub(crate) last: Vec<u64>,
 }
 
 /// Whether the other side is gone.

@@ -2,6 +2,7 @@
 
 mod channels;
 mod connect;
+mod crowds;
 mod fan_out;
 mod idle;
 mod nats;
@@ -37,6 +38,8 @@ pub(crate) enum Scenario {
     Resume,
     /// Clients that don't read, beside others that do
     Stalled,
+    /// One channel with more and more followers
+    Crowds,
     /// The same traffic, over more and more channels
     Channels,
     /// Publishing to nobody, in one process
@@ -66,6 +69,10 @@ pub(crate) struct Sizes {
     pub(crate) connecting: usize,
     pub(crate) resuming: usize,
     pub(crate) stalled: Duration,
+    /// How many follow one channel, each by a connection.
+    pub(crate) crowds: &'static [usize],
+    /// The same, where a connection has many streams.
+    pub(crate) crowds_of_streams: &'static [usize],
     pub(crate) channels: &'static [usize],
     pub(crate) publishes: u64,
     /// How many messages go from one node to another.
@@ -87,6 +94,9 @@ impl Sizes {
         connecting: 5_000,
         resuming: 5_000,
         stalled: Duration::from_secs(15),
+        // Each process may open 20,000 files.
+        crowds: &[1_000, 18_000],
+        crowds_of_streams: &[1_000, 10_000, 100_000],
         channels: &[10, 1_000, 100_000],
         publishes: 2_000_000,
         across: 5_000,
@@ -105,6 +115,8 @@ impl Sizes {
         connecting: 1_000,
         resuming: 1_000,
         stalled: Duration::from_secs(2),
+        crowds: &[200, 1_000],
+        crowds_of_streams: &[200, 1_000],
         channels: &[10, 1_000],
         publishes: 100_000,
         across: 300,
@@ -114,13 +126,14 @@ impl Sizes {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::FanOut,
         Self::Paced,
         Self::Idle,
         Self::Connect,
         Self::Resume,
         Self::Stalled,
+        Self::Crowds,
         Self::Channels,
         Self::Publish,
         Self::Across,
@@ -154,6 +167,7 @@ impl Scenario {
                 stalled::MESSAGE_BYTES,
                 sizes.stalled.as_secs()
             ),
+            Self::Crowds => "One channel with more and more followers, 1 message in flight".into(),
             Self::Channels => {
                 format!("The same traffic to {connections} connections, over more and more channels")
             }
@@ -208,6 +222,9 @@ impl Scenario {
         if transport.is_some_and(|transport| !server.dialect.has(transport)) {
             return false;
         }
+        if transport == Some(Transport::SseHttp2) && !is(server::DUALCAST) {
+            return false;
+        }
         match self {
             Self::Channels => server.dialect.many_channels,
             Self::Resume => server.dialect.resumes && !is(server::JOINED) && !is(server::ROOMS),
@@ -215,7 +232,7 @@ impl Scenario {
             Self::Publish => is(server::FLOOR) || is(server::BY_HAND) || is(server::DUALCAST),
             // The two floors differ in nothing but how they write what came together.
             Self::Idle | Self::Connect | Self::Stalled => !is(server::JOINED) && !is(server::ROOMS),
-            Self::FanOut | Self::Paced => !is(server::ROOMS),
+            Self::FanOut | Self::Paced | Self::Crowds => !is(server::ROOMS),
             Self::Across | Self::Acked | Self::Tail | Self::Storm => false,
         }
     }
@@ -224,6 +241,11 @@ impl Scenario {
     pub(crate) fn transports(self) -> &'static [Option<Transport>] {
         match self {
             Self::Publish | Self::Acked | Self::Tail => &[None],
+            Self::Crowds => &[
+                Some(Transport::Sse),
+                Some(Transport::SseHttp2),
+                Some(Transport::Ws),
+            ],
             _ => &[Some(Transport::Sse), Some(Transport::Ws)],
         }
     }
@@ -245,6 +267,7 @@ impl Scenario {
             Self::Connect => connect::run(server, transport, sizes),
             Self::Resume => resume::run(server, transport, sizes),
             Self::Stalled => stalled::run(server, transport, sizes),
+            Self::Crowds => crowds::run(server, transport, sizes),
             Self::Channels => channels::run(server, transport, sizes),
             Self::Publish => publish::run(server, sizes),
             Self::Across | Self::Acked | Self::Tail | Self::Storm => {
