@@ -14,7 +14,7 @@ pub(crate) enum Transport {
     Sse,
     /// WebSocket.
     Ws,
-    /// Server-Sent Events over HTTP/2. Only the comparison has it, and the scenario of crowds.
+    /// Server-Sent Events over HTTP/2. Not every scenario has it.
     #[value(name = "sse-http2")]
     #[serde(rename = "sse-http2")]
     SseHttp2,

@@ -67,7 +67,7 @@ pub struct Terms {
     pub max_bytes: u32,
     /// By which it is counted.
     pub transport: Transport,
-    /// The session. Nothing is sent for it that comes after it was told to end.
+    /// The session, which is there until the way out is taken back. Nothing is sent for it that comes after it was told to end.
     pub session: SessionHandle,
 }
 
@@ -294,13 +294,16 @@ impl Lanes {
     pub(crate) fn at(&self, places: Range<usize>) -> Vec<Arc<Lane>> {
         let end = places.end.min(self.lent.len());
         let lent = self.lent[places.start.min(end)..end].iter().flatten();
-        // Far apart in memory as they are, each step of a count waits until its lane has come to the processor, and only then the next sets out. Many
-        // come at the same time where they are only looked at before.
-        let count = lent.clone().filter(|lane| Arc::strong_count(lane) > 0).count();
-        let mut lanes = Vec::with_capacity(count);
+        let mut lanes = Vec::with_capacity(fetch(lent.clone()));
         lanes.extend(lent.cloned());
         lanes
     }
+}
+
+/// Has the processor fetch these, which lie far apart in memory: many at a time, where holding on to them would wait for each before the next sets out. Answers
+/// how many they are.
+fn fetch<'a>(lanes: impl Iterator<Item = &'a Arc<Lane>>) -> usize {
+    lanes.filter(|lane| Arc::strong_count(lane) > 0).count()
 }
 
 impl<O: ?Sized> fmt::Debug for Lane<O> {
@@ -367,6 +370,8 @@ mod tests {
             if step % 97 == 0 {
                 let end = lanes.answer();
                 assert_eq!(lanes.at(0..end).len(), held.len());
+                assert_eq!(lanes.at(0..end + 9).len(), held.len());
+                assert!(lanes.at(end..end + 9).is_empty() && lanes.at(end + 1..end + 9).is_empty());
                 assert!(lanes.free.len() <= end);
             }
         }

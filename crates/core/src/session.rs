@@ -67,12 +67,13 @@ struct Control {
     orders: Mutex<Orders>,
     /// Whether it was told anything that it has not done, or is over. Set before its task is woken: one that looks without finding it needs no lock.
     has_orders: AtomicBool,
-    /// All of its hub that were.
+    /// The count of those in its hub.
     ordered: Arc<Ordered>,
     waker: AtomicWaker,
 }
 
-/// How many sessions of a hub were told anything that they have not done: where that is none, which is nearly always, nobody has to look at each of them.
+/// How many sessions of a hub, at the most, were told anything that they have not done: where that is none, which is nearly always, nobody has to look at
+/// each of them.
 #[derive(Debug, Default)]
 pub(crate) struct Ordered(AtomicUsize);
 
@@ -141,7 +142,7 @@ impl SessionHandle {
         &self.0.info
     }
 
-    /// Whether it was told anything that it has not done.
+    /// Whether it was told anything that it has not done, or is over.
     pub(crate) fn has_orders(&self) -> bool {
         self.0.has_orders()
     }
@@ -181,7 +182,7 @@ impl Session {
     }
 
     /// The next channel that it was told to follow no longer. What comes later wakes the task that last asked
-    /// [`Session::poll_close`].
+    /// [`Session::poll_close`]. Until there is none, everybody who sends for a session of this hub looks whether it was told something.
     #[must_use]
     pub fn next_to_leave(&self) -> Option<ChannelName> {
         if !self.control.has_orders() {
@@ -189,7 +190,7 @@ impl Session {
         }
         let mut orders = self.control.orders.lock();
         let next = orders.leave.pop();
-        // Under the lock: whoever gives another order sets it behind that.
+        // Under the lock: whoever gives another order says so behind that, and wakes the task.
         if next.is_none() && orders.close.is_none() {
             self.control.done(false);
         }

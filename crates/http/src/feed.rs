@@ -33,10 +33,11 @@ use crate::source::{Piece, Source};
 /// Everything that a session has to say.
 pub struct Feed {
     dialect: &'static dyn Dialect,
-    /// None where the client is refused because there are too many.
-    session: Option<Session>,
+    /// Goes before the session: as long as that is there, nothing is sent that it was told to end before.
     source: Source,
     joined: Joined,
+    /// None where the client is refused because there are too many.
+    session: Option<Session>,
     is_joinable: bool,
     options: Arc<SessionOptions>,
     opening: Rare<Said>,

@@ -15,34 +15,23 @@ use tokio::net::TcpStream;
 pub(crate) struct Tcp(pub(crate) TcpStream);
 
 impl Outlet for Tcp {
-    /// Past tokio, to whom a socket is writable until a write of its own finds it full: so it is the session's next write that waits, and nothing that
-    /// lies elsewhere in memory has to come to the processor for this one.
+    /// Past tokio, whose notes of the socket lie elsewhere in memory. To tokio it stays writable where this finds it full. The session's next write goes by
+    /// tokio, finds that out, and waits: for an event that comes behind its own look.
     fn send(&self, bytes: &[u8]) -> usize {
-        SockRef::from(&self.0).send(bytes).unwrap_or(0)
+        let socket = SockRef::from(&self.0);
+        socket.send_with_flags(bytes, NO_SIGNAL).unwrap_or(0)
     }
 }
 
-impl Tcp {
-    /// Reads or writes once, without waiting. What was less than there was room for has emptied, or filled, the kernel's buffer: to know that saves
-    /// the system call that would find it out. So it is with epoll and kqueue.
-    fn at_once(
-        &self,
-        interest: Interest,
-        room: usize,
-        act: impl FnOnce() -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        let mut partial = None;
-        let done = self.0.try_io(interest, || {
-            let count = act()?;
-            if cfg!(unix) && 0 < count && count < room {
-                partial = Some(count);
-                return Err(ErrorKind::WouldBlock.into());
-            }
-            Ok(count)
-        });
-        partial.map_or(done, Ok)
-    }
+/// A client that is gone is an error, and no signal that ends a process which has not asked to ignore it. Apple's sockets and Windows know no such signal.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
+#[cfg(not(all(unix, not(target_vendor = "apple"))))]
+const NO_SIGNAL: i32 = 0;
 
+impl Tcp {
+    /// Reads or writes once. What was less than there was room for has emptied, or filled, the kernel's buffer: to know that saves
+    /// the system call that would find it out. So it is with epoll and kqueue.
     fn poll_act(
         &self,
         interest: Interest,
@@ -56,7 +45,16 @@ impl Tcp {
             } else {
                 ready!(self.0.poll_write_ready(cx))?;
             }
-            match self.at_once(interest, room, &mut act) {
+            let mut partial = None;
+            let done = self.0.try_io(interest, || {
+                let count = act()?;
+                if cfg!(unix) && 0 < count && count < room {
+                    partial = Some(count);
+                    return Err(ErrorKind::WouldBlock.into());
+                }
+                Ok(count)
+            });
+            match partial.map_or(done, Ok) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 done => return Poll::Ready(done),
             }

@@ -74,7 +74,7 @@ pub(crate) fn http1(authority: &str, path: &str, headers: &[(&str, &str)]) -> Ve
 pub(crate) fn answer(bytes: &[u8], transport: Transport, streams: usize) -> Result<Option<(usize, Framing)>> {
     if transport == Transport::SseHttp2 {
         // No byte of it is behind us yet: the frames before the head have something to say, too.
-        return Ok(http2::is_answered(streams, bytes)?.then(|| (0, Framing::Http2(Http2::default()))));
+        return Ok(http2::is_answered(streams, bytes)?.then(|| (0, Framing::Http2(Http2::new(streams)))));
     }
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);

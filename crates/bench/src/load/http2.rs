@@ -99,8 +99,8 @@ fn window_update(stream: u32, bytes: u32) -> Vec<u8> {
 
 /// Whether the heads of so many answers have come. One that is not 200 is an error.
 pub(crate) fn is_answered(streams: usize, mut bytes: &[u8]) -> Result<bool> {
-    let mut answered = 0;
     ensure!(!bytes.starts_with(b"HTTP/1."), "the server answered in HTTP/1.1");
+    let mut answered = 0;
     while let Some((head, rest)) = Head::read(bytes) {
         let Some(payload) = rest.get(..head.left) else {
             return Ok(false);
@@ -124,7 +124,7 @@ pub(crate) fn is_answered(streams: usize, mut bytes: &[u8]) -> Result<bool> {
 }
 
 /// Where a reader of frames stands.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Http2 {
     /// What came of a frame's head.
     begun: Vec<u8>,
@@ -133,7 +133,7 @@ pub(crate) struct Http2 {
     said: Vec<u8>,
     /// How much data came since the server was told that there is room: on the connection, and on each stream.
     taken: u32,
-    taken_of: Vec<u32>,
+    taken_of: Box<[u32]>,
 }
 
 /// A frame's head, and how much of its payload is to come.
@@ -160,6 +160,17 @@ impl Head {
 }
 
 impl Http2 {
+    /// With so many streams.
+    pub(crate) fn new(streams: usize) -> Self {
+        Self {
+            begun: Vec::new(),
+            head: Head::default(),
+            said: Vec::new(),
+            taken: 0,
+            taken_of: vec![0; streams].into(),
+        }
+    }
+
     /// Hands on the payload of each stream, of which the first is 0.
     pub(crate) fn feed(
         &mut self,
@@ -175,6 +186,10 @@ impl Http2 {
                 if self.head.kind == DATA {
                     ensure!(self.head.flags & PADDED == 0, "a padded frame");
                     let stream = (self.head.stream / 2) as usize;
+                    ensure!(
+                        self.head.stream == number(stream) && stream < self.taken_of.len(),
+                        "data on a stream that nobody opened"
+                    );
                     payload(stream, data);
                     self.take(stream, data.len() as u32, &mut control);
                 } else {
@@ -202,9 +217,6 @@ impl Http2 {
     }
 
     fn take(&mut self, stream: usize, bytes: u32, control: &mut impl FnMut(Control)) {
-        if self.taken_of.len() <= stream {
-            self.taken_of.resize(stream + 1, 0);
-        }
         for (number, taken) in [(0, &mut self.taken), (number(stream), &mut self.taken_of[stream])] {
             *taken += bytes;
             if *taken >= ROOM_EVERY {
@@ -284,7 +296,7 @@ mod tests {
         bytes.extend(frame(SETTINGS, ACK, 0, &[]));
         bytes.extend(frame(DATA, END_STREAM, 1, b" world"));
         for cut in 1..bytes.len() {
-            let (mut frames, mut data, mut controls) = (Http2::default(), [vec![], vec![]], Vec::new());
+            let (mut frames, mut data, mut controls) = (Http2::new(2), [vec![], vec![]], Vec::new());
             for piece in bytes.chunks(cut) {
                 let read = frames.feed(
                     piece,
@@ -304,8 +316,16 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_on_a_stream_that_nobody_opened_is_an_error() {
+        for stream in [0, 2, 5, 1 << 31 | 1] {
+            let data = frame(DATA, 0, stream, b"hello");
+            assert!(Http2::new(2).feed(&data, |_, _| {}, |_| {}).is_err(), "{stream}");
+        }
+    }
+
+    #[test]
     fn a_server_is_told_of_room_before_it_has_none() {
-        let (mut frames, mut told) = (Http2::default(), Vec::new());
+        let (mut frames, mut told) = (Http2::new(2), Vec::new());
         let data = frame(DATA, 0, 1, &[b'x'; 16 << 10]);
         // One piece more than that.
         for _ in 0..=ROOM_EVERY / (16 << 10) {

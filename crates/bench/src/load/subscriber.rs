@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, SockRef, Socket, Type};
@@ -34,7 +34,7 @@ impl Clamp {
 /// One connection to a server.
 #[derive(Debug)]
 pub(crate) struct Subscriber {
-    stream: TcpStream,
+    socket: TcpStream,
     state: State,
     transport: Transport,
     pub(crate) channel: usize,
@@ -112,10 +112,10 @@ impl Subscriber {
             Err(error) if !is_under_way(&error) => return Err(error).context("can't connect"),
             _ => {}
         }
-        let mut stream = TcpStream::from_std(socket.into());
-        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        let mut socket = TcpStream::from_std(socket.into());
+        registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self {
-            stream,
+            socket,
             state: State::Connecting(asked.request),
             transport: asked.transport,
             channel: asked.channel,
@@ -152,14 +152,14 @@ impl Subscriber {
     /// Goes on where its socket is ready; `is_ended` where no more will come than what the socket holds.
     pub(crate) fn turn(&mut self, buffer: &mut [u8], ledger: &mut Ledger, is_ended: bool) -> Result<Turn> {
         if let State::Connecting(request) = &self.state {
-            if let Some(error) = self.stream.take_error()? {
+            if let Some(error) = self.socket.take_error()? {
                 return Err(error).context("can't connect");
             }
-            match self.stream.peer_addr() {
+            match self.socket.peer_addr() {
                 Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(Turn::Nothing),
                 connected => connected?,
             };
-            let sent = self.stream.write(request)?;
+            let sent = self.socket.write(request)?;
             ensure!(
                 sent == request.len(),
                 "a new socket took {sent} of {} bytes",
@@ -179,7 +179,7 @@ impl Subscriber {
     fn read(&mut self, buffer: &mut [u8], ledger: &mut Ledger, to_the_end: bool) -> Result<Turn> {
         let mut turn = Turn::Nothing;
         while !matches!(self.state, State::Over(_)) {
-            let length = match self.stream.read(buffer) {
+            let length = match self.socket.read(buffer) {
                 Ok(0) => {
                     self.end("the connection's end");
                     return Ok(Turn::Over);
@@ -237,10 +237,7 @@ impl Subscriber {
         let (is_in_ledger, tail, channel) = (self.is_in_ledger, &mut self.tail, self.channel);
         let is_orderly = &mut self.is_orderly;
         let payload = |stream: usize, payload: &[u8]| {
-            let Some(Stream { last, scanner }) = streams.get_mut(stream) else {
-                failed.get_or_insert(anyhow!("something came on a stream that nobody opened"));
-                return;
-            };
+            let Stream { last, scanner } = &mut streams[stream];
             if let Some(tail) = tail {
                 tail.drain(..tail.len().saturating_sub(TAIL_BYTES));
                 tail.extend_from_slice(payload);
@@ -275,7 +272,7 @@ impl Subscriber {
 
     fn answer(&mut self) -> Result<()> {
         while !self.unsent.is_empty() {
-            match self.stream.write(&self.unsent) {
+            match self.socket.write(&self.unsent) {
                 Ok(sent) => drop(self.unsent.drain(..sent)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 // Its end is still to be read.
@@ -334,7 +331,7 @@ impl Subscriber {
     /// Closes the connection with a reset, which leaves nothing behind in the kernel.
     pub(crate) fn cut(self) {
         // A socket that can't linger is gone already.
-        drop(SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)));
+        drop(SockRef::from(&self.socket).set_linger(Some(std::time::Duration::ZERO)));
     }
 }
 

@@ -49,12 +49,13 @@ impl Feed {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::sync::OnceLock;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
     use std::time::Duration;
 
     use bytes::Bytes;
-    use dualcast_core::{CloseReason, Hub, Message, Outlet, Transport};
+    use dualcast_core::{CloseReason, Hooks, Hub, Message, Outlet, SessionInfo, Transport};
     use futures::FutureExt;
     use futures::task::noop_waker;
     use tokio::time;
@@ -97,7 +98,10 @@ mod tests {
     impl Scene {
         /// A session that has said all, and has lent the way out to a client that takes so many bytes.
         fn lent(room: usize) -> Self {
-            let hub = Hub::new();
+            Self::on(Hub::new(), room)
+        }
+
+        fn on(hub: Hub, room: usize) -> Self {
             assert!(hub.claim_maintenance());
             let subscription = hub.channel("a").unwrap().subscribe().open().unwrap();
             let session = hub.open_session(Transport::Sse, None).unwrap();
@@ -140,19 +144,30 @@ mod tests {
 
         /// Publishes so many messages, which the hub sends, and takes the way out back.
         fn take_back_after(&mut self, messages: usize) {
-            let channel = self.hub.channel("a").unwrap();
-            for _ in 0..messages {
-                channel
-                    .publish(Message::text("e", "m"))
-                    .now_or_never()
-                    .unwrap()
-                    .unwrap();
-            }
-            let waker = noop_waker();
-            for _ in 0..2 {
-                let _ = self.hub.poll_wakes(&mut Context::from_waker(&waker));
-            }
+            publish(&self.hub, messages);
             self.feed.take_back(&self.lane, &mut self.line);
+        }
+    }
+
+    /// Publishes so many messages, and sends them to all that have lent their ways out.
+    fn publish(hub: &Hub, messages: usize) {
+        let channel = hub.channel("a").unwrap();
+        for _ in 0..messages {
+            let published = channel.publish(Message::text("e", "m")).now_or_never();
+            published.unwrap().unwrap();
+        }
+        let waker = noop_waker();
+        for _ in 0..2 {
+            let _ = hub.poll_wakes(&mut Context::from_waker(&waker));
+        }
+    }
+
+    /// An application that publishes when a session is over.
+    struct Obituary(Arc<OnceLock<Hub>>);
+
+    impl Hooks for Obituary {
+        fn session_closed(&self, _: &SessionInfo, _: CloseReason) {
+            publish(self.0.get().unwrap(), 1);
         }
     }
 
@@ -201,6 +216,24 @@ mod tests {
         scene.take_back_after(1);
         assert_eq!(scene.stage(), "c");
         assert_eq!(scene.arrived(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_was_told_to_end_and_is_gone_before_it_has_come_is_sent_nothing_either() {
+        let kept = Arc::new(OnceLock::new());
+        let hub = Hub::builder().hooks(Obituary(Arc::clone(&kept))).build().unwrap();
+        kept.set(hub.clone()).unwrap();
+        let scene = Scene::on(hub, 99);
+        scene
+            .feed
+            .session()
+            .unwrap()
+            .handle()
+            .close(CloseReason::Disconnected);
+        let (client, position) = (scene.client.clone(), scene.hub.position());
+        drop(scene.feed);
+        assert!(position < scene.hub.position(), "it was published");
+        assert_eq!(client.0.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]
