@@ -84,7 +84,9 @@ fn said(told: &Told) -> (Option<&str>, &str) {
 }
 
 async fn a_joined_channel_follows_from_its_answer_on_and_is_named(under: Under) {
-    let server = Setup::new(under).joinable().start().await;
+    const MESSAGES: u32 = 2_000;
+    let keeping_all = Setup::new(under).hub(|hub| hub.log(|log| log.max_records = 2 * MESSAGES as usize));
+    let server = keeping_all.joinable().start().await;
     let mut client = server.dial("own").open().await;
     let own = Some(vec!["own".to_owned()]);
     assert!(matches!(client.opening(), Told::Opening { channels, .. } if *channels == own));
@@ -103,7 +105,7 @@ async fn a_joined_channel_follows_from_its_answer_on_and_is_named(under: Under) 
     let publisher = {
         let room = server.channel("other");
         tokio::spawn(async move {
-            for number in 0..2_000 {
+            for number in 0..MESSAGES {
                 let message = Message::text("message", number.to_string());
                 room.publish(message).await.unwrap();
                 tokio::task::yield_now().await;
@@ -114,7 +116,7 @@ async fn a_joined_channel_follows_from_its_answer_on_and_is_named(under: Under) 
     let told = client.next().await;
     let from = position(told);
     let mut numbers = Vec::new();
-    while numbers.last() != Some(&1_999) {
+    while numbers.last() != Some(&(MESSAGES - 1)) {
         let told = client.next().await;
         if numbers.is_empty() {
             assert!(told.id().unwrap() > from.as_str() || told.id().unwrap().len() > from.len());
