@@ -26,6 +26,7 @@ mod order;
 mod origin;
 mod own;
 mod payload;
+mod pipelined;
 mod presence;
 mod raw;
 mod requests;

@@ -1,6 +1,7 @@
 //! What stands around a stream: requests before it on its connection, layers of the application, and the head that they made.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::Router;
@@ -17,10 +18,12 @@ use dualcast_tests::{
 };
 use futures::StreamExt;
 use http_body_util::BodyExt;
+use tokio::time::sleep;
 
 contract!(
     http1: a_session_may_follow_ordinary_requests_on_one_connection,
     a_session_waits_for_the_end_of_a_large_answer_before_it,
+    a_session_waits_for_small_answers_that_have_not_left_yet,
     what_a_layer_adds_to_the_head_is_there,
     a_layer_that_refuses_on_the_way_out_is_heeded,
     nothing_follows_a_refusal_on_the_way_out,
@@ -142,6 +145,23 @@ async fn a_session_waits_for_the_end_of_a_large_answer_before_it(under: Under) {
         assert!(answer.body.iter().all(|byte| *byte == b'x'));
     }
     expect_session(&server, http, under.transport).await;
+    server.is_free_of(&["room"]).await;
+}
+
+async fn a_session_waits_for_small_answers_that_have_not_left_yet(under: Under) {
+    let server = with_large(under).small_buffers().start().await;
+    // With some of these counts the last answers are written when the client takes no more.
+    for count in (20..260).step_by(20) {
+        let mut http = Http::over(Socket::connect(server.address, true).await.unwrap());
+        http.send([&ORDINARY.repeat(count), &*request(&server, under)].concat())
+            .await
+            .unwrap();
+        sleep(Duration::from_millis(20)).await;
+        for _ in 0..count {
+            assert_eq!(http.answer().await.unwrap().status(), 200);
+        }
+        expect_session(&server, http, under.transport).await;
+    }
     server.is_free_of(&["room"]).await;
 }
 

@@ -158,7 +158,7 @@ impl Single {
         )?;
         if let Some(took) = took {
             let each = microseconds_each(took, deliveries);
-            writeln!(said, "CPU        {each:.2} µs a delivery")?;
+            writeln!(said, "CPU        {each:.4} µs a delivery")?;
         }
         if let Some((before, after)) = memory {
             let each = kibibytes_each(after as i64 - before as i64, self.connections * self.streams);

@@ -7,6 +7,7 @@
 mod answer;
 mod caller;
 mod exchange;
+mod gathering;
 mod handle;
 mod http1;
 mod http2;
@@ -21,6 +22,7 @@ mod running;
 mod server;
 #[cfg(feature = "tls")]
 mod tls;
+mod traffic;
 mod upgrades;
 
 use std::future::{self, IntoFuture};

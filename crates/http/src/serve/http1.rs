@@ -1,10 +1,10 @@
 //! A connection of HTTP/1.1: hyper's, until a session takes its socket.
 
 use std::convert::Infallible;
-use std::future;
+use std::future::{self, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::Poll;
 
 use axum::body::Body;
@@ -16,6 +16,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::Instant;
 
@@ -24,11 +25,12 @@ use crate::line::Line;
 use crate::serve::answer::Answer;
 use crate::serve::caller::Caller;
 use crate::serve::exchange::Exchange;
-use crate::serve::loan::{Loan, Traffic};
+use crate::serve::loan::{Lent, Loan};
 use crate::serve::lull::Lull;
 use crate::serve::places::Place;
 use crate::serve::requests::Requests;
 use crate::serve::server::{Opened, Server, lock};
+use crate::serve::traffic::Traffic;
 use crate::stall::Stall;
 use crate::takeover::{Start, Taken};
 
@@ -52,7 +54,7 @@ impl Handoff {
             if let Some(mut body) = body
                 && !matches!(reason, CloseReason::Left | CloseReason::Stalled)
             {
-                future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).now_or_never();
+                poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).now_or_never();
             }
         })
     }
@@ -69,10 +71,11 @@ pub(super) async fn serve(
     let Opened { socket, prefix, .. } = opened;
     let (options, caller) = (&server.options, Caller::new(address, &socket));
     let (requests, handed) = (Requests::default(), Mutex::new(None));
-    let service = service_fn(|request| respond(server, request, caller, &requests, &handed));
     let traffic = Traffic::default();
     let loan = Loan::new(socket, place, prefix, traffic.clone());
+    loan.gather();
     let lent = loan.lent();
+    let service = service_fn(|request| respond(server, request, caller, &requests, &handed, &lent));
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         // The same deadline, and one between two requests, are minded here.
@@ -84,17 +87,26 @@ pub(super) async fn serve(
         let mut draining = pin!(server.draining().fuse());
         let mut stall = Stall::default();
         let mut lull = Lull::new(options.idle_timeout, options.head_timeout, head_by);
-        future::poll_fn(|cx| {
-            if draining.as_mut().poll(cx).is_ready() {
-                Pin::new(&mut connection).graceful_shutdown();
+        let mut is_over = false;
+        poll_fn(|cx| {
+            if !is_over {
+                if draining.as_mut().poll(cx).is_ready() {
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+                is_over = Pin::new(&mut connection).poll(cx).is_ready();
             }
-            let is_over = Pin::new(&mut connection).poll(cx).is_ready();
-            let is_blocked = traffic.is_blocked();
-            // hyper may still hold the end of an earlier response that its client has not taken yet.
+            let left = lent
+                .upgrade()
+                .map_or(Poll::Ready(Ok(())), |lent| lent.poll_let_go(cx));
+            if let Poll::Ready(Err(_)) = left {
+                return Poll::Ready(None);
+            }
+            // The end of an earlier response that its client has not taken yet may still be here, or in hyper.
+            let is_blocked = left.is_pending() || traffic.is_blocked();
             if !is_blocked && let Some(handoff) = lock(&handed).take() {
                 return Poll::Ready(Some(handoff));
             }
-            if is_over {
+            if is_over && left.is_ready() {
                 return Poll::Ready(None);
             }
             let is_too_late = if is_blocked {
@@ -133,8 +145,15 @@ async fn respond(
     caller: Caller,
     requests: &Requests,
     handed: &Mutex<Option<Handoff>>,
+    lent: &Weak<Lent>,
 ) -> Result<Response<Answer>, Infallible> {
     let open = requests.open();
+    if request.extensions().get::<OnUpgrade>().is_some()
+        && let Some(lent) = lent.upgrade()
+    {
+        // Whatever is answered, hyper may pass the connection on at any time from now on.
+        poll_fn(|cx| lent.poll_stop_gathering(cx)).await;
+    }
     let hands_over = request.version() == Version::HTTP_11 && request.method() != Method::HEAD;
     let exchange = Exchange::begin(server, request, caller, requests, hands_over).await?;
     if hands_over

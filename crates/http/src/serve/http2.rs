@@ -22,11 +22,12 @@ use crate::options::{MAX_WAIT, or_never};
 use crate::serve::answer::Answer;
 use crate::serve::caller::Caller;
 use crate::serve::exchange::Exchange;
-use crate::serve::loan::{Loan, Traffic};
+use crate::serve::loan::Loan;
 use crate::serve::lull::Lull;
 use crate::serve::places::Place;
 use crate::serve::requests::Requests;
 use crate::serve::server::{Opened, Server};
+use crate::serve::traffic::Traffic;
 use crate::stall::Stall;
 
 /// Serves a connection until its client leaves, or takes nothing, or asks nothing for too long.

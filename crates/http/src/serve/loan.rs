@@ -2,65 +2,30 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::serve::gathering::Gathering;
 use crate::serve::places::Place;
 use crate::serve::prefix::Prefix;
 use crate::serve::server::lock;
+use crate::serve::traffic::Traffic;
 use crate::serve::upgrades::Upgrade;
 use crate::socket::Socket;
-
-/// How hyper's reads and writes fare.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Traffic(Arc<Counts>);
-
-#[derive(Debug, Default)]
-struct Counts {
-    is_blocked: AtomicBool,
-    written: AtomicU64,
-    read: AtomicU64,
-}
-
-impl Traffic {
-    /// Whether the last write found no room: then hyper holds bytes that must leave before anybody else writes.
-    pub(super) fn is_blocked(&self) -> bool {
-        self.0.is_blocked.load(Ordering::Relaxed)
-    }
-
-    /// How many bytes have left.
-    pub(super) fn written(&self) -> u64 {
-        self.0.written.load(Ordering::Relaxed)
-    }
-
-    /// How many bytes have come.
-    pub(super) fn read(&self) -> u64 {
-        self.0.read.load(Ordering::Relaxed)
-    }
-
-    fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        self.0.is_blocked.store(written.is_pending(), Ordering::Relaxed);
-        if let Poll::Ready(Ok(bytes)) = written {
-            self.0.written.fetch_add(bytes as u64, Ordering::Relaxed);
-        }
-        written
-    }
-}
 
 /// A socket that hyper reads and writes, with its place. Whoever upgrades the connection gets the loan from hyper, and so the place.
 pub(super) struct Loan {
     lent: Arc<Lent>,
     /// What was read before hyper was there.
     prefix: Prefix,
-    traffic: Traffic,
 }
 
 /// What is on loan.
 pub(super) struct Lent {
-    socket: Mutex<Socket>,
+    out: Mutex<Gathering>,
+    traffic: Traffic,
     place: Place,
     /// Set once hyper has passed the loan on.
     upgrade: Mutex<Option<Upgrade>>,
@@ -69,15 +34,20 @@ pub(super) struct Lent {
 impl Loan {
     pub(super) fn new(socket: Socket, place: Place, prefix: Prefix, traffic: Traffic) -> Self {
         let lent = Lent {
-            socket: Mutex::new(socket),
+            out: Mutex::new(Gathering::new(socket, traffic.clone())),
+            traffic,
             place,
             upgrade: Mutex::default(),
         };
         Self {
             lent: Arc::new(lent),
             prefix,
-            traffic,
         }
+    }
+
+    /// From now on what is written in a poll leaves when [`Lent::poll_let_go`] is asked at its end.
+    pub(super) fn gather(&self) {
+        self.out().gather(true);
     }
 
     /// What is on loan, for as long as anybody has it.
@@ -87,24 +57,40 @@ impl Loan {
 
     /// Takes it back. hyper has read what came before it.
     pub(super) fn take_back(self) -> Option<(Socket, Place)> {
-        let Lent { socket, place, .. } = Arc::into_inner(self.lent)?;
-        Some((socket.into_inner().unwrap_or_else(PoisonError::into_inner), place))
+        let Lent { out, place, .. } = Arc::into_inner(self.lent)?;
+        let Gathering { socket, .. } = out.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Some((socket, place))
     }
 
-    fn socket(&self) -> MutexGuard<'_, Socket> {
-        lock(&self.lent.socket)
+    fn out(&self) -> MutexGuard<'_, Gathering> {
+        lock(&self.lent.out)
     }
 }
 
 impl Lent {
+    /// Gathers no more, once nothing is left that was gathered: somebody else may write soon, who asks for nothing at the end. A client that is gone is
+    /// somebody else's to find.
+    pub(super) fn poll_stop_gathering(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut out = lock(&self.out);
+        if ready!(out.poll_let_go(cx)).is_ok() {
+            out.gather(false);
+        }
+        Poll::Ready(())
+    }
+
+    /// Lets go of what hyper wrote in a poll. While it is pending, there are bytes that must leave before anybody else writes.
+    pub(super) fn poll_let_go(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        lock(&self.out).poll_let_go(cx)
+    }
+
     /// Ends the connection, whoever has it.
     pub(super) fn shut(&self) {
-        lock(&self.socket).shut();
+        lock(&self.out).socket.shut();
     }
 
     /// Its deadlines are the application's from now on.
     pub(super) fn forget_deadline(&self) {
-        lock(&self.socket).never_give_up();
+        lock(&self.out).socket.never_give_up();
     }
 
     pub(super) fn stay_listed(&self, upgrade: Upgrade) {
@@ -122,12 +108,11 @@ impl AsyncRead for Loan {
         self.prefix.give_to(buf);
         let has_given = buf.filled().len() > before;
         let read = if buf.remaining() > 0 || !has_given {
-            Pin::new(&mut *self.socket()).poll_read(cx, buf)
+            Pin::new(&mut self.out().socket).poll_read(cx, buf)
         } else {
             Poll::Pending
         };
-        let count = buf.filled().len() - before;
-        self.traffic.0.read.fetch_add(count as u64, Ordering::Relaxed);
+        self.lent.traffic.note_read(buf.filled().len() - before);
         // What the socket says of itself it says again when it is asked alone.
         if has_given { Poll::Ready(Ok(())) } else { read }
     }
@@ -135,8 +120,7 @@ impl AsyncRead for Loan {
 
 impl AsyncWrite for Loan {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut *self.socket()).poll_write(cx, buf);
-        self.traffic.note(written)
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -144,25 +128,18 @@ impl AsyncWrite for Loan {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut *self.socket()).poll_write_vectored(cx, slices);
-        self.traffic.note(written)
+        self.out().poll_write(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.socket().is_write_vectored()
+        self.out().socket.is_write_vectored()
     }
 
-    /// Under TLS a write that was taken may still wait here.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut *self.socket()).poll_flush(cx);
-        self.traffic
-            .0
-            .is_blocked
-            .store(flushed.is_pending(), Ordering::Relaxed);
-        flushed
+        self.out().poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.socket()).poll_shutdown(cx)
+        self.out().poll_shutdown(cx)
     }
 }
