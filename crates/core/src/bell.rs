@@ -5,7 +5,6 @@
 //! on the spot.
 
 use std::collections::VecDeque;
-use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -21,6 +20,10 @@ const TURN: usize = 128;
 /// For how many that are left one more is called of those who tend the bell: to so many one sends in some milliseconds.
 const SHARE: usize = 1_024;
 
+/// How often whoever publishes is let go on before anybody is told: it may have more. Once is not enough where that comes over one connection: whoever
+/// serves it steps aside, too, between a dozen requests and the next.
+const PAUSES: u8 = 2;
+
 /// The bell of a hub.
 #[derive(Debug, Default)]
 pub(crate) struct Bell(Mutex<Option<Tended>>);
@@ -34,8 +37,8 @@ struct Tended {
     rounds: VecDeque<Round>,
     /// Whether the next turn is a round's. They take turns, so that nobody has to wait until a large crowd is told.
     is_rounds_turn: bool,
-    /// Whether whoever publishes was let go on since it rang: it may have more.
-    has_paused: bool,
+    /// How often whoever publishes was let go on since it rang.
+    pauses: u8,
     /// How many clients are left in all of that.
     left: usize,
     /// Those who tend it and wait for it to ring.
@@ -147,7 +150,8 @@ impl Tended {
     /// What is to be done next, with so many clients at the most, and who is to help with what is left. Where there is nothing, the task waits.
     fn next(&mut self, room: usize, cx: &mut Context<'_>) -> Option<(Task, Option<Waker>)> {
         let is_over = self.crowds.is_empty() && self.rounds.is_empty();
-        if !is_over && !mem::replace(&mut self.has_paused, true) {
+        if !is_over && self.pauses < PAUSES {
+            self.pauses += 1;
             return Some((Task::Pause, None));
         }
         self.is_rounds_turn ^= true;
@@ -165,7 +169,7 @@ impl Tended {
         } else if let Some(crowd) = self.crowds.pop_front() {
             Task::Wake(crowd)
         } else {
-            self.has_paused = false;
+            self.pauses = 0;
             if !self.tenders.iter().any(|tender| tender.will_wake(cx.waker())) {
                 self.tenders.push(cx.waker().clone());
             }
@@ -210,8 +214,8 @@ mod tests {
     /// Does what there is to do, but for lanes.
     fn poll(bell: &Bell, cx: &mut Context<'_>) {
         let hub = Hub::new();
-        // The first time it lets others go on.
-        for _ in 0..2 {
+        // At first it lets others go on.
+        for _ in 0..=PAUSES {
             assert!(bell.poll(&hub.ingest().logs, cx).is_pending());
         }
     }
@@ -233,6 +237,23 @@ mod tests {
         assert_eq!(woken(), 4);
         bell.ring(asleep(&wakes));
         assert_eq!(woken(), 5);
+    }
+
+    #[test]
+    fn nobody_is_told_before_who_publishes_was_let_go_on() {
+        let (hub, bell, wakes) = (Hub::new(), Bell::default(), Arc::new(Wakes::default()));
+        let mut cx = Context::from_waker(Waker::noop());
+        bell.begin();
+        for _ in 0..2 {
+            let before = wakes.0.load(Ordering::Relaxed);
+            for _ in 0..PAUSES {
+                bell.ring(asleep(&wakes));
+                assert!(bell.poll(&hub.ingest().logs, &mut cx).is_pending());
+                assert_eq!(wakes.0.load(Ordering::Relaxed), before);
+            }
+            assert!(bell.poll(&hub.ingest().logs, &mut cx).is_pending());
+            assert_eq!(wakes.0.load(Ordering::Relaxed), before + PAUSES as usize);
+        }
     }
 
     #[test]
