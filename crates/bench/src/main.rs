@@ -8,6 +8,7 @@ mod board;
 mod broker;
 mod child;
 mod compare;
+mod cores;
 mod figure;
 mod load;
 mod numbers;

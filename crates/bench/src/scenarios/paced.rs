@@ -1,8 +1,12 @@
 //! A fixed rate, as an application has it: how late is a message, and what does it cost, when the server has time.
+//!
+//! The generator has a core of its own. Both sides sleep most of the time, and a scheduler that puts them on one core now and then makes a message as late as
+//! a crowd takes to read: on two cores that decides the highest percentile, whoever serves.
 
 use anyhow::Result;
 
 use super::{Sizes, microseconds_each, milliseconds};
+use crate::cores::Apart;
 use crate::figure::{self, Figure};
 use crate::load::{Crowd, Fleet, Load};
 use crate::server::Server;
@@ -11,7 +15,7 @@ use crate::target::Transport;
 pub(super) const MESSAGES_PER_SECOND: f64 = 50.0;
 
 pub(super) fn run(server: &Server, transport: Transport, sizes: &Sizes) -> Result<Vec<Figure>> {
-    let running = server.start()?;
+    let (_apart, running) = Apart::start(|| server.start())?;
     let mut fleet = Fleet::new(&running.target, transport, 1)?;
     fleet.connect(Crowd::of(sizes.connections))?;
     let load = Load::of(sizes.message_bytes);
