@@ -130,7 +130,8 @@ where
 /// Makes tests of `async fn(Under)`s, for each cell of the matrix: `contract!(a, b)` for both transports, `contract!(sse: a)`
 /// and `contract!(ws: a)` for one of them, `contract!(servers: a)` for tests that use both transports at once, and
 /// `contract!(own_server: a)` for what `dualcast::serve` alone promises. With `http1` before it a test speaks HTTP/1.1 by hand, and
-/// with `http2` it is about the streams of one connection. `contract!(tls: a)` is for `dualcast::serve` with TLS.
+/// with `http2` it is about the streams of one connection. `contract!(tls: a)` is for `dualcast::serve` with TLS, and
+/// `contract!(http1 tls: a)` for what is the same to both transports there.
 ///
 /// With `over nats` before it a test runs over NATS, too, and with `over nodes` also on two nodes, to which clients and publishers go in turn.
 #[macro_export]
@@ -196,6 +197,11 @@ macro_rules! contract {
             $crate::contract!(@tls $test ws WebSocket Http1);
             $crate::contract!(@tls $test sse_http2 Sse Http2);
             $crate::contract!(@tls $test ws_http2 WebSocket Http2);
+        }
+    )+};
+    (http1 tls: $($test:ident),+ $(,)?) => {$(
+        mod $test {
+            $crate::contract!(@tls $test tls Sse Http1);
         }
     )+};
     (@tls $test:ident $cell:ident $transport:ident $version:ident) => {

@@ -10,11 +10,12 @@ use axum::body::Body;
 use axum::extract::{Path, Request};
 use axum::http::{StatusCode, header};
 use axum::routing::get;
-use dualcast_tests::{Http, Server, Setup, Under, contract};
+use dualcast_tests::{Http, Server, Setup, Socket, Under, contract};
 use futures::stream;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncWriteExt, copy, split};
 use tokio::sync::Semaphore;
+use tokio::task::consume_budget;
 use tokio::time::{sleep, timeout};
 
 contract!(
@@ -22,14 +23,16 @@ contract!(
     an_answer_does_not_wait_for_a_slow_one_behind_it,
     the_last_answers_of_a_connection_come_before_its_end,
     what_cannot_be_understood_is_answered_behind_what_can,
+    an_answer_does_not_wait_for_work_behind_it,
     an_answer_that_breaks_off_takes_none_before_it_along,
+    a_handler_that_panics_takes_no_answer_before_it_along,
     a_client_that_asks_and_does_not_read_loses_nothing,
     an_upgrade_follows_the_answers_before_it,
 );
 
 const LARGE_BYTES: usize = 20_000;
 
-/// More routes: `/small/{number}` and `/large/{number}`, `/held/{number}`, which waits at the gate, `/broken/{number}`, and `/own`, which is the application's. Also answers
+/// More routes: `/small/{number}` and `/large/{number}`, `/held/{number}` and `/busy/{number}`, which wait at the gate, `/panics/{number}`, `/broken/{number}`, and `/own`, which is the application's. Also answers
 /// how many small ones were asked for.
 async fn server(under: Under) -> (Server, Arc<AtomicUsize>, Arc<Semaphore>) {
     let (asked, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
@@ -40,6 +43,17 @@ async fn server(under: Under) -> (Server, Arc<AtomicUsize>, Arc<Semaphore>) {
                 asked.fetch_add(1, Ordering::SeqCst);
                 number
             };
+            // Yields, and is ready at once: it uses up the time that its task has.
+            let busy = {
+                let gate = Arc::clone(&gate);
+                async move |Path(number): Path<String>| {
+                    while gate.available_permits() == 0 {
+                        consume_budget().await;
+                    }
+                    number
+                }
+            };
+            let panics = async || -> StatusCode { panic!("as it is meant to") };
             let held = async move |Path(number): Path<String>| {
                 gate.acquire().await.unwrap().forget();
                 number
@@ -50,6 +64,8 @@ async fn server(under: Under) -> (Server, Arc<AtomicUsize>, Arc<Semaphore>) {
                 .route("/held/{number}", get(held))
                 .route("/large/{number}", get(large))
                 .route("/broken/{number}", get(broken))
+                .route("/panics/{number}", get(panics))
+                .route("/busy/{number}", get(busy))
                 .route("/own", get(own))
         }
     });
@@ -68,6 +84,15 @@ async fn own(request: Request) -> (StatusCode, [(header::HeaderName, &'static st
     (StatusCode::SWITCHING_PROTOCOLS, headers)
 }
 
+/// One whose kernel buffer takes a few KiB only.
+async fn client(server: &Server, under: Under) -> Http {
+    let socket = Socket::connect(server.address, true).await.unwrap();
+    match under.is_tls {
+        true => Http::over(server.tls().connect(socket, under.version).await.unwrap()),
+        false => Http::over(socket),
+    }
+}
+
 fn request(path: &str, number: usize) -> String {
     format!("GET /{path}/{number:06} HTTP/1.1\r\nhost: a\r\n\r\n")
 }
@@ -80,9 +105,9 @@ async fn expect(http: &mut Http, number: usize) {
     );
 }
 
-async fn answers_come_in_the_order_of_their_requests(under: Under) {
+pub(crate) async fn answers_come_in_the_order_of_their_requests(under: Under) {
     let (server, ..) = server(under).await;
-    let mut http = server.http().await;
+    let mut http = client(&server, under).await;
     // As many as leave together, and more; with some between them that don't fit.
     let path = |number| if number % 7 == 3 { "large" } else { "small" };
     let all: String = (0..200).map(|number| request(path(number), number)).collect();
@@ -92,9 +117,9 @@ async fn answers_come_in_the_order_of_their_requests(under: Under) {
     }
 }
 
-async fn an_answer_does_not_wait_for_a_slow_one_behind_it(under: Under) {
+pub(crate) async fn an_answer_does_not_wait_for_a_slow_one_behind_it(under: Under) {
     let (server, _, gate) = server(under).await;
-    let mut http = server.http().await;
+    let mut http = client(&server, under).await;
     http.send(
         [
             request("small", 0),
@@ -113,9 +138,9 @@ async fn an_answer_does_not_wait_for_a_slow_one_behind_it(under: Under) {
     expect(&mut http, 3).await;
 }
 
-async fn the_last_answers_of_a_connection_come_before_its_end(under: Under) {
+pub(crate) async fn the_last_answers_of_a_connection_come_before_its_end(under: Under) {
     let (server, ..) = server(under).await;
-    let mut http = server.http().await;
+    let mut http = client(&server, under).await;
     let last = "GET /small/000002 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
     http.send([&request("small", 0), &request("small", 1), last].concat())
         .await
@@ -128,7 +153,7 @@ async fn the_last_answers_of_a_connection_come_before_its_end(under: Under) {
 
 async fn what_cannot_be_understood_is_answered_behind_what_can(under: Under) {
     let (server, ..) = server(under).await;
-    let mut http = server.http().await;
+    let mut http = client(&server, under).await;
     http.send([&request("small", 0), &request("small", 1), "what? \r\n\r\n"].concat())
         .await
         .unwrap();
@@ -138,20 +163,43 @@ async fn what_cannot_be_understood_is_answered_behind_what_can(under: Under) {
     assert_eq!(http.drain().await.unwrap(), 0);
 }
 
-async fn an_answer_that_breaks_off_takes_none_before_it_along(under: Under) {
+pub(crate) async fn an_answer_that_breaks_off_takes_none_before_it_along(under: Under) {
+    none_before_it_is_lost(under, "broken").await;
+}
+
+pub(crate) async fn a_handler_that_panics_takes_no_answer_before_it_along(under: Under) {
+    none_before_it_is_lost(under, "panics").await;
+}
+
+async fn none_before_it_is_lost(under: Under, last: &str) {
     let (server, ..) = server(under).await;
-    let mut http = server.http().await;
-    http.send([request("small", 0), request("small", 1), request("broken", 2)].concat())
+    // With some of these counts the answers are there when the client takes no more.
+    for count in (20..420).step_by(40).chain([0, 2]) {
+        let mut http = client(&server, under).await;
+        let all: String = (0..count).map(|number| request("small", number)).collect();
+        http.send([all, request(last, count)].concat()).await.unwrap();
+        sleep(Duration::from_millis(20)).await;
+        for number in 0..count {
+            expect(&mut http, number).await;
+        }
+        assert!(http.answer().await.is_err());
+    }
+}
+
+async fn an_answer_does_not_wait_for_work_behind_it(under: Under) {
+    let (server, _, gate) = server(under).await;
+    let mut http = client(&server, under).await;
+    http.send([request("small", 0), request("busy", 1)].concat())
         .await
         .unwrap();
     expect(&mut http, 0).await;
+    gate.add_permits(1);
     expect(&mut http, 1).await;
-    assert!(http.answer().await.is_err());
 }
 
 async fn a_client_that_asks_and_does_not_read_loses_nothing(under: Under) {
     let (server, asked, _) = server(under).await;
-    let mut http = server.http().await;
+    let mut http = client(&server, under).await;
     let all: String = (0..200_000).map(|number| request("small", number)).collect();
     let mut sent = 0;
     // Until the server reads no more.
@@ -175,7 +223,7 @@ async fn a_client_that_asks_and_does_not_read_loses_nothing(under: Under) {
 async fn an_upgrade_follows_the_answers_before_it(under: Under) {
     let (server, ..) = server(under).await;
     for _ in 0..20 {
-        let mut http = server.http().await;
+        let mut http = client(&server, under).await;
         let upgrade = "GET /own HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: own\r\n\r\nhello";
         http.send(
             [

@@ -11,6 +11,11 @@ use crate::leaving::{
     a_client_that_says_goodbye_frees_everything,
 };
 use crate::limits::a_client_that_does_not_read_is_cut_at_the_write_deadline;
+use crate::pipelined::{
+    a_handler_that_panics_takes_no_answer_before_it_along, an_answer_does_not_wait_for_a_slow_one_behind_it,
+    an_answer_that_breaks_off_takes_none_before_it_along, answers_come_in_the_order_of_their_requests,
+    the_last_answers_of_a_connection_come_before_its_end,
+};
 use crate::shutdown::{a_shutdown_ends_with_every_client_told, a_shutdown_waits_for_no_stalled_client};
 
 contract!(
@@ -24,6 +29,13 @@ contract!(
     a_session_takes_its_socket_back_with_its_encryption,
     a_handshake_that_is_never_finished_is_cut,
     a_page_without_encryption_is_another_origin,
+);
+contract!(
+    http1 tls: answers_come_in_the_order_of_their_requests,
+    an_answer_does_not_wait_for_a_slow_one_behind_it,
+    the_last_answers_of_a_connection_come_before_its_end,
+    an_answer_that_breaks_off_takes_none_before_it_along,
+    a_handler_that_panics_takes_no_answer_before_it_along,
 );
 
 async fn a_session_takes_its_socket_back_with_its_encryption(under: Under) {

@@ -15,6 +15,8 @@ use crate::socket::Socket;
 pub(super) struct Gathering {
     pub(super) socket: Socket,
     gathered: Vec<u8>,
+    /// Whether what was gathered may still wait in the socket itself, as it can under TLS.
+    is_unflushed: bool,
     /// Whether somebody lets go of what is gathered. Where nobody does, what is written leaves at once.
     gathers: bool,
     traffic: Traffic,
@@ -25,6 +27,7 @@ impl Gathering {
         Self {
             socket,
             gathered: Vec::new(),
+            is_unflushed: false,
             gathers: false,
             traffic,
         }
@@ -63,26 +66,30 @@ impl Gathering {
         if self.gathers && !self.gathered.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        let left = self.poll_leave(cx);
-        ready!(self.traffic.note_blocked(left))?;
-        // Under TLS a write that was taken may still wait here.
-        let flushed = Pin::new(&mut self.socket).poll_flush(cx);
+        let flushed = self.poll_flush_all(cx);
         self.traffic.note_blocked(flushed)
     }
 
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let left = self.poll_leave(cx);
-        ready!(self.traffic.note_blocked(left))?;
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        let flushed = self.poll_flush_all(cx);
+        ready!(self.traffic.note_blocked(flushed))?;
+        let shut = Pin::new(&mut self.socket).poll_shutdown(cx);
+        self.traffic.note_blocked(shut)
     }
 
-    /// Lets go of what is gathered.
+    /// Lets go of what is gathered. Ready where nothing is, without a look at the socket, which may be somebody else's by then.
     pub(super) fn poll_let_go(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.gathered.is_empty() {
+        if self.gathered.is_empty() && !self.is_unflushed {
             return Poll::Ready(Ok(()));
         }
+        self.poll_flush_all(cx)
+    }
+
+    fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_leave(cx))?;
-        Pin::new(&mut self.socket).poll_flush(cx)
+        ready!(Pin::new(&mut self.socket).poll_flush(cx))?;
+        self.is_unflushed = false;
+        Poll::Ready(Ok(()))
     }
 
     fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -92,6 +99,7 @@ impl Gathering {
                 0 => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
                 bytes => drop(self.gathered.drain(..bytes)),
             }
+            self.is_unflushed = true;
         }
         // No connection keeps room that it rarely needs.
         self.gathered = Vec::new();

@@ -2,10 +2,12 @@
 
 use std::convert::Infallible;
 use std::future::{self, poll_fn};
+use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, Weak};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::http::response::Parts;
@@ -18,6 +20,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::task::unconstrained;
 use tokio::time::Instant;
 
 use crate::head;
@@ -83,6 +86,7 @@ pub(super) async fn serve(
         .max_buf_size(options.max_head_bytes.max(MIN_HEAD_BYTES))
         .serve_connection(TokioIo::new(loan), service)
         .with_upgrades();
+    let mut panic = None;
     let handoff = {
         let mut draining = pin!(server.draining().fuse());
         let mut stall = Stall::default();
@@ -93,11 +97,12 @@ pub(super) async fn serve(
                 if draining.as_mut().poll(cx).is_ready() {
                     Pin::new(&mut connection).graceful_shutdown();
                 }
-                is_over = Pin::new(&mut connection).poll(cx).is_ready();
+                // A handler that panics takes no answers before its own along.
+                let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut connection).poll(cx)));
+                is_over = polled.as_ref().map_or(true, Poll::is_ready);
+                panic = polled.err();
             }
-            let left = lent
-                .upgrade()
-                .map_or(Poll::Ready(Ok(())), |lent| lent.poll_let_go(cx));
+            let left = let_go(&lent, cx);
             if let Poll::Ready(Err(_)) = left {
                 return Poll::Ready(None);
             }
@@ -120,6 +125,9 @@ pub(super) async fn serve(
         })
         .await
     };
+    if let Some(panic) = panic {
+        resume_unwind(panic);
+    }
     let Some(parts) = connection.into_parts() else {
         // Whoever upgraded it may be done with it already.
         if let Some(lent) = lent.upgrade() {
@@ -136,6 +144,14 @@ pub(super) async fn serve(
         read_ahead: parts.read_buf,
     };
     Some((handoff, taken, place))
+}
+
+/// Lets go of what hyper wrote. Whatever it was that used up the time of the task, what is written leaves.
+fn let_go(lent: &Weak<Lent>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    match lent.upgrade() {
+        Some(lent) => pin!(unconstrained(poll_fn(|cx| lent.poll_let_go(cx)))).poll(cx),
+        None => Poll::Ready(Ok(())),
+    }
 }
 
 /// Answers a request; or, where a session is to answer it, leaves that to whoever polls the connection, and never returns.

@@ -68,13 +68,12 @@ impl Loan {
 }
 
 impl Lent {
-    /// Gathers no more, once nothing is left that was gathered: somebody else may write soon, who asks for nothing at the end. A client that is gone is
-    /// somebody else's to find.
+    /// Gathers no more, once nothing is left that was gathered: somebody else may write soon, who asks for nothing at the end. Where the client is gone,
+    /// that is for the next who writes to find.
     pub(super) fn poll_stop_gathering(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut out = lock(&self.out);
-        if ready!(out.poll_let_go(cx)).is_ok() {
-            out.gather(false);
-        }
+        drop(ready!(out.poll_let_go(cx)));
+        out.gather(false);
         Poll::Ready(())
     }
 
