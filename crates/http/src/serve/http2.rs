@@ -1,12 +1,12 @@
 //! A connection of HTTP/2: hyper's to the end. A session is one of its streams.
 
 use std::convert::Infallible;
-use std::future;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
+use std::{future, mem};
 
 use axum::http::{Request, Response};
 use futures::FutureExt;
@@ -73,7 +73,14 @@ pub(super) async fn serve(
     let mut lull = Lull::new(options.idle_timeout, options.head_timeout, head_by);
     // Set once the client was told that the connection ends.
     let mut goodbye: Option<Pin<Box<Sleep>>> = None;
+    let mut has_let_others_go_on = false;
     future::poll_fn(|cx| {
+        // tokio runs it right behind the stream that woke it, and what that one has to send would leave alone.
+        if requests.are_several() && !mem::replace(&mut has_let_others_go_on, true) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        has_let_others_go_on = false;
         if draining.as_mut().poll(cx).is_ready() {
             connection.as_mut().graceful_shutdown();
         }

@@ -31,6 +31,11 @@ impl Requests {
         self.0.has_news.swap(false, Ordering::SeqCst)
     }
 
+    /// Whether there are more than one.
+    pub(super) fn are_several(&self) -> bool {
+        self.0.open.load(Ordering::Relaxed) > 1
+    }
+
     /// Whether there is none; wakes the task when one ends later.
     pub(super) fn are_over(&self, cx: &mut Context<'_>) -> bool {
         self.0.waker.register(cx.waker());
