@@ -67,6 +67,40 @@ class Client:
         self.read = (self.read + more)[-(1 << 14) :]
 
 
+class Streams:
+    """Follow the channel over one connection of HTTP/2. Frames are RFC 9113's, and header fields RFC 7541's, none of them compressed."""
+
+    def __init__(self, address: tuple[str, int], count: int):
+        self.count = count
+        self.socket = socket.create_connection(address, timeout=PATIENCE)
+        most = (1 << 31) - 1
+        # As much as can be said may come, over each stream and over all.
+        settings = (4).to_bytes(2) + most.to_bytes(4)
+        room = (most - 65_535).to_bytes(4)
+        self.socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, settings) + frame(8, 0, 0, room))
+        # GET, http, and with the names of the static table the path and the authority.
+        fields = b"\x82\x86" + b"\x04\x04/sse" + b"\x01\x05hello"
+        end_of_stream_and_headers = 0x5
+        for stream in range(count):
+            self.socket.sendall(frame(1, end_of_stream_and_headers, 2 * stream + 1, fields))
+        self.until(b"heartbeat")
+        acknowledgement = 0x1
+        self.socket.sendall(frame(4, acknowledgement, 0, b""))
+
+    def until(self, mark: bytes) -> None:
+        """Reads until this has come on each stream."""
+        heard = b""
+        while heard.count(mark) < self.count:
+            more = self.socket.recv(1 << 16)
+            if not more:
+                raise SystemExit("the server closed a connection")
+            heard += more
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
+
+
 class Publisher:
     """Publishes over a connection that stays open."""
 
@@ -111,6 +145,14 @@ def deliver(transport: str, in_flight: int) -> Callable[[tuple[str, int], int], 
     return run
 
 
+def deliver_to_streams(address: tuple[str, int], rounds: int) -> None:
+    """As many followers, each a stream of one connection."""
+    followers = Streams(address, FOLLOWERS)
+    publisher = Publisher(address)
+    for _ in range(rounds):
+        followers.until(publisher.publish(1))
+
+
 def resume(transport: str) -> Callable[[tuple[str, int], int], None]:
     """Clients that missed some messages, one after the other."""
 
@@ -135,6 +177,7 @@ SCENARIOS = {
     "delivery, SSE, 32 in flight": (deliver("sse", 32), (1, 41), 32 * FOLLOWERS),
     "delivery, WebSocket, 1 in flight": (deliver("ws", 1), (10, 210), FOLLOWERS),
     "delivery, WebSocket, 32 in flight": (deliver("ws", 32), (1, 41), 32 * FOLLOWERS),
+    "delivery, SSE over HTTP/2": (deliver_to_streams, (10, 110), FOLLOWERS),
     f"resume of {MISSED}, SSE": (resume("sse"), (20, 220), 1),
     f"resume of {MISSED}, WebSocket": (resume("ws"), (20, 220), 1),
 }
