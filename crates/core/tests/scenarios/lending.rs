@@ -264,7 +264,7 @@ fn who_is_gone_is_sent_nothing() {
     let lane = scene.session.lane();
     publish(&scene.channel, "m");
     drop(scene.session);
-    for _ in 0..3 {
+    for _ in 0..9 {
         let _ = scene.hub.poll_wakes(&mut Context::from_waker(&noop_waker()));
     }
     assert_eq!(lane.outlet().arrived(), "");
@@ -318,7 +318,7 @@ fn who_needs_more_than_plain_messages_lends_nothing() {
         let waker = waker(Arc::clone(&woken));
         assert!(session.poll(&mut Context::from_waker(&waker)).is_pending());
         publish(&a, "m");
-        for _ in 0..3 {
+        for _ in 0..9 {
             let _ = hub.poll_wakes(&mut Context::from_waker(&noop_waker()));
         }
         assert_eq!((session.client().arrived().as_str(), woken.rung()), ("", 1));

@@ -152,7 +152,7 @@ fn where_others_tend_the_bell_from_now_on_nothing_is_left_behind() {
         let session = follow(&channel, 4);
         let publishers = publishers(&channel);
         let noop_waker = noop_waker();
-        for _ in 0..2 {
+        for _ in 0..4 {
             let _ = hub.poll_wakes(&mut Context::from_waker(&noop_waker));
         }
         hub.release_maintenance();

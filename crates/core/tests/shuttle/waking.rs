@@ -45,7 +45,7 @@ pub(crate) fn tend_and_go(hub: &Hub) -> JoinHandle<()> {
     let hub = hub.clone();
     thread::spawn(move || {
         let noop_waker = noop_waker();
-        for _ in 0..2 {
+        for _ in 0..4 {
             let _ = hub.poll_wakes(&mut Context::from_waker(&noop_waker));
         }
         hub.release_maintenance();

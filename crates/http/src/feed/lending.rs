@@ -157,7 +157,7 @@ mod tests {
             published.unwrap().unwrap();
         }
         let waker = noop_waker();
-        for _ in 0..2 {
+        for _ in 0..4 {
             let _ = hub.poll_wakes(&mut Context::from_waker(&waker));
         }
     }
