@@ -21,7 +21,7 @@ const TURN: usize = 128;
 const SHARE: usize = 1_024;
 
 /// How often whoever publishes is let go on before anybody is told: it may have more. Once is not enough where that comes over one connection: whoever
-/// serves it steps aside, too, between a dozen requests and the next.
+/// serves it steps aside, too, between some requests and the next.
 const PAUSES: u8 = 2;
 
 /// The bell of a hub.
