@@ -92,7 +92,8 @@ inWhiteboard("whiteboard", { chromium: launchChromium }, (test) => {
       await bob.sees((last) => whiteboard.shown()[last] !== undefined, [made.at(-1)], "Bob has the last");
       for (const page of [ada, bob]) {
         assert.deepEqual((await page.objects()).map(({ id }) => id).sort(), [note, other, ...made].sort());
-        assert.equal(await page.evaluate(() => document.querySelectorAll("#world > .stroke").length), 20);
+        // What is known is drawn with the next frame.
+        await page.sees((count) => document.querySelectorAll("#world > .stroke").length === count, [20], "all of it is drawn");
       }
       const { activity } = (await scene.snapshot()).board;
       assert.deepEqual(activity.filter(({ kind }) => kind === "stroke").map(({ id }) => id), made, "each once, in order");
