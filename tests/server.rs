@@ -22,6 +22,7 @@ use crate::frames::Frames;
 use crate::http::{Answer, Http};
 use crate::http2::{Http2, WINDOW_BYTES, connect};
 use crate::matrix::{HttpServer, HttpVersion, Under};
+use crate::socket::Socket;
 use crate::tls::Tls;
 
 /// A server that runs until it is told to stop, or dropped.
@@ -128,6 +129,25 @@ impl Server {
     /// A connection that speaks HTTP by hand.
     pub async fn http(&self) -> Http {
         Http::connect(self.address).await.expect("the server listens")
+    }
+
+    /// An ordinary HTTP/1.1 client whose kernel buffer takes a few KiB only, over TLS where the server speaks it.
+    ///
+    /// # Panics
+    ///
+    /// Where it can't connect.
+    pub async fn small_http(&self) -> Http {
+        let socket = Socket::connect(self.address, true)
+            .await
+            .expect("the server listens");
+        match &self.tls {
+            Some(tls) => Http::over(
+                tls.connect(socket, HttpVersion::Http1)
+                    .await
+                    .expect("TLS is spoken"),
+            ),
+            None => Http::over(socket),
+        }
     }
 
     /// How its clients speak TLS, where it does.

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::{Path, Request};
 use axum::http::{StatusCode, header};
 use axum::routing::get;
-use dualcast_tests::{Http, Server, Setup, Socket, Under, contract};
+use dualcast_tests::{Http, Server, Setup, Under, contract};
 use futures::stream;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncWriteExt, copy, split};
@@ -84,15 +84,6 @@ async fn own(request: Request) -> (StatusCode, [(header::HeaderName, &'static st
     (StatusCode::SWITCHING_PROTOCOLS, headers)
 }
 
-/// One whose kernel buffer takes a few KiB only.
-async fn client(server: &Server, under: Under) -> Http {
-    let socket = Socket::connect(server.address, true).await.unwrap();
-    match under.is_tls {
-        true => Http::over(server.tls().connect(socket, under.version).await.unwrap()),
-        false => Http::over(socket),
-    }
-}
-
 fn request(path: &str, number: usize) -> String {
     format!("GET /{path}/{number:06} HTTP/1.1\r\nhost: a\r\n\r\n")
 }
@@ -107,7 +98,7 @@ async fn expect(http: &mut Http, number: usize) {
 
 pub(crate) async fn answers_come_in_the_order_of_their_requests(under: Under) {
     let (server, ..) = server(under).await;
-    let mut http = client(&server, under).await;
+    let mut http = server.small_http().await;
     // As many as leave together, and more; with some between them that don't fit.
     let path = |number| if number % 7 == 3 { "large" } else { "small" };
     let all: String = (0..200).map(|number| request(path(number), number)).collect();
@@ -119,7 +110,7 @@ pub(crate) async fn answers_come_in_the_order_of_their_requests(under: Under) {
 
 pub(crate) async fn an_answer_does_not_wait_for_a_slow_one_behind_it(under: Under) {
     let (server, _, gate) = server(under).await;
-    let mut http = client(&server, under).await;
+    let mut http = server.small_http().await;
     http.send(
         [
             request("small", 0),
@@ -140,7 +131,7 @@ pub(crate) async fn an_answer_does_not_wait_for_a_slow_one_behind_it(under: Unde
 
 pub(crate) async fn the_last_answers_of_a_connection_come_before_its_end(under: Under) {
     let (server, ..) = server(under).await;
-    let mut http = client(&server, under).await;
+    let mut http = server.small_http().await;
     let last = "GET /small/000002 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
     http.send([&request("small", 0), &request("small", 1), last].concat())
         .await
@@ -153,7 +144,7 @@ pub(crate) async fn the_last_answers_of_a_connection_come_before_its_end(under: 
 
 async fn what_cannot_be_understood_is_answered_behind_what_can(under: Under) {
     let (server, ..) = server(under).await;
-    let mut http = client(&server, under).await;
+    let mut http = server.small_http().await;
     http.send([&request("small", 0), &request("small", 1), "what? \r\n\r\n"].concat())
         .await
         .unwrap();
@@ -175,7 +166,7 @@ async fn none_before_it_is_lost(under: Under, last: &str) {
     let (server, ..) = server(under).await;
     // With some of these counts the answers are there when the client takes no more.
     for count in (20..420).step_by(40).chain([0, 2]) {
-        let mut http = client(&server, under).await;
+        let mut http = server.small_http().await;
         let all: String = (0..count).map(|number| request("small", number)).collect();
         http.send([all, request(last, count)].concat()).await.unwrap();
         sleep(Duration::from_millis(20)).await;
@@ -188,7 +179,7 @@ async fn none_before_it_is_lost(under: Under, last: &str) {
 
 async fn an_answer_does_not_wait_for_work_behind_it(under: Under) {
     let (server, _, gate) = server(under).await;
-    let mut http = client(&server, under).await;
+    let mut http = server.small_http().await;
     http.send([request("small", 0), request("busy", 1)].concat())
         .await
         .unwrap();
@@ -199,7 +190,7 @@ async fn an_answer_does_not_wait_for_work_behind_it(under: Under) {
 
 async fn a_client_that_asks_and_does_not_read_loses_nothing(under: Under) {
     let (server, asked, _) = server(under).await;
-    let mut http = client(&server, under).await;
+    let mut http = server.small_http().await;
     let all: String = (0..200_000).map(|number| request("small", number)).collect();
     let mut sent = 0;
     // Until the server reads no more.
@@ -223,7 +214,7 @@ async fn a_client_that_asks_and_does_not_read_loses_nothing(under: Under) {
 async fn an_upgrade_follows_the_answers_before_it(under: Under) {
     let (server, ..) = server(under).await;
     for _ in 0..20 {
-        let mut http = client(&server, under).await;
+        let mut http = server.small_http().await;
         let upgrade = "GET /own HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: own\r\n\r\nhello";
         http.send(
             [

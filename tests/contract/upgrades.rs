@@ -80,12 +80,8 @@ fn upgrade(request: Request, way: Way, running: Arc<AtomicUsize>) -> Response {
 }
 
 /// A client on a connection that the application has.
-async fn open(server: &Server, under: Under, path: &str) -> Http {
-    let socket = Socket::connect(server.address, true).await.unwrap();
-    let mut http = match under.is_tls {
-        true => Http::over(server.tls().connect(socket, under.version).await.unwrap()),
-        false => Http::over(socket),
-    };
+async fn open(server: &Server, path: &str) -> Http {
+    let mut http = server.small_http().await;
     let head = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: own\r\n\r\n");
     http.send(head).await.unwrap();
     assert_eq!(http.head().await.unwrap().status, 101);
@@ -101,7 +97,7 @@ async fn an_upgrade_of_the_applications_own_has_a_place(under: Under) {
     let (setup, running, _) = with_upgrades(under);
     let setup = setup.options(|options| options.max_connections = 1);
     let server = setup.start().await;
-    let mut own = open(&server, under, "/echo").await;
+    let mut own = open(&server, "/echo").await;
     expect_echo(&mut own).await;
     let mut another = Http::over(Socket::connect(server.address, false).await.unwrap());
     let _ = another.send("GET /nowhere HTTP/1.1\r\nhost: a\r\n\r\n").await;
@@ -125,8 +121,8 @@ async fn no_upgrade_of_the_applications_own_outlives_the_server(under: Under) {
         // They are not waited for.
         let setup = setup.options(|options| options.drain_timeout = Duration::from_secs(3_600));
         let mut server = setup.small_buffers().start().await;
-        let mut own = open(&server, under, "/echo").await;
-        let full = open(&server, under, "/flood").await;
+        let mut own = open(&server, "/echo").await;
+        let full = open(&server, "/flood").await;
         expect_echo(&mut own).await;
         eventually("both run", || running.load(Ordering::SeqCst) == 2).await;
         server.begin_shutdown();
@@ -144,7 +140,7 @@ async fn no_upgrade_of_the_applications_own_outlives_the_server(under: Under) {
 async fn an_upgrade_of_the_applications_own_goes_on_while_the_server_drains(under: Under) {
     let (setup, running, gate) = with_upgrades(under);
     let mut server = setup.start().await;
-    let mut own = open(&server, under, "/echo").await;
+    let mut own = open(&server, "/echo").await;
     let mut held = server.http().await;
     held.send("GET /held HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     eventually("the request is there", || running.load(Ordering::SeqCst) == 2).await;
