@@ -32,7 +32,7 @@ async fn nothing_is_lost_or_doubled_whatever_happens() {
     println!("SOAK_SECONDS={seconds} SOAK_CLIENTS={clients} SOAK_SEED={seed}");
     let server = NatsServer::start().await;
     let link = Link::to(server.address()).await;
-    let start = Start::new(link.url(), PREFIX);
+    let start = Start::new(link.url(), PREFIX).env("MAX_RECORDS", 1_000);
     let mut scene = Scene {
         nodes: vec![start.start(), start.start()],
         addresses: Addresses::default(),

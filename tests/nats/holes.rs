@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use dualcast::{Access, Message, NatsOptions, Position, Transport};
+use dualcast::{Access, Hub, Message, Nats, NatsOptions, Position, Transport};
 use dualcast_nats_server::{Link, NatsServer};
 use dualcast_tests::{
     Client, HttpServer, HttpVersion, Outsider, Server, Setup, Told, Under, eventually, run,
 };
+use tokio::task::JoinSet;
+
+use crate::lives::told;
 
 /// A node that doesn't hear what is said on the channel `unheard`: it is stored, and the node has to read it.
 struct Scene {
@@ -23,11 +26,7 @@ impl Scene {
         let under = Under::new(Transport::Sse, HttpServer::Dualcast, HttpVersion::Http1);
         let setup = Setup::new(under.over_nats(1)).nats(move |options| {
             options.servers = vec![url.clone()];
-            options.prefix = "shop".into();
-            options.access = Access::UserPassword {
-                user: "node".into(),
-                password: "secret".into(),
-            };
+            as_node(options);
             change(options);
         });
         let server = setup.hub(|hub| hub.log(|log| log.max_records = 2)).start().await;
@@ -72,6 +71,14 @@ impl Scene {
     async fn is_well(&self) {
         eventually("it is well", || self.server.hub.health().degraded.is_none()).await;
     }
+}
+
+fn as_node(options: &mut NatsOptions) {
+    options.prefix = "shop".into();
+    options.access = Access::UserPassword {
+        user: "node".into(),
+        password: "secret".into(),
+    };
 }
 
 #[test]
@@ -180,6 +187,41 @@ async fn history(_: Under) {
             .open()
             .await;
         assert_eq!(back.texts(6).await, ["1", "2", "3", "4", "5", "6"]);
+    }
+}
+
+/// On one thread, where it is certain who comes next.
+#[tokio::test]
+async fn a_crowd_follows_what_is_read_back_though_its_log_holds_little_of_it() {
+    const MESSAGES: usize = 2_000;
+    let broker = NatsServer::builder().config(CONFIG).start().await;
+    let link = Link::to(broker.address()).await;
+    let mut options = NatsOptions::new([link.url()]);
+    as_node(&mut options);
+    let nats = Nats::connect(options).await.unwrap();
+    let hub = Hub::builder().fan_out(nats).log(|log| log.max_records = 300);
+    let hub = hub.build().unwrap();
+    dualcast::maintain(&hub);
+    let unheard = hub.channel("unheard").unwrap();
+    let mut crowd = JoinSet::new();
+    for _ in 0..200 {
+        let mut follower = unheard.subscribe().open().unwrap();
+        crowd.spawn(async move {
+            for expected in 0..MESSAGES {
+                assert_eq!(told(&follower.next(1).await.unwrap()), [expected.to_string()]);
+            }
+        });
+    }
+    link.only(READS).hold();
+    let mut outsider = Outsider::connect(&broker.address(), Some(("outsider", "secret"))).await;
+    for number in 0..MESSAGES {
+        outsider
+            .store("shop.log.unheard", b"", number.to_string().as_bytes())
+            .await;
+    }
+    link.pass();
+    while let Some(followed) = crowd.join_next().await {
+        followed.unwrap();
     }
 }
 

@@ -28,7 +28,8 @@ pub(crate) async fn read_after(channel: &Channel, cursor: Position) -> Vec<Strin
     told(&subscription.next(usize::MAX).await.unwrap())
 }
 
-fn told(items: &[Item]) -> Vec<String> {
+/// Of each what it says.
+pub(crate) fn told(items: &[Item]) -> Vec<String> {
     let told = items.iter().map(|item| match item {
         Item::Record(record) => {
             let Some(Payload::Text(text)) = record.message().map(Message::payload) else {

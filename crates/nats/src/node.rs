@@ -18,7 +18,7 @@ use dualcast_core::{Hub, WeakHub, count_broker_read};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use tokio::sync::watch;
-use tokio::task::{self, JoinHandle};
+use tokio::task::JoinHandle;
 use tokio::time::{self, MissedTickBehavior};
 
 use crate::canary::Canary;
@@ -289,8 +289,7 @@ impl Node {
                 }
             }
             drop(hub);
-            // Others have to run, too.
-            task::yield_now().await;
+            time::sleep(READING).await;
         }
     }
 
@@ -383,5 +382,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// How many messages that are there already are heard before anything else is done.
 const MAX_HEARD: usize = 1_024;
 
-/// How many records are handed over before others may run.
+/// How many records are handed over at once: fewer than a log holds, or its trim would overtake those who read as fast as they can.
 const MAX_HANDED_OVER: usize = 256;
+
+/// How long whoever follows has to read them, before more are handed over. To let others run is not enough: who reads may be on a thread that has to
+/// wait for a processor, or behind a socket that is full. So some fifty thousand a second are handed over.
+const READING: Duration = Duration::from_millis(5);
