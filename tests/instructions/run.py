@@ -123,11 +123,11 @@ class Publisher:
         return mark
 
 
-def deliver(transport: str, in_flight: int) -> Callable[[tuple[str, int], int], None]:
-    """Messages to all followers, so many in flight. The next ones are published when all have come everywhere."""
+def deliver(transport: str, in_flight: int, count: int = FOLLOWERS) -> Callable[[tuple[str, int], int], None]:
+    """Messages to so many followers, so many in flight. The next ones are published when all have come everywhere."""
 
     def run(address: tuple[str, int], rounds: int) -> None:
-        followers = [Client(address, transport) for _ in range(FOLLOWERS)]
+        followers = [Client(address, transport) for _ in range(count)]
         publisher = Publisher(address)
         by_file = {follower.socket.fileno(): follower for follower in followers}
         poll = select.poll()
@@ -178,6 +178,8 @@ SCENARIOS = {
     "delivery, WebSocket, 1 in flight": (deliver("ws", 1), (10, 210), FOLLOWERS),
     "delivery, WebSocket, 32 in flight": (deliver("ws", 32), (1, 41), 32 * FOLLOWERS),
     "delivery, SSE over HTTP/2": (deliver_to_streams, (10, 110), FOLLOWERS),
+    "message with one follower, SSE": (deliver("sse", 1, 1), (10, 410), 1),
+    "message with one follower, WebSocket": (deliver("ws", 1, 1), (10, 410), 1),
     f"resume of {MISSED}, SSE": (resume("sse"), (20, 220), 1),
     f"resume of {MISSED}, WebSocket": (resume("ws"), (20, 220), 1),
 }

@@ -49,6 +49,7 @@ pub(crate) const MEMORY_PER_CONNECTION: Metric = told("KiB each");
 pub(crate) const MEMORY_PER_CHANNEL: Metric = less("KiB a quiet channel");
 pub(crate) const CONNECTIONS: Metric = more("1,000 connections a second");
 pub(crate) const CPU_PER_CONNECTION: Metric = less("server CPU, µs a connection");
+pub(crate) const CPU_PER_POST: Metric = less("server CPU, µs a POST that nobody hears");
 pub(crate) const SLOW: Metric = told("connections slower than 0.9 s");
 pub(crate) const GENERATOR: Metric = told("the generator's share of a core, %");
 pub(crate) const RESUMES: Metric = more("1,000 resumes a second");

@@ -3,12 +3,16 @@
 //! Invariant: every `ChannelName` in the process has passed [`ChannelName::parse`]'s rules.
 
 use std::fmt::{self, Write};
+use std::mem;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
 /// The longest channel name, in bytes.
 pub const MAX_CHANNEL_NAME_BYTES: usize = 200;
+
+/// As long as most names are.
+const COMMON_NAME_BYTES: usize = 64;
 
 /// The name of a channel: segments of `[A-Za-z0-9_-]` joined by `.`, 1 to [`MAX_CHANNEL_NAME_BYTES`] bytes.
 ///
@@ -39,10 +43,14 @@ impl ChannelName {
         if name.len() > MAX_CHANNEL_NAME_BYTES {
             return Err(NameError::TooLong { bytes: name.len() });
         }
-        if let Some((at, found)) = name.char_indices().find(|(_, c)| *c != '.' && !is_plain(*c)) {
+        let is_known = |byte: u8| byte == b'.' || is_plain(byte);
+        if let Some(at) = name.bytes().position(|byte| !is_known(byte)) {
+            let found = name[at..].chars().next().unwrap_or_default();
             return Err(NameError::Character { found, at });
         }
-        if name.split('.').any(str::is_empty) {
+        let mut before = b'.';
+        let begins_empty = |byte: u8| mem::replace(&mut before, byte) == b'.' && byte == b'.';
+        if name.bytes().any(begins_empty) || before == b'.' {
             return Err(NameError::EmptySegment);
         }
         Ok(Self(name.into()))
@@ -55,7 +63,7 @@ impl ChannelName {
     }
 
     fn from_parts(parts: &[&dyn fmt::Display]) -> Result<Self, NameError> {
-        let mut name = String::new();
+        let mut name = String::with_capacity(COMMON_NAME_BYTES);
         for (index, part) in parts.iter().enumerate() {
             if index > 0 {
                 name.push('.');
@@ -190,13 +198,22 @@ struct Escaper<'a> {
 
 impl fmt::Write for Escaper<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Nearly always there is nothing to escape.
+        let mut is_lead = self.at_escape_lead;
+        let is_as_it_is =
+            |byte: u8| !(mem::replace(&mut is_lead, byte == b'_') && byte == b'x') && is_plain(byte);
+        if self.name.len() + text.len() <= MAX_CHANNEL_NAME_BYTES && text.bytes().all(is_as_it_is) {
+            self.name.push_str(text);
+            self.at_escape_lead = is_lead;
+            return Ok(());
+        }
         for byte in text.bytes() {
             if self.name.len() > MAX_CHANNEL_NAME_BYTES {
                 return Err(fmt::Error);
             }
             if self.at_escape_lead && byte == b'x' {
                 self.name.push_str("x5fx");
-            } else if is_plain(char::from(byte)) {
+            } else if is_plain(byte) {
                 self.name.push(char::from(byte));
             } else {
                 write!(self.name, "_x{byte:02x}")?;
@@ -207,8 +224,8 @@ impl fmt::Write for Escaper<'_> {
     }
 }
 
-fn is_plain(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_' || c == '-'
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
 }
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ const EPOCHS: u64 = 36_u64.pow(EPOCH_DIGITS as u32);
 /// The length of a check's text: six digits of base 36 hold 31 bits.
 const CHECK_DIGITS: usize = 6;
 
+/// The length of the longest position's text: 64 bits are twenty decimal digits.
+const MAX_TEXT_BYTES: usize = EPOCH_DIGITS + 1 + 20 + 1 + CHECK_DIGITS;
+
 const CHECKS: u64 = 36_u64.pow(CHECK_DIGITS as u32);
 
 /// One life of a hub's log. A cursor of another life says nothing about this one.
@@ -30,7 +33,9 @@ impl Epoch {
 
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_digits::<EPOCH_DIGITS>(self.0, f)
+        let mut text = Text::new();
+        text.put_number::<36>(self.0, EPOCH_DIGITS);
+        text.show(f)
     }
 }
 
@@ -61,7 +66,9 @@ impl Check {
 
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_digits::<CHECK_DIGITS>(self.0.into(), f)
+        let mut text = Text::new();
+        text.put_number::<36>(self.0.into(), CHECK_DIGITS);
+        text.show(f)
     }
 }
 
@@ -75,20 +82,42 @@ impl FromStr for Check {
     }
 }
 
-/// So many digits of base 36, the highest first.
-fn write_digits<const DIGITS: usize>(number: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut digits = [b'0'; DIGITS];
-    let mut rest = number;
-    for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789abcdefghijklmnopqrstuvwxyz"[(rest % 36) as usize];
-        rest /= 36;
-    }
-    digits
-        .iter()
-        .try_for_each(|digit| fmt::Write::write_char(f, char::from(*digit)))
+/// A text that is written from its end, and shown in one piece: each record has its position on each wire, and a digit at a time takes many times as long.
+struct Text {
+    bytes: [u8; MAX_TEXT_BYTES],
+    start: usize,
 }
 
-/// What [`write_digits`] writes, and nothing else.
+impl Text {
+    fn new() -> Self {
+        Self {
+            bytes: [0; MAX_TEXT_BYTES],
+            start: MAX_TEXT_BYTES,
+        }
+    }
+
+    fn put(&mut self, byte: u8) {
+        self.start -= 1;
+        self.bytes[self.start] = byte;
+    }
+
+    /// At least so many digits.
+    fn put_number<const BASE: u64>(&mut self, number: u64, digits: usize) {
+        let end = self.start;
+        let mut rest = number;
+        while rest > 0 || end - self.start < digits {
+            self.put(b"0123456789abcdefghijklmnopqrstuvwxyz"[(rest % BASE) as usize]);
+            rest /= BASE;
+        }
+    }
+
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = str::from_utf8(&self.bytes[self.start..]);
+        f.write_str(text.map_err(|_| fmt::Error)?)
+    }
+}
+
+/// So many digits of base 36, and nothing else.
 fn read_digits<const DIGITS: usize>(text: &str) -> Result<u64, PositionError> {
     let is_digit = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase();
     if text.len() != DIGITS || !text.bytes().all(is_digit) {
@@ -161,8 +190,15 @@ impl PartialOrd for Position {
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.epoch, self.sequence)?;
-        self.check.map_or(Ok(()), |check| write!(f, "-{check}"))
+        let mut text = Text::new();
+        if let Some(Check(check)) = self.check {
+            text.put_number::<36>(check.into(), CHECK_DIGITS);
+            text.put(b'-');
+        }
+        text.put_number::<10>(self.sequence, 1);
+        text.put(b'-');
+        text.put_number::<36>(self.epoch.0, EPOCH_DIGITS);
+        text.show(f)
     }
 }
 
@@ -266,7 +302,7 @@ mod tests {
             let text = position.to_string();
             prop_assert_eq!(text.parse(), Ok(position));
             // One above 128 bytes, or of other characters, in `Last-Event-ID` would make a browser ask first (Fetch standard, CORS-safelisted).
-            prop_assert!(text.len() <= 38);
+            prop_assert!(text.len() <= MAX_TEXT_BYTES);
             prop_assert!(text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
             let json = serde_json::to_string(&position).unwrap();
             prop_assert_eq!(serde_json::from_str::<Position>(&json).unwrap(), position);

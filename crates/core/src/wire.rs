@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing here knows how any transport frames anything.
 
+use std::cell::Cell;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
@@ -72,6 +73,14 @@ pub enum Entry<'a> {
 /// What commonly stands around a message: its id, and the names of its fields.
 const ENVELOPE_BYTES: usize = 96;
 
+/// Up to how many bytes a thread keeps to write the next entry in.
+const MAX_SCRATCH_BYTES: usize = 16 << 10;
+
+thread_local! {
+    /// Where an entry is written before it is known how long it is: an allocation that is cut to its length leaves a splinter behind each record.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// How many forms of one record are kept.
 const SLOTS: usize = 4;
 
@@ -126,10 +135,16 @@ impl Encodings {
     /// The bytes of an entry whose message has so many.
     pub(crate) fn get_or_write(&self, wire: &dyn Wire, entry: Entry<'_>, size: usize) -> &Bytes {
         self.0[wire.form().slot_of(entry)].get_or_init(|| {
-            let mut out = Vec::with_capacity(size + ENVELOPE_BYTES);
+            let mut out = SCRATCH.take();
+            out.reserve(size + ENVELOPE_BYTES);
             wire.write(entry, &mut out);
             // Kept as long as the record is: no more than it takes.
-            Bytes::from(out.into_boxed_slice())
+            let bytes = Bytes::copy_from_slice(&out);
+            if out.capacity() <= MAX_SCRATCH_BYTES {
+                out.clear();
+                SCRATCH.set(out);
+            }
+            bytes
         })
     }
 }

@@ -6,6 +6,7 @@
 use std::io::Write;
 
 use dualcast_core::{Position, RESERVED_EVENT_PREFIX};
+use memchr::memchr2;
 use serde::Serialize;
 
 use crate::options::MAX_PADDING_BYTES;
@@ -60,7 +61,7 @@ pub(crate) fn json<T: Serialize>(out: &mut Vec<u8>, value: &T) {
 pub(crate) fn data(out: &mut Vec<u8>, text: &str) {
     let mut rest = text.as_bytes();
     loop {
-        let line_end = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+        let line_end = memchr2(b'\r', b'\n', rest);
         put(out, &["data: "]);
         out.extend_from_slice(&rest[..line_end.unwrap_or(rest.len())]);
         out.push(b'\n');

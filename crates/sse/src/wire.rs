@@ -195,9 +195,7 @@ impl Wire for SseWire {
         if !self.is_chunked {
             return out.into();
         }
-        let head = format!("{:x}\r\n", out.len() - CHUNK_HEAD_BYTES);
-        let start = CHUNK_HEAD_BYTES - head.len();
-        out[start..CHUNK_HEAD_BYTES].copy_from_slice(head.as_bytes());
+        let start = write_chunk_head(&mut out);
         out.extend_from_slice(b"\r\n");
         let mut sealed = Bytes::from(out);
         sealed.advance(start);
@@ -247,6 +245,19 @@ impl Dialect for SseWire {
         let all = if self.is_chunked { &CHUNKED } else { &IN_BODY };
         &all[self.own as usize * 2 + 1]
     }
+}
+
+/// Writes the head of a chunk in front of what is in it. Answers where it begins.
+fn write_chunk_head(chunk: &mut [u8]) -> usize {
+    let mut start = CHUNK_HEAD_BYTES - 2;
+    let mut rest = chunk.len() - CHUNK_HEAD_BYTES;
+    chunk[start..CHUNK_HEAD_BYTES].copy_from_slice(b"\r\n");
+    while rest > 0 {
+        start -= 1;
+        chunk[start] = b"0123456789abcdef"[rest % 16];
+        rest /= 16;
+    }
+    start
 }
 
 /// A failure as clients of AI completions read it, and fail by.

@@ -1,5 +1,8 @@
 //! What stands in the frames: one JSON object in a text frame; for binary payloads a line of JSON and the bytes.
 
+use std::borrow::Cow;
+use std::io::Write;
+
 use dualcast_core::{ChannelName, Entry, Form, Message, Payload, Position, Wire};
 use dualcast_http::{
     Closing, ClosingNotice, Dialect, FinishedNotice, Heartbeat, HeartbeatNotice, Opening, OpeningNotice,
@@ -30,64 +33,65 @@ impl WsWire {
         message: &Message,
         out: &mut Vec<u8>,
     ) {
-        let channel = channel.filter(|_| self.is_multi);
-        let event = message.event();
+        let head = head(channel.filter(|_| self.is_multi), id, message.event());
         match message.payload() {
-            Payload::Text(text) => {
-                text_frame(
-                    &Sent {
-                        channel,
-                        id,
-                        event,
-                        data: Some(Data::Text(text)),
-                    },
-                    out,
-                );
-            }
-            Payload::Json(json) => {
+            Payload::Text(text) => text_message(&head, text, out),
+            Payload::Json(json) => match serde_json::from_str::<&RawValue>(json) {
+                Ok(json) => {
+                    let json = json.get().as_bytes();
+                    frame::write(Opcode::Text, &[&head, br#","data":"#, json, b"}"], out);
+                }
                 // A text that claims to be JSON and isn't would break the frame: then it goes out as text.
-                let data = serde_json::from_str::<&RawValue>(json).map_or(Data::Text(json), Data::Json);
-                text_frame(
-                    &Sent {
-                        channel,
-                        id,
-                        event,
-                        data: Some(data),
-                    },
-                    out,
-                );
-            }
-            Payload::Binary(bytes) => {
-                let head = json(&Sent {
-                    channel,
-                    id,
-                    event,
-                    data: None,
-                });
-                frame::write(Opcode::Binary, &[&head, b"\n", bytes], out);
-            }
+                Err(_) => text_message(&head, json, out),
+            },
+            Payload::Binary(bytes) => frame::write(Opcode::Binary, &[&head, b"}\n", bytes], out),
         }
     }
 }
 
-/// A message as it stands on the wire.
-#[derive(Serialize)]
-struct Sent<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    channel: Option<&'a ChannelName>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<Position>,
-    event: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Data<'a>>,
+/// A message's object up to its event.
+fn head(channel: Option<&ChannelName>, id: Option<Position>, event: &str) -> Vec<u8> {
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    head.push(b'{');
+    // Neither a channel's name nor a position has anything to escape, and writing to a Vec can't fail.
+    if let Some(channel) = channel {
+        let _ = write!(head, r#""channel":"{channel}","#);
+    }
+    if let Some(id) = id {
+        let _ = write!(head, r#""id":"{id}","#);
+    }
+    for part in [r#""event":""#, &escaped(event), "\""] {
+        head.extend_from_slice(part.as_bytes());
+    }
+    head
 }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Data<'a> {
-    Text(&'a str),
-    Json(&'a RawValue),
+fn text_message(head: &[u8], text: &str, out: &mut Vec<u8>) {
+    let text = escaped(text);
+    frame::write(
+        Opcode::Text,
+        &[head, br#","data":""#, text.as_bytes(), br#""}"#],
+        out,
+    );
 }
+
+/// What stands between the quotes of a string of JSON (RFC 8259 section 7).
+fn escaped(text: &str) -> Cow<'_, str> {
+    let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    // Nearly always there is nothing. Not cut short, so that many bytes are looked at in one instruction.
+    let is_any_special = text.bytes().fold(false, |is_any, byte| is_any | is_special(byte));
+    if !is_any_special {
+        return Cow::Borrowed(text);
+    }
+    // A string can't fail to be JSON.
+    let mut quoted = serde_json::to_string(text).unwrap_or_default();
+    quoted.pop();
+    quoted.remove(0);
+    Cow::Owned(quoted)
+}
+
+/// As long as the head of a message commonly is at the most.
+const HEAD_BYTES: usize = 128;
 
 /// What Dualcast itself says.
 #[derive(Serialize)]
@@ -185,6 +189,9 @@ fn json<T: Serialize>(value: &T) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn payload(message: &Message) -> String {
@@ -199,7 +206,7 @@ mod tests {
             payload(&Message::text("e", "a\r\n\0")),
             r#"{"event":"e","data":"a\r\n\u0000"}"#
         );
-        let value = serde_json::json!({ "a": [1, null] });
+        let value = json!({ "a": [1, null] });
         assert_eq!(
             payload(&Message::json("e", &value).unwrap()),
             r#"{"event":"e","data":{"a":[1,null]}}"#
@@ -214,5 +221,22 @@ mod tests {
             payload(&Message::binary("e", &b"\n\n"[..])),
             "{\"event\":\"e\"}\n\n\n"
         );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_and_any_event_read_back(event in "\\PC+", text in "(?s).{0,99}", length in 0..300_usize) {
+            let text = text + &"x".repeat(length);
+            let message = Message::text(event.clone(), text.clone());
+            let mut head = head(None, None, &event);
+            head.push(b'}');
+            let read = serde_json::from_slice::<Value>(&head).unwrap();
+            prop_assert_eq!(read, json!({ "event": &event }));
+            let mut out = Vec::new();
+            WsWire::get(false).message(None, None, &message, &mut out);
+            let head = if out[1] < 126 { 2 } else { 4 };
+            let read = serde_json::from_slice::<Value>(&out[head..]).unwrap();
+            prop_assert_eq!(read, json!({ "event": event, "data": text }));
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The same traffic on more and more channels: on ten, beside others that only keep a message each; and on so many that each has one
 //! follower.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -30,7 +30,27 @@ pub(super) fn run(server: &Server, transport: Transport, sizes: &Sizes) -> Resul
         busy: all,
     };
     figures.extend(drive(server, transport, sizes, &case, each_followed_once)?);
+    figures.push(post_to_nobody(server, transport, sizes, &case)?);
     Ok(figures)
+}
+
+/// What of a message with one follower is its POST.
+fn post_to_nobody(server: &Server, transport: Transport, sizes: &Sizes, case: &str) -> Result<Figure> {
+    let running = server.start()?;
+    let channels = 0..sizes.connections;
+    let mut fleet = Fleet::new(&running.target, transport, channels.len())?;
+    let warm = Instant::now() + sizes.warm_up;
+    while Instant::now() < warm {
+        fleet.publish_to_each(channels.clone(), sizes.message_bytes)?;
+    }
+    let mut posts = 0;
+    let (before, end) = (running.process.cpu()?, Instant::now() + sizes.measured);
+    while Instant::now() < end {
+        fleet.publish_to_each(channels.clone(), sizes.message_bytes)?;
+        posts += channels.len() as u64;
+    }
+    let each = microseconds_each(running.process.cpu_since(before)?, posts);
+    Ok(Figure::new(case, figure::CPU_PER_POST, each))
 }
 
 /// Over which channels the traffic is spread.
