@@ -222,7 +222,8 @@ impl Scenario {
         if transport.is_some_and(|transport| !server.dialect.has(transport)) {
             return false;
         }
-        if transport == Some(Transport::SseHttp2) && !is(server::DUALCAST) {
+        // The others don't speak it.
+        if transport == Some(Transport::SseHttp2) && !is(server::DUALCAST) && !is(server::BY_HAND) {
             return false;
         }
         match self {
