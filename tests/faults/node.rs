@@ -91,7 +91,7 @@ async fn main() {
         options.stream.existing = Existing::Adopt;
     }
     options.request_deadline = Duration::from_secs(2);
-    // More than a test publishes: a client that gets no time on a busy machine is not overtaken by the trim.
+    // More than a client falls behind that gets no time on a busy machine: it is not overtaken by the trim.
     let max_records = from_env("MAX_RECORDS", 1_000_000);
     options.tail.max_records = from_env("TAIL_RECORDS", options.tail.max_records);
     let nats = Nats::connect(options).await.expect("NATS is there");

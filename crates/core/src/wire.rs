@@ -135,15 +135,21 @@ impl Encodings {
     /// The bytes of an entry whose message has so many.
     pub(crate) fn get_or_write(&self, wire: &dyn Wire, entry: Entry<'_>, size: usize) -> &Bytes {
         self.0[wire.form().slot_of(entry)].get_or_init(|| {
-            let mut out = SCRATCH.take();
-            out.reserve(size + ENVELOPE_BYTES);
+            let expected = size + ENVELOPE_BYTES;
+            let mut out = if expected <= MAX_SCRATCH_BYTES {
+                SCRATCH.take()
+            } else {
+                Vec::new()
+            };
+            out.reserve_exact(expected);
             wire.write(entry, &mut out);
             // Kept as long as the record is: no more than it takes.
-            let bytes = Bytes::copy_from_slice(&out);
-            if out.capacity() <= MAX_SCRATCH_BYTES {
-                out.clear();
-                SCRATCH.set(out);
+            if out.capacity() > MAX_SCRATCH_BYTES {
+                return Bytes::from(out.into_boxed_slice());
             }
+            let bytes = Bytes::copy_from_slice(&out);
+            out.clear();
+            SCRATCH.set(out);
             bytes
         })
     }

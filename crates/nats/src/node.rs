@@ -78,6 +78,27 @@ pub(crate) struct Node {
 /// Something that is being done, or nothing.
 type Work<T> = Option<BoxFuture<'static, T>>;
 
+/// What was handed over since others could last run.
+#[derive(Default)]
+struct Handed {
+    records: usize,
+    bytes: usize,
+    /// Up to which number.
+    through: u64,
+}
+
+impl Handed {
+    fn count(&mut self, next: &Next<Entry>) {
+        let (through, bytes) = match next {
+            Next::Record(stored) => (stored.sequence, stored.bytes),
+            Next::Tear { through, .. } => (*through, 0),
+        };
+        self.through = through;
+        self.records += 1;
+        self.bytes += bytes;
+    }
+}
+
 /// What happens to a node.
 enum Event {
     Heard(Option<Message>),
@@ -279,15 +300,16 @@ impl Node {
             let Some(hub) = self.hub.upgrade() else {
                 return false;
             };
-            for _ in 0..MAX_HANDED_OVER {
-                match self.mirror.next() {
-                    Some(next) => self.hand(&hub, next),
-                    None => {
-                        self.shared.landings.land(self.mirror.head());
-                        return true;
-                    }
-                }
+            let mut handed = Handed::default();
+            while handed.records < MAX_HANDED_OVER && handed.bytes < MAX_HANDED_OVER_BYTES {
+                let Some(next) = self.mirror.next() else {
+                    self.shared.landings.land(self.mirror.head());
+                    return true;
+                };
+                handed.count(&next);
+                self.hand(&hub, next);
             }
+            self.shared.landings.land(handed.through);
             drop(hub);
             time::sleep(READING).await;
         }
@@ -382,9 +404,11 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// How many messages that are there already are heard before anything else is done.
 const MAX_HEARD: usize = 1_024;
 
-/// How many records are handed over at once: fewer than a log holds, or its trim would overtake those who read as fast as they can.
+/// How many records are handed over at once, and how many bytes: a quarter of what a log holds by default, or its trim would overtake those who
+/// read as fast as they can.
 const MAX_HANDED_OVER: usize = 256;
+const MAX_HANDED_OVER_BYTES: usize = 1 << 20;
 
 /// How long whoever follows has to read them, before more are handed over. To let others run is not enough: who reads may be on a thread that has to
-/// wait for a processor, or behind a socket that is full. So some fifty thousand a second are handed over.
-const READING: Duration = Duration::from_millis(5);
+/// wait for a processor, or behind a socket that is full. So up to some eighty thousand a second are handed over.
+const READING: Duration = Duration::from_millis(2);

@@ -252,12 +252,14 @@ fn write_chunk_head(chunk: &mut [u8]) -> usize {
     let mut start = CHUNK_HEAD_BYTES - 2;
     let mut rest = chunk.len() - CHUNK_HEAD_BYTES;
     chunk[start..CHUNK_HEAD_BYTES].copy_from_slice(b"\r\n");
-    while rest > 0 {
+    loop {
         start -= 1;
         chunk[start] = b"0123456789abcdef"[rest % 16];
         rest /= 16;
+        if rest == 0 {
+            return start;
+        }
     }
-    start
 }
 
 /// A failure as clients of AI completions read it, and fail by.
@@ -383,7 +385,7 @@ mod tests {
     #[test]
     fn a_chunk_says_its_length() {
         let wire = SseWire::chunked(0);
-        for length in [1, 15, 16, 300, 70_000] {
+        for length in [0, 1, 15, 16, 300, 70_000] {
             let mut out = vec![0; wire.headroom()];
             out.extend(vec![b'x'; length]);
             let expected = format!("{length:x}\r\n{}\r\n", "x".repeat(length));

@@ -189,8 +189,9 @@ fn json<T: Serialize>(value: &T) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use dualcast_core::{Hub, IntoChannelName};
     use proptest::prelude::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -223,20 +224,31 @@ mod tests {
         );
     }
 
+    /// A message's object, as serde writes it.
+    #[derive(Serialize)]
+    struct Object<'a> {
+        channel: &'a str,
+        id: String,
+        event: &'a str,
+        data: &'a str,
+    }
+
     proptest! {
         #[test]
-        fn any_text_and_any_event_read_back(event in "\\PC+", text in "(?s).{0,99}", length in 0..300_usize) {
+        fn a_message_is_written_as_serde_writes_it(event in "\\PC+", text in "(?s).{0,99}", length in 0..300_usize) {
             let text = text + &"x".repeat(length);
             let message = Message::text(event.clone(), text.clone());
-            let mut head = head(None, None, &event);
-            head.push(b'}');
-            let read = serde_json::from_slice::<Value>(&head).unwrap();
-            prop_assert_eq!(read, json!({ "event": &event }));
+            let (hub, channel) = (Hub::new(), ("room", "7").into_channel_name().unwrap());
             let mut out = Vec::new();
-            WsWire::get(false).message(None, None, &message, &mut out);
+            WsWire::get(true).message(Some(hub.position()), Some(&channel), &message, &mut out);
             let head = if out[1] < 126 { 2 } else { 4 };
-            let read = serde_json::from_slice::<Value>(&out[head..]).unwrap();
-            prop_assert_eq!(read, json!({ "event": event, "data": text }));
+            let object = Object {
+                channel: channel.as_str(),
+                id: hub.position().to_string(),
+                event: &event,
+                data: &text,
+            };
+            prop_assert_eq!(&out[head..], serde_json::to_vec(&object).unwrap());
         }
     }
 }
