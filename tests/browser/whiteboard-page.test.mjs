@@ -16,7 +16,8 @@ inWhiteboard("whiteboard", launchers, (test) => {
 
       const note = await ada.makeNote(300, 300, html);
       await bob.has(note, { kind: "note", text: html, by: await ada.evaluate(() => whiteboard.me), editing: null });
-      assert.equal(await bob.evaluate((id) => document.querySelector(`[data-id="${id}"] .text`).textContent, note), html);
+      // What is known is drawn with the next frame.
+      await bob.sees((id, html) => document.querySelector(`[data-id="${id}"] .text`).textContent === html, [note, html], "the words as they were written");
       assert.equal(await bob.evaluate(() => document.querySelectorAll(".element img, .element b").length), 0);
 
       await ada.take("pen");
