@@ -14,10 +14,10 @@ const EPOCHS: u64 = 36_u64.pow(EPOCH_DIGITS as u32);
 /// The length of a check's text: six digits of base 36 hold 31 bits.
 const CHECK_DIGITS: usize = 6;
 
+const CHECKS: u64 = 36_u64.pow(CHECK_DIGITS as u32);
+
 /// The length of the longest position's text: 64 bits are twenty decimal digits.
 const MAX_TEXT_BYTES: usize = EPOCH_DIGITS + 1 + 20 + 1 + CHECK_DIGITS;
-
-const CHECKS: u64 = 36_u64.pow(CHECK_DIGITS as u32);
 
 /// One life of a hub's log. A cursor of another life says nothing about this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,9 +33,7 @@ impl Epoch {
 
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = Text::new();
-        text.put_number::<36>(self.0, EPOCH_DIGITS);
-        text.show(f)
+        show_digits(self.0, EPOCH_DIGITS, f)
     }
 }
 
@@ -66,9 +64,7 @@ impl Check {
 
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = Text::new();
-        text.put_number::<36>(self.0.into(), CHECK_DIGITS);
-        text.show(f)
+        show_digits(self.0.into(), CHECK_DIGITS, f)
     }
 }
 
@@ -117,7 +113,14 @@ impl Text {
     }
 }
 
-/// So many digits of base 36, and nothing else.
+/// So many digits of base 36, the highest first.
+fn show_digits(number: u64, digits: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut text = Text::new();
+    text.put_number::<36>(number, digits);
+    text.show(f)
+}
+
+/// What [`show_digits`] writes, and nothing else.
 fn read_digits<const DIGITS: usize>(text: &str) -> Result<u64, PositionError> {
     let is_digit = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase();
     if text.len() != DIGITS || !text.bytes().all(is_digit) {

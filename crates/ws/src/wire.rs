@@ -174,17 +174,10 @@ impl Dialect for WsWire {
     }
 }
 
+/// Nothing that it says can fail to be JSON: strings, numbers, and JSON that was read as such.
 fn control<T: Serialize>(control: &'static str, id: Option<Position>, notice: &T, out: &mut Vec<u8>) {
-    text_frame(&Control { control, id, notice }, out);
-}
-
-fn text_frame<T: Serialize>(value: &T, out: &mut Vec<u8>) {
-    frame::write(Opcode::Text, &[&json(value)], out);
-}
-
-/// Nothing that stands on the wire can fail to be JSON: strings, numbers, and JSON that was read as such.
-fn json<T: Serialize>(value: &T) -> Vec<u8> {
-    serde_json::to_vec(value).unwrap_or_default()
+    let json = serde_json::to_vec(&Control { control, id, notice }).unwrap_or_default();
+    frame::write(Opcode::Text, &[&json], out);
 }
 
 #[cfg(test)]
