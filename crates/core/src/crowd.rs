@@ -49,8 +49,8 @@ impl Crowd {
 pub(crate) fn recall(cell: &Cell) {
     let lanes = {
         let lanes = &mut cell.lock().lanes;
-        let end = lanes.answer();
-        lanes.at(0..end)
+        let all = lanes.answer();
+        lanes.at(&all)
     };
     for waker in lanes.iter().filter_map(|lane| lane.stop()) {
         waker.wake();

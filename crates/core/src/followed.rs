@@ -8,6 +8,7 @@ use crate::found::{Found, Reading};
 use crate::history::{Page, Wanted};
 use crate::ingest::Ingest;
 use crate::lag::Lag;
+use crate::lanes::Seat;
 use crate::life::{Life, Tear};
 use crate::logs::Logs;
 use crate::name::ChannelName;
@@ -30,7 +31,7 @@ pub(crate) struct Followed {
     pub(crate) next_volatile: u64,
     pub(crate) place: Option<Place>,
     /// The place among the lanes of the channel, while its client's is lent to that.
-    pub(crate) lane: Option<u32>,
+    pub(crate) lane: Option<Seat>,
     /// Up to which sequence it was told what is missing, where its subscription's cursor has not passed that.
     told_through: u64,
     /// Whether it has read the channel's end, and is there for volatile messages alone.
@@ -292,7 +293,7 @@ impl Followed {
         let mut lane = None;
         logs.unfollow(&self.cell, |state| {
             given_up = self.place.and_then(|place| state.sleepers.leave(place));
-            lane = self.lane.and_then(|index| state.lanes.leave(index as usize));
+            lane = self.lane.and_then(|seat| state.lanes.leave(seat));
         });
         drop(lane.and_then(|lane| lane.take_back()));
         drop(given_up);

@@ -11,11 +11,10 @@
 //!
 //! Order of the locks: a lane's, then the channel's.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+mod list;
+
 use std::fmt;
 use std::mem;
-use std::ops::Range;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -29,11 +28,24 @@ use crate::session::{SessionHandle, Transport};
 use crate::sync::Mutex;
 use crate::wire::Wire;
 
+pub(crate) use list::{Lanes, Seat, Seats};
+
 /// The way out to one client.
 pub trait Outlet: Send + Sync {
     /// Sends what leaves at once, and answers how many bytes that are. 0 where the client takes nothing now, or is gone: its session
     /// finds out.
-    fn send(&self, bytes: &[u8]) -> usize;
+    fn send(&self, bytes: &Bytes) -> usize;
+
+    /// Which connection it leads by, where it shares one with others: what is sent to all of those at once leaves together. None where it has one to itself.
+    fn connection(&self) -> Option<u32> {
+        None
+    }
+
+    /// Looks at what it needs in order to send, and answers whatever it sees there. Many are asked before the first of them is sent to: what lies far apart in
+    /// memory is then fetched for all of them at a time.
+    fn fetch(&self) -> bool {
+        true
+    }
 }
 
 /// A way out that a session can lend to the hub.
@@ -235,145 +247,8 @@ impl View {
     }
 }
 
-/// The lanes that are lent to a channel.
-///
-/// Who comes gets the first place that is free. As each session takes its way back with its heartbeats, and lends it again, few who are left of many soon stand
-/// close together: to go round costs by how many there are, and not by how many there were.
-#[derive(Debug, Default)]
-pub(crate) struct Lanes {
-    /// None at a place that is free. At the last is somebody.
-    lent: Vec<Option<Arc<Lane>>>,
-    /// All places that are free, and some behind the last.
-    free: BinaryHeap<Reverse<usize>>,
-    /// Whether the hub has been called to look at them, and has not begun to.
-    is_called: bool,
-}
-
-impl Lanes {
-    pub(crate) fn enter(&mut self, lane: Arc<Lane>) -> usize {
-        while let Some(Reverse(index)) = self.free.pop() {
-            if let Some(place) = self.lent.get_mut(index) {
-                *place = Some(lane);
-                return index;
-            }
-        }
-        self.lent.push(Some(lane));
-        self.lent.len() - 1
-    }
-
-    pub(crate) fn leave(&mut self, index: usize) -> Option<Arc<Lane>> {
-        let lane = self.lent.get_mut(index)?.take();
-        self.free.push(Reverse(index));
-        while self.lent.pop_if(|last| last.is_none()).is_some() {}
-        let end = self.lent.len();
-        if self.free.len() > end {
-            let lent = self.lent.iter().enumerate();
-            let free = lent.filter(|(_, lane)| lane.is_none());
-            self.free = free.map(|(index, _)| Reverse(index)).collect();
-        }
-        if self.lent.capacity() > 4 * end {
-            self.lent.shrink_to(2 * end);
-        }
-        lane
-    }
-
-    /// Whether somebody is to look at them, and nobody was called to yet.
-    pub(crate) fn call(&mut self) -> bool {
-        let is_first = !self.lent.is_empty() && !self.is_called;
-        self.is_called |= is_first;
-        is_first
-    }
-
-    /// Begins to look at them: whatever comes from now on is another call. Answers how many places there are.
-    pub(crate) fn answer(&mut self) -> usize {
-        self.is_called = false;
-        self.lent.len()
-    }
-
-    /// Those at some of the places.
-    pub(crate) fn at(&self, places: Range<usize>) -> Vec<Arc<Lane>> {
-        let end = places.end.min(self.lent.len());
-        let lent = self.lent[places.start.min(end)..end].iter().flatten();
-        let mut lanes = Vec::with_capacity(fetch(lent.clone()));
-        lanes.extend(lent.cloned());
-        lanes
-    }
-}
-
-/// Has the processor fetch these, which lie far apart in memory: many at a time, where holding on to them would wait for each before the next sets out. Answers
-/// how many they are.
-fn fetch<'a>(lanes: impl Iterator<Item = &'a Arc<Lane>>) -> usize {
-    lanes.filter(|lane| Arc::strong_count(lane) > 0).count()
-}
-
 impl<O: ?Sized> fmt::Debug for Lane<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lane").finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Nowhere;
-
-    impl Outlet for Nowhere {
-        fn send(&self, _: &[u8]) -> usize {
-            0
-        }
-    }
-
-    fn lane() -> Arc<Lane> {
-        Arc::new(Lane::new(Nowhere))
-    }
-
-    #[test]
-    fn few_who_are_left_of_many_cost_as_few() {
-        const MANY: usize = 1_000;
-        const FEW: usize = 10;
-        let mut lanes = Lanes::default();
-        for index in 0..MANY {
-            assert_eq!(lanes.enter(lane()), index);
-        }
-        let few = (0..FEW).map(|number| number * 77 + 300);
-        for index in (0..MANY).filter(|index| !few.clone().any(|other| other == *index)) {
-            assert!(lanes.leave(index).is_some());
-        }
-        assert_eq!(lanes.at(0..MANY).len(), FEW);
-        // As with their heartbeats.
-        for index in few.rev() {
-            let lane = lanes.leave(index).unwrap();
-            lanes.enter(lane);
-        }
-        assert_eq!((lanes.answer(), lanes.at(0..MANY).len()), (FEW, FEW));
-        assert!(lanes.lent.capacity() < 8 * FEW && lanes.free.capacity() < 8 * FEW);
-        for index in 0..FEW {
-            assert!(lanes.leave(index).is_some());
-        }
-        assert_eq!((lanes.lent.capacity(), lanes.free.capacity()), (0, 0));
-    }
-
-    #[test]
-    fn each_has_a_place_of_its_own_whoever_comes_and_goes() {
-        let mut random = fastrand::Rng::with_seed(1);
-        let (mut lanes, mut held) = (Lanes::default(), Vec::new());
-        for step in 0..20_000 {
-            // Now more come than go, and now more go.
-            if random.usize(..100) < if step / 500 % 2 == 0 { 70 } else { 30 } {
-                let lane = lane();
-                held.push((lanes.enter(Arc::clone(&lane)), lane));
-            } else if !held.is_empty() {
-                let (index, lane) = held.swap_remove(random.usize(..held.len()));
-                assert!(Arc::ptr_eq(&lanes.leave(index).unwrap(), &lane));
-            }
-            if step % 97 == 0 {
-                let end = lanes.answer();
-                assert_eq!(lanes.at(0..end).len(), held.len());
-                assert_eq!(lanes.at(0..end + 9).len(), held.len());
-                assert!(lanes.at(end..end + 9).is_empty() && lanes.at(end + 1..end + 9).is_empty());
-                assert!(lanes.free.len() <= end);
-            }
-        }
     }
 }

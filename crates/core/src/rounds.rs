@@ -3,13 +3,12 @@
 //! A round is gone in parts, so that whoever sends to 100,000 leaves others their time, and several can send to parts of them. Each part gets what the
 //! channel holds by then.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::cell::Cell;
 use crate::item::Batch;
-use crate::lanes::{Place, Terms, View};
+use crate::lanes::{Place, Seats, Terms, View};
 use crate::logs::Logs;
 use crate::meters::TransportMeters;
 use crate::session::Transport;
@@ -19,17 +18,17 @@ use crate::stretch::Stretch;
 #[derive(Debug)]
 pub(crate) struct Round {
     cell: Arc<Cell>,
-    places: Range<usize>,
+    seats: Seats,
     /// Whether it has been called for anew.
     is_repeated: bool,
 }
 
 impl Round {
     pub(crate) fn begin(cell: Arc<Cell>) -> Self {
-        let places = 0..cell.lock().lanes.answer();
+        let seats = cell.lock().lanes.answer();
         Self {
             cell,
-            places,
+            seats,
             is_repeated: false,
         }
     }
@@ -47,19 +46,16 @@ impl Round {
         Arc::ptr_eq(&self.cell, cell)
     }
 
-    /// How many clients are left, or were there once.
+    /// About how many clients are left, or were there once.
     pub(crate) fn left(&self) -> usize {
-        self.places.len()
+        self.seats.len()
     }
 
     /// The next part of it, for so many clients at the most.
     pub(crate) fn split_off(&mut self, most: usize) -> Self {
-        let next = self.places.end.min(self.places.start + most);
-        let places = self.places.start..next;
-        self.places.start = next;
         Self {
             cell: Arc::clone(&self.cell),
-            places,
+            seats: self.seats.split_off(most),
             is_repeated: false,
         }
     }
@@ -68,7 +64,7 @@ impl Round {
     pub(crate) fn run(self, logs: &Logs) {
         let (lanes, view) = {
             let state = self.cell.lock();
-            (state.lanes.at(self.places), View::of(&state))
+            (state.lanes.at(&self.seats), View::of(&state))
         };
         let mut teller = Teller {
             logs,

@@ -10,8 +10,9 @@ use bytes::Bytes;
 use dualcast_core::CloseReason;
 use http_body::{Body, Frame};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use crate::cut::{self, Cut};
+use crate::cut;
 use crate::feed::Feed;
 use crate::handout::{Handout, portion};
 use crate::line::MAX_IDLE_PIECES;
@@ -97,7 +98,7 @@ struct State {
     close_timeout: Duration,
     handout: Handout,
     /// What ends the one who asks. None where the server isn't ours.
-    cut: Option<Cut>,
+    cut: Option<CancellationToken>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,7 +239,7 @@ impl State {
         self.phase = Phase::Stalled;
         self.staged = VecDeque::new();
         if let Some(cut) = &self.cut {
-            cut.cut();
+            cut.cancel();
         }
         let mut over = self.feed.take();
         if let Some(feed) = &mut over {
@@ -257,7 +258,6 @@ mod tests {
         Channel, Hooks, Hub, LagRule, MaxLag, Message, SessionHandle, SessionInfo, Transport,
     };
     use tokio::time;
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::letters::Letters;
@@ -421,7 +421,7 @@ mod tests {
     async fn who_asks_for_a_body_under_our_server_is_cut_with_it() {
         let cut = CancellationToken::new();
         let mut scene = scene(LagRule::CatchUp);
-        cut::within(Cut::Connection(cut.clone()), scene.ask_once()).await;
+        cut::within(cut.clone(), scene.ask_once()).await;
         time::timeout(WRITE * 2, cut.cancelled()).await.unwrap();
     }
 }

@@ -4,6 +4,7 @@
 //! control frames, which a protocol library writes as if the line were its socket. A control frame goes in between
 //! two pieces, never into one; and it waits for at most the piece under way, never for all that is staged.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,6 +12,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::socket::Socket;
+use crate::stream::Stream;
 
 /// How many bytes of control frames may wait. A peer that pings faster than it takes the pongs is not read from meanwhile.
 const MAX_CONTROL_BYTES: usize = 1_024;
@@ -91,7 +95,7 @@ impl<IO> Line<IO> {
     }
 }
 
-impl<IO: AsyncWrite + Unpin> Line<IO> {
+impl<IO: AsyncWrite + Unpin + 'static> Line<IO> {
     /// Sends all that waits. Pending while the client doesn't take it.
     ///
     /// # Errors
@@ -124,6 +128,13 @@ impl<IO: AsyncWrite + Unpin> Line<IO> {
     }
 
     fn poll_write_staged(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Some(stream) = stream(&self.io)
+            && let Some(first) = self.staged.front()
+        {
+            let written = ready!(stream.poll_send(cx, first, false))?;
+            self.take_written(written);
+            return Poll::Ready(Ok(written));
+        }
         // With a control frame waiting no further piece may begin than the one under way.
         let count = if self.control.is_none() { MAX_SLICES } else { 1 };
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
@@ -155,6 +166,11 @@ impl<IO: AsyncWrite + Unpin> Line<IO> {
     }
 }
 
+/// The stream of HTTP/2 that a line leads to, where it does: it takes shared pieces as they are.
+fn stream(io: &dyn Any) -> Option<&Stream> {
+    io.downcast_ref::<Socket>()?.stream()
+}
+
 /// What a protocol library reads is the socket's.
 impl<IO: AsyncRead + Unpin> AsyncRead for Line<IO> {
     fn poll_read(
@@ -170,7 +186,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Line<IO> {
 }
 
 /// What a protocol library writes are its control frames: they are put aside until [`Line::poll_drain`].
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Line<IO> {
+impl<IO: AsyncWrite + Unpin + 'static> AsyncWrite for Line<IO> {
     fn poll_write(mut self: Pin<&mut Self>, _cx: &mut Context<'_>, frames: &[u8]) -> Poll<io::Result<usize>> {
         // Whole frames only. Whoever drives the line drains it and then asks the library again, so no waker is kept.
         if self.control.is_some() && self.control_bytes() + frames.len() > MAX_CONTROL_BYTES {

@@ -9,6 +9,7 @@ mod caller;
 mod exchange;
 mod gathering;
 mod handle;
+mod handoff;
 mod http1;
 mod http2;
 mod loan;
@@ -38,7 +39,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time;
 
-pub use handle::{HeldStream, ServerHandle, Stream};
+pub use handle::ServerHandle;
 pub use options::{Http2Options, ServerOptions};
 pub(crate) use server::lock;
 

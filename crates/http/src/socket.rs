@@ -14,18 +14,25 @@ use tokio::net::TcpStream;
 #[cfg(feature = "tls")]
 use tokio_rustls::server::TlsStream;
 
+use crate::stream::{Stream, StreamSocket};
 use crate::tcp::Tcp;
 
-/// A client's connection, with TLS or without.
-#[derive(Debug)]
+/// A client's connection, with TLS or without, or a stream of one.
 pub struct Socket(Kind);
 
-#[derive(Debug)]
 enum Kind {
     /// One whose way out can be lent.
     Plain(Arc<Lane<Tcp>>),
     #[cfg(feature = "tls")]
     Tls(Box<TlsStream<TcpStream>>),
+    /// One of several that share a connection of HTTP/2.
+    Stream(StreamSocket),
+}
+
+impl From<StreamSocket> for Socket {
+    fn from(stream: StreamSocket) -> Self {
+        Self(Kind::Stream(stream))
+    }
 }
 
 impl From<TcpStream> for Socket {
@@ -49,17 +56,29 @@ impl Socket {
     /// Twice, since the kernel also counts a client that doesn't read, and tells nothing of why a connection ends: where something waits
     /// here, too, the deadline comes first, and the client is known to have stalled.
     pub(crate) fn give_up_after(&self, write_timeout: Duration) {
-        give_up_after(self.tcp(), write_timeout);
+        if let Some(tcp) = self.tcp() {
+            give_up_after(tcp, write_timeout);
+        }
     }
 
     /// Leaves it to the kernel again when a client is given up.
     pub(crate) fn never_give_up(&self) {
-        set_user_timeout(self.tcp(), None);
+        if let Some(tcp) = self.tcp() {
+            set_user_timeout(tcp, None);
+        }
     }
 
-    /// Whether nobody on the way can read it.
+    /// Whether nobody on the way can read it, as far as is known here.
     pub(crate) fn is_encrypted(&self) -> bool {
-        !matches!(self.0, Kind::Plain(_))
+        !matches!(self.0, Kind::Plain(_) | Kind::Stream(_))
+    }
+
+    /// The stream that it is, where it is one of several.
+    pub(crate) fn stream(&self) -> Option<&Stream> {
+        match &self.0 {
+            Kind::Stream(stream) => Some(stream.stream()),
+            _ => None,
+        }
     }
 
     /// Its way out, where that can be lent: under TLS what leaves has to be encrypted first.
@@ -68,20 +87,25 @@ impl Socket {
             Kind::Plain(lane) => Some(Arc::clone(lane) as Arc<Lane>),
             #[cfg(feature = "tls")]
             Kind::Tls(_) => None,
+            Kind::Stream(stream) => Some(Arc::clone(stream.lane()) as Arc<Lane>),
         }
     }
 
     /// Ends the connection, both ways: what was written still leaves, and whoever waits for the socket is woken. Not an error where the
     /// client is gone already.
     pub(crate) fn shut(&self) {
-        drop(SockRef::from(self.tcp()).shutdown(Shutdown::Both));
+        if let Some(tcp) = self.tcp() {
+            drop(SockRef::from(tcp).shutdown(Shutdown::Both));
+        }
     }
 
-    fn tcp(&self) -> &TcpStream {
+    /// The connection, where nobody shares it.
+    fn tcp(&self) -> Option<&TcpStream> {
         match &self.0 {
-            Kind::Plain(lane) => &lane.outlet().0,
+            Kind::Plain(lane) => Some(&lane.outlet().0),
             #[cfg(feature = "tls")]
-            Kind::Tls(stream) => stream.get_ref().0,
+            Kind::Tls(stream) => Some(stream.get_ref().0),
+            Kind::Stream(_) => None,
         }
     }
 }
@@ -114,6 +138,7 @@ macro_rules! with {
             }
             #[cfg(feature = "tls")]
             Kind::Tls($stream) => $body,
+            Kind::Stream($stream) => $body,
         }
     };
 }
@@ -142,6 +167,7 @@ impl AsyncWrite for Socket {
             Kind::Plain(_) => true,
             #[cfg(feature = "tls")]
             Kind::Tls(stream) => stream.is_write_vectored(),
+            Kind::Stream(_) => false,
         }
     }
 

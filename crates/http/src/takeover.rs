@@ -31,11 +31,6 @@ impl<T> Slot<T> {
         let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         taken.map(|value| *value)
     }
-
-    /// Whether anybody else may take it, or could have.
-    fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.0) > 1
-    }
 }
 
 impl<T> Clone for Slot<T> {
@@ -44,15 +39,21 @@ impl<T> Clone for Slot<T> {
     }
 }
 
-/// A socket taken back from hyper.
+/// The way out of a request, which its session has from now on.
 pub struct Taken {
-    /// The way out, on which the response's head is staged already.
+    /// The way out: a socket, with the response's head staged already, or a stream on which that was sent.
     pub line: Line<Socket>,
     /// What the client sent behind its request.
     pub read_ahead: Bytes,
 }
 
 impl Taken {
+    /// Whether it is one of several streams that share a connection (HTTP/2).
+    #[must_use]
+    pub fn is_stream(&mut self) -> bool {
+        self.line.io().stream().is_some()
+    }
+
     /// Lets the kernel know the session's bounds, too.
     #[must_use]
     pub fn bounded(mut self, options: &SessionOptions) -> Self {
@@ -73,8 +74,6 @@ pub struct Takeover {
 
 trait Claim: Send + Sync {
     fn claim(&self) -> Option<Start>;
-
-    fn is_shared(&self) -> bool;
 }
 
 /// What waits for its socket, and how it begins.
@@ -91,10 +90,6 @@ where
     fn claim(&self) -> Option<Start> {
         let (value, start) = (self.slot.take()?, self.start);
         Some(Box::new(move |taken| Box::pin(start(value, taken))))
-    }
-
-    fn is_shared(&self) -> bool {
-        self.slot.is_shared()
     }
 }
 
@@ -120,11 +115,6 @@ impl Takeover {
     /// The session, for the first who asks, unless its body was taken or thrown away.
     pub(crate) fn claim(&self) -> Option<Start> {
         self.claim.claim()
-    }
-
-    /// Whether the session's own body is there still. A layer may have put another in its place.
-    pub(crate) fn has_body(&self) -> bool {
-        self.claim.is_shared()
     }
 }
 

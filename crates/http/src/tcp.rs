@@ -5,6 +5,7 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use dualcast_core::Outlet;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
@@ -17,7 +18,7 @@ pub(crate) struct Tcp(pub(crate) TcpStream);
 impl Outlet for Tcp {
     /// Past tokio, whose notes of the socket lie elsewhere in memory. To tokio it stays writable where this finds it full. The session's next write goes by
     /// tokio, finds that out, and waits: for an event that comes behind its own look.
-    fn send(&self, bytes: &[u8]) -> usize {
+    fn send(&self, bytes: &Bytes) -> usize {
         let socket = SockRef::from(&self.0);
         socket.send_with_flags(bytes, NO_SIGNAL).unwrap_or(0)
     }

@@ -188,15 +188,20 @@ fn names(channels: &[ChannelName]) -> HeaderValue {
     HeaderValue::from_str(&names.join(",")).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// On a socket of its own a stream is written in chunks. A takeover is started by a bare function, so there is one for each way.
+/// On a socket of its own an event stream is written in chunks; one of HTTP/2 has frames for that. A takeover is started by a bare function, so there is one for each way.
 const STARTS: [fn(Feed, Taken) -> Drive<SsePeer>; WAYS] = [
     start::<0>, start::<1>, start::<2>, start::<3>, start::<4>, start::<5>,
 ];
 
 fn start<const WAY: usize>(feed: Feed, taken: Taken) -> Drive<SsePeer> {
-    let feed = feed.speaking(SseWire::chunked(WAY));
-    let taken = taken.bounded(feed.options());
-    Drive::new(feed, SsePeer::new(taken.line))
+    let mut taken = taken.bounded(feed.options());
+    if taken.is_stream() {
+        return Drive::new(feed, SsePeer::on_stream(taken.line));
+    }
+    Drive::new(
+        feed.speaking(SseWire::chunked(WAY)),
+        SsePeer::on_socket(taken.line),
+    )
 }
 
 /// What [`Sse`] answers. The route may allow less: `get(…)` does.

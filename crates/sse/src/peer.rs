@@ -21,15 +21,25 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 pub(crate) struct SsePeer {
     line: Line<Socket>,
     throttle: Throttle,
-    has_ended: bool,
+    /// What is still to be said at its end.
+    end: Option<&'static [u8]>,
 }
 
 impl SsePeer {
-    pub(crate) fn new(line: Line<Socket>) -> Self {
+    /// One that has its socket to itself.
+    pub(crate) fn on_socket(line: Line<Socket>) -> Self {
+        Self {
+            end: Some(LAST_CHUNK),
+            ..Self::on_stream(line)
+        }
+    }
+
+    /// One of several on a connection.
+    pub(crate) fn on_stream(line: Line<Socket>) -> Self {
         Self {
             line,
             throttle: Throttle::default(),
-            has_ended: false,
+            end: None,
         }
     }
 
@@ -64,10 +74,8 @@ impl Peer for SsePeer {
     }
 
     fn poll_part(&mut self, cx: &mut Context<'_>, _feed: &mut Feed) -> Poll<()> {
-        if !self.has_ended {
-            self.has_ended = true;
-            self.line.staged.push_back(Bytes::from_static(LAST_CHUNK));
-        }
+        let end = self.end.take().map(Bytes::from_static);
+        self.line.staged.extend(end);
         let parted = ready!(Pin::new(&mut self.line).poll_shutdown(cx));
         if parted.is_err() {
             return Poll::Ready(());

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use dualcast_core::{Hub, Identity, Session, Subscribe, Transport};
 use dualcast_http::{
     Admitted, Dialect, Drive, Error, Feed, InboundHandler, Line, MAX_WAIT, OriginPolicy, Portions,
-    ServerHandle, Slot, Socket, Source, Stream, Taken, Takeover, admit, last_event_id,
+    ServerHandle, Slot, Socket, Source, Taken, Takeover, admit, last_event_id,
 };
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -236,7 +236,6 @@ impl Ws {
             mut response,
             protocol,
             on_upgrade,
-            server,
             expires_at,
             options,
             ..
@@ -271,7 +270,6 @@ impl Ws {
             *response.body_mut() = body;
             acceptance
         });
-        let stream = server.as_ref().and_then(ServerHandle::stream);
         // Boxed, and gone once the session runs: that alone stays for hours.
         let opening = Box::pin(async move {
             let is_stream = acceptance.is_none();
@@ -298,21 +296,13 @@ impl Ws {
                 Portions::of_connection(io)
             };
             // Not before: the answer to a refused handshake leaves by it, too.
-            Some((waiting.open(Line::new(io), &[]), stream.map(Stream::held)))
+            Some(waiting.open(Line::new(io), &[]))
         });
-        let run = async move {
-            let Some((session, stream)) = opening.await else {
-                return;
-            };
-            let reason = session.await;
-            if let Some(stream) = stream {
-                stream.ended(reason);
+        tokio::spawn(async move {
+            if let Some(session) = opening.await {
+                session.await;
             }
-        };
-        match server {
-            Some(server) => server.spawn(session, run),
-            None => drop(tokio::spawn(run)),
-        }
+        });
         response
     }
 }

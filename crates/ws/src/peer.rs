@@ -43,7 +43,7 @@ enum Parting {
     Shut,
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin, R: Receiver> WsPeer<IO, R> {
+impl<IO: AsyncRead + AsyncWrite + Unpin + 'static, R: Receiver> WsPeer<IO, R> {
     pub(crate) fn new(line: Line<IO>, read_ahead: &[u8], receiver: R, options: &WsOptions) -> Self {
         let options = options.clone().shared();
         Self {

@@ -53,7 +53,7 @@ impl Subscription {
                 .place
                 .take()
                 .and_then(|place| state.sleepers.leave(place));
-            followed.lane = Some(state.lanes.enter(Arc::clone(lane)) as u32);
+            followed.lane = Some(state.lanes.enter(Arc::clone(lane)));
             Some(Loan {
                 state: LoanState::Open(cx.waker().clone()),
                 terms,
@@ -74,13 +74,13 @@ impl Subscription {
         let [followed] = &mut *self.followed else {
             return Returned::default();
         };
-        let Some(index) = followed.lane.take() else {
+        let Some(seat) = followed.lane.take() else {
             return Returned::default();
         };
         // From here on nobody sends but the session.
         let loan = lane.take_back();
         let mut state = followed.cell.lock();
-        let given_up = state.lanes.leave(index as usize);
+        let given_up = state.lanes.leave(seat);
         let Some(loan) = loan else {
             drop((state, given_up));
             return Returned::default();

@@ -55,7 +55,7 @@ impl Client {
 }
 
 impl Outlet for Client {
-    fn send(&self, bytes: &[u8]) -> usize {
+    fn send(&self, bytes: &Bytes) -> usize {
         let mut room = Self::lock(&self.room);
         let sent = bytes.len().min(*room);
         *room -= sent;

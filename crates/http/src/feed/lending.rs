@@ -80,7 +80,7 @@ mod tests {
     struct Client(Arc<AtomicUsize>, usize);
 
     impl Outlet for Client {
-        fn send(&self, bytes: &[u8]) -> usize {
+        fn send(&self, bytes: &Bytes) -> usize {
             let sent = bytes.len().min(self.1 - self.0.load(Ordering::Relaxed));
             self.0.fetch_add(sent, Ordering::Relaxed);
             sent

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Request, Response, Version};
-use hyper::body::Incoming;
+use bytes::Bytes;
 use tower::ServiceExt;
 
 use crate::serve::answer::Answer;
@@ -27,13 +27,16 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// Asks the application.
-    pub(super) async fn begin(
+    pub(super) async fn begin<B>(
         server: &Arc<Server>,
-        request: Request<Incoming>,
+        request: Request<B>,
         caller: Caller,
         requests: &Requests,
         hands_over: bool,
-    ) -> Result<Self, Infallible> {
+    ) -> Result<Self, Infallible>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<axum::BoxError>> + Send + Unpin + 'static,
+    {
         let (parts, body) = request.into_parts();
         let version = parts.version;
         let (body, lateness) = request_body::within(body, server.options.body_timeout, requests);
@@ -50,7 +53,7 @@ impl Exchange {
         })
     }
 
-    /// The answer that leaves by hyper, with what lasts as long as it does.
+    /// The answer that leaves as it is, with what lasts as long as it does.
     pub(super) fn into_answer(
         self,
         server: &Arc<Server>,
@@ -58,16 +61,7 @@ impl Exchange {
     ) -> Response<Answer> {
         let session = self.takeover.as_ref().and_then(Takeover::session);
         let session = session.map(|session| server.list(session.clone()));
-        // A session's body is looked after already, unless a layer put another in its place.
-        let is_sessions = self.takeover.as_ref().is_some_and(Takeover::has_body);
-        let is_ordinary_stream = self.version == Version::HTTP_2 && !is_sessions;
-        self.lateness.tell(self.response, self.version).map(|body| {
-            let answer = Answer::new(body, session, request);
-            if is_ordinary_stream {
-                answer.cut_after(server.options.write_timeout)
-            } else {
-                answer
-            }
-        })
+        let response = self.lateness.tell(self.response, self.version);
+        response.map(|body| Answer::new(body, session, request))
     }
 }

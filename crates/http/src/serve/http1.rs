@@ -9,12 +9,8 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 
-use axum::body::Body;
-use axum::http::response::Parts;
-use axum::http::{Method, Request, Response, StatusCode, Version, header};
-use dualcast_core::{CloseReason, SessionHandle};
+use axum::http::{Method, Request, Response, Version};
 use futures::FutureExt;
-use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -28,6 +24,7 @@ use crate::line::Line;
 use crate::serve::answer::Answer;
 use crate::serve::caller::Caller;
 use crate::serve::exchange::Exchange;
+use crate::serve::handoff::Handoff;
 use crate::serve::loan::{Lent, Loan};
 use crate::serve::lull::Lull;
 use crate::serve::places::Place;
@@ -35,33 +32,7 @@ use crate::serve::requests::Requests;
 use crate::serve::server::{Opened, Server, lock};
 use crate::serve::traffic::Traffic;
 use crate::stall::Stall;
-use crate::takeover::{Start, Taken};
-
-/// A response that is a session's.
-pub(super) struct Handoff {
-    head: Parts,
-    /// What layers made of the session's body, where a response has one.
-    body: Option<Body>,
-    start: Start,
-    pub(super) session: Option<SessionHandle>,
-}
-
-impl Handoff {
-    /// Runs the session. What layers hold in its body they hold until it is over; and where it ended in good order they see
-    /// the body's end, as they would if it had gone through them. The response's head is not kept for hours.
-    pub(super) fn run(self, taken: Taken, place: Place) -> impl Future<Output = ()> {
-        let Self { body, start, .. } = self;
-        // No `async` block: it would have room for what it was given, and once more for what it awaits.
-        start(taken).map(move |reason| {
-            let _place = place;
-            if let Some(mut body) = body
-                && !matches!(reason, CloseReason::Left | CloseReason::Stalled)
-            {
-                poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).now_or_never();
-            }
-        })
-    }
-}
+use crate::takeover::Taken;
 
 /// Serves the requests of a connection. Answers its socket and its place once one of them is to be answered by a session.
 pub(super) async fn serve(
@@ -172,33 +143,15 @@ async fn respond(
     }
     let hands_over = request.version() == Version::HTTP_11 && request.method() != Method::HEAD;
     let exchange = Exchange::begin(server, request, caller, requests, hands_over).await?;
-    if hands_over
-        && is_sessions(&exchange.response)
-        && let Some(takeover) = &exchange.takeover
-        && let Some(start) = takeover.claim()
-    {
-        let session = takeover.session().cloned();
-        let (head, body) = exchange.response.into_parts();
-        // After a switch of protocols there is no body.
-        let body = (head.status != StatusCode::SWITCHING_PROTOCOLS).then_some(body);
-        *lock(handed) = Some(Handoff {
-            head,
-            body,
-            start,
-            session,
-        });
-        return future::pending().await;
+    if !hands_over {
+        return Ok(exchange.into_answer(server, Some(open)));
     }
-    Ok(exchange.into_answer(server, Some(open)))
-}
-
-/// Whether a response is still the one that a session made, after the layers had their say. One that was refused on its way out
-/// isn't; and a layer that encodes the body has to go on doing so.
-fn is_sessions(response: &Response<Body>) -> bool {
-    match response.status() {
-        StatusCode::SWITCHING_PROTOCOLS => true,
-        StatusCode::OK => !response.headers().contains_key(header::CONTENT_ENCODING),
-        _ => false,
+    match Handoff::claim(exchange, false) {
+        Ok(handoff) => {
+            *lock(handed) = Some(handoff);
+            future::pending().await
+        }
+        Err(exchange) => Ok(exchange.into_answer(server, Some(open))),
     }
 }
 

@@ -1,34 +1,42 @@
-//! A connection of HTTP/2: hyper's to the end. A session is one of its streams.
+//! A connection of HTTP/2. A session is one of its streams.
+//!
+//! The protocol is the crate h2's, as it is where hyper serves HTTP/2. hyper has no part in it: it would have a task for each stream ask for what comes next,
+//! where the hub can hand that to h2 by itself.
 
-use std::convert::Infallible;
+mod incoming;
+mod pings;
+mod respond;
+mod upgrade;
+
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use std::{future, mem};
 
-use axum::http::{Request, Response};
+use axum::http::Request;
 use futures::FutureExt;
-use hyper::body::Incoming;
-use hyper::rt::Executor;
-use hyper::server::conn::http2;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use h2::RecvStream;
+use h2::server::{self, Handshake, SendResponse};
 use tokio::time::{self, Instant, Sleep};
 
-use crate::cut;
-use crate::options::{MAX_WAIT, or_never};
-use crate::serve::answer::Answer;
 use crate::serve::caller::Caller;
-use crate::serve::exchange::Exchange;
 use crate::serve::loan::Loan;
 use crate::serve::lull::Lull;
+use crate::serve::options::ServerOptions;
 use crate::serve::places::Place;
 use crate::serve::requests::Requests;
 use crate::serve::server::{Opened, Server};
 use crate::serve::traffic::Traffic;
 use crate::stall::Stall;
+use crate::stream::Portion;
+
+use pings::Pings;
+
+/// How many there were. Streams are told apart by it that share one, and those that don't.
+static CONNECTIONS: AtomicU32 = AtomicU32::new(0);
 
 /// Serves a connection until its client leaves, or takes nothing, or asks nothing for too long.
 pub(super) async fn serve(
@@ -41,33 +49,10 @@ pub(super) async fn serve(
     let Opened { socket, prefix, .. } = opened;
     let (options, requests) = (&server.options, Requests::default());
     let caller = Caller::new(address, &socket);
-    let streams = Streams {
-        server: Arc::clone(server),
-        requests: requests.clone(),
-        running: cut::Streams::default(),
-    };
-    // Whatever ends the connection ends them.
-    let _all = streams.running.cut_with();
-    let service = {
-        let (server, requests) = (Arc::clone(server), requests.clone());
-        // Boxed: gone once the response is there, while its body may go on for hours in the same task.
-        service_fn(move |request| Box::pin(respond(Arc::clone(&server), request, caller, requests.clone())))
-    };
     let traffic = Traffic::default();
-    let loan = TokioIo::new(Loan::new(socket, place, prefix, traffic.clone()));
-    let mut connection = pin!(
-        http2::Builder::new(streams)
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(options.http2.max_streams)
-            .initial_stream_window_size(options.http2.stream_window_bytes.min(MAX_WINDOW_BYTES))
-            .initial_connection_window_size(options.http2.connection_window_bytes.min(MAX_WINDOW_BYTES))
-            .max_send_buf_size(options.http2.max_send_bytes.min(MAX_SEND_BYTES))
-            .max_header_list_size(u32::try_from(options.max_head_bytes).unwrap_or(u32::MAX))
-            .keep_alive_interval(or_never(options.http2.ping_interval))
-            .keep_alive_timeout(options.http2.ping_timeout.min(MAX_WAIT))
-            .enable_connect_protocol()
-            .serve_connection(loan, service)
-    );
+    let loan = Loan::new(socket, place, prefix, traffic.clone());
+    let mut connection = Connection::new(loan, options);
+    let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
     let mut draining = pin!(server.draining().fuse());
     let mut stall = Stall::default();
     let mut lull = Lull::new(options.idle_timeout, options.head_timeout, head_by);
@@ -82,10 +67,27 @@ pub(super) async fn serve(
         }
         has_let_others_go_on = false;
         if draining.as_mut().poll(cx).is_ready() {
-            connection.as_mut().graceful_shutdown();
+            connection.say_goodbye();
         }
-        if connection.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
+        let mut accepted_now = 0;
+        while let Poll::Ready(accepted) = connection.poll_accept(cx, &traffic) {
+            let Some((request, reply)) = accepted else {
+                return Poll::Ready(());
+            };
+            let opened = respond::Opened {
+                server: Arc::clone(server),
+                connection: number,
+                caller,
+                requests: requests.clone(),
+                open: requests.open(),
+                reply,
+            };
+            server.tasks.spawn(opened.respond(request));
+            accepted_now += 1;
+            if accepted_now == MAX_ACCEPTED {
+                cx.waker().wake_by_ref();
+                break;
+            }
         }
         if traffic.is_blocked() {
             return stall.poll(cx, traffic.written(), options.write_timeout);
@@ -97,7 +99,7 @@ pub(super) async fn serve(
             return Poll::Pending;
         }
         let goodbye = goodbye.get_or_insert_with(|| {
-            connection.as_mut().graceful_shutdown();
+            connection.say_goodbye();
             cx.waker().wake_by_ref();
             Box::pin(time::sleep(GOODBYE))
         });
@@ -106,40 +108,82 @@ pub(super) async fn serve(
     .await;
 }
 
-async fn respond(
-    server: Arc<Server>,
-    request: Request<Incoming>,
-    caller: Caller,
-    requests: Requests,
-) -> Result<Response<Answer>, Infallible> {
-    let exchange = Exchange::begin(&server, request, caller, &requests, false).await?;
-    Ok(exchange.into_answer(&server, None))
+/// The protocol's side of a connection.
+struct Connection {
+    phase: Phase,
+    /// Whether the client is to be told that no more requests are taken.
+    ends: bool,
+    options: crate::serve::options::Http2Options,
 }
 
-/// Runs the streams of a connection: each can be cut alone, and the server waits for them.
-#[derive(Clone)]
-struct Streams {
-    server: Arc<Server>,
-    requests: Requests,
-    running: cut::Streams,
+enum Phase {
+    Handshake(Handshake<Loan, Portion>),
+    Open {
+        connection: server::Connection<Loan, Portion>,
+        pings: Option<Pings>,
+    },
 }
 
-impl<F> Executor<F> for Streams
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, stream: F) {
-        let open = self.requests.open();
-        let running = self.running.run(Box::pin(stream));
-        self.server.tasks.spawn(running.map(move |()| drop(open)));
+impl Connection {
+    fn new(loan: Loan, options: &ServerOptions) -> Self {
+        let mut builder = server::Builder::new();
+        builder
+            .max_concurrent_streams(options.http2.max_streams)
+            .initial_window_size(options.http2.stream_window_bytes.min(MAX_WINDOW_BYTES))
+            .initial_connection_window_size(options.http2.connection_window_bytes.min(MAX_WINDOW_BYTES))
+            .max_header_list_size(u32::try_from(options.max_head_bytes).unwrap_or(u32::MAX))
+            .enable_connect_protocol();
+        Self {
+            phase: Phase::Handshake(builder.handshake(loan)),
+            ends: false,
+            options: options.http2.clone(),
+        }
+    }
+
+    /// Tells the client that no more requests are taken; those under way go on.
+    fn say_goodbye(&mut self) {
+        self.ends = true;
+        if let Phase::Open { connection, .. } = &mut self.phase {
+            connection.graceful_shutdown();
+        }
+    }
+
+    /// The next request. Ready with nothing once the connection is over.
+    fn poll_accept(&mut self, cx: &mut Context<'_>, traffic: &Traffic) -> Poll<Option<Accepted>> {
+        loop {
+            match &mut self.phase {
+                Phase::Handshake(handshake) => {
+                    let Ok(mut connection) = ready!(Pin::new(handshake).poll(cx)) else {
+                        return Poll::Ready(None);
+                    };
+                    if self.ends {
+                        connection.graceful_shutdown();
+                    }
+                    let ping_pong = connection.ping_pong();
+                    let pings = ping_pong.map(|ping_pong| Pings::new(ping_pong, &self.options));
+                    self.phase = Phase::Open { connection, pings };
+                }
+                Phase::Open { connection, pings } => {
+                    if let Some(pings) = pings
+                        && pings.poll(cx, traffic.read()).is_ready()
+                    {
+                        tracing::debug!("a ping was not answered");
+                        return Poll::Ready(None);
+                    }
+                    return connection.poll_accept(cx).map(|accepted| accepted?.ok());
+                }
+            }
+        }
     }
 }
+
+type Accepted = (Request<RecvStream>, SendResponse<Portion>);
+
+/// How many requests are taken before the answers to them may leave: h2 keeps for good the room that all of them at once have taken.
+const MAX_ACCEPTED: usize = 16;
 
 /// How long a client has to answer when it was told that the connection ends.
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// RFC 9113 section 6.9.1.
 const MAX_WINDOW_BYTES: u32 = (1 << 31) - 1;
-
-/// More hyper doesn't take.
-const MAX_SEND_BYTES: usize = u32::MAX as usize;

@@ -9,16 +9,15 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, Version, header};
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body::{Frame, SizeHint};
 use tokio::time::{self, Sleep};
 
 use crate::options::MAX_WAIT;
 use crate::serve::requests::{Request, Requests};
 
 /// A request's body, with a deadline for what comes next of it. It runs only while somebody waits for that.
-struct RequestBody {
-    body: Incoming,
+struct RequestBody<B> {
+    body: B,
     /// The request may be answered before all of this has come, and is not over then. None once nothing more will come.
     open: Option<Request>,
     timeout: Duration,
@@ -31,7 +30,10 @@ struct RequestBody {
 pub(super) struct Lateness(Arc<AtomicBool>);
 
 /// The body, for the application.
-pub(super) fn within(body: Incoming, timeout: Duration, requests: &Requests) -> (Body, Lateness) {
+pub(super) fn within<B>(body: B, timeout: Duration, requests: &Requests) -> (Body, Lateness)
+where
+    B: http_body::Body<Data = Bytes, Error: Into<axum::BoxError>> + Send + Unpin + 'static,
+{
     let lateness = Lateness::default();
     if body.is_end_stream() {
         return (Body::new(body), lateness);
@@ -96,7 +98,10 @@ const TOO_LATE: &str = "the request's body did not come in time";
 #[error("{TOO_LATE}")]
 struct TooLate;
 
-impl http_body::Body for RequestBody {
+impl<B> http_body::Body for RequestBody<B>
+where
+    B: http_body::Body<Data = Bytes, Error: Into<axum::BoxError>> + Unpin,
+{
     type Data = Bytes;
     type Error = axum::BoxError;
 

@@ -13,8 +13,9 @@ use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cut::{self, Cut};
+use crate::cut;
 use crate::options::MAX_WAIT;
+use crate::serve::handoff::Handoff;
 use crate::serve::options::ServerOptions;
 use crate::serve::places::{Place, Places};
 use crate::serve::prefix::Prefix;
@@ -102,7 +103,7 @@ impl Server {
         place: Place,
         address: SocketAddr,
         cut: &CancellationToken,
-    ) -> Option<(http1::Handoff, Taken, Place)> {
+    ) -> Option<(Handoff, Taken, Place)> {
         let head_by = Instant::now() + self.options.head_timeout.min(MAX_WAIT);
         let opened = tokio::select! {
             biased;
@@ -116,7 +117,7 @@ impl Server {
             return None;
         }
         let serving = http1::serve(self, opened, place, address, head_by);
-        Box::pin(cut::within(Cut::Connection(cut.clone()), serving)).await
+        Box::pin(cut::within(cut.clone(), serving)).await
     }
 
     /// Learns what the client speaks. None where it is gone before.
@@ -135,15 +136,15 @@ impl Server {
         })
     }
 
-    /// Runs a session in a task of its own, which is smaller than the one that parsed its request.
-    fn start(self: &Arc<Self>, handoff: http1::Handoff, taken: Taken, place: Place) {
+    /// Runs a session in a task of its own, which is smaller than the one that had its request, and holds something for as long.
+    pub(super) fn start(self: &Arc<Self>, handoff: Handoff, taken: Taken, held: impl Send + 'static) {
         let session = handoff.session.clone();
         // Begun here, so that the task holds nothing of the response.
-        self.spawn(session, handoff.run(taken, place));
+        self.spawn(session, handoff.run(taken, held));
     }
 
     /// Runs a session that is told of a shutdown, waited for, and dropped at the end of the drain.
-    pub(super) fn spawn(
+    fn spawn(
         self: &Arc<Self>,
         session: Option<SessionHandle>,
         run: impl Future<Output = ()> + Send + 'static,

@@ -1,0 +1,264 @@
+//! One stream of a connection: a request, and its answer.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::SystemTime;
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Method, Request, Response, header};
+use bytes::{Buf, Bytes};
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http_body::{Body as _, Frame};
+use hyper::ext::Protocol;
+
+use super::incoming::Incoming;
+use super::upgrade::Upgrade;
+use crate::line::Line;
+use crate::serve::answer::Answer;
+use crate::serve::caller::Caller;
+use crate::serve::exchange::Exchange;
+use crate::serve::handoff::Handoff;
+use crate::serve::requests::{self, Requests};
+use crate::serve::server::Server;
+use crate::socket::Socket;
+use crate::stall::Stall;
+use crate::stream::{MAX_PORTION_BYTES, Portion, Stream, StreamSocket};
+use crate::takeover::Taken;
+
+/// A stream whose request has come.
+pub(super) struct Opened {
+    pub(super) server: Arc<Server>,
+    /// The number of its connection.
+    pub(super) connection: u32,
+    pub(super) caller: Caller,
+    pub(super) requests: Requests,
+    /// Its place among these.
+    pub(super) open: requests::Request,
+    pub(super) reply: SendResponse<Portion>,
+}
+
+impl Opened {
+    /// Asks the application, and answers. A session goes on in a task of its own, which is smaller.
+    pub(super) async fn respond(mut self, request: Request<RecvStream>) {
+        let is_head = request.method() == Method::HEAD;
+        let Some((request, mut tunnel)) = self.prepare(request).await else {
+            return;
+        };
+        let (server, caller) = (Arc::clone(&self.server), self.caller);
+        let exchange = {
+            let requests = self.requests.clone();
+            let mut exchange = pin!(Exchange::begin(&server, request, caller, &requests, !is_head));
+            let reply = &mut self.reply;
+            poll_fn(|cx| match exchange.as_mut().poll(cx) {
+                Poll::Ready(Ok(exchange)) => Poll::Ready(Some(exchange)),
+                Poll::Pending => reply.poll_reset(cx).map(|_| None),
+            })
+            .await
+        };
+        let Some(exchange) = exchange else {
+            tracing::debug!("a client has given a request up");
+            return;
+        };
+        let claimed = if is_head {
+            Err(Box::new(exchange))
+        } else {
+            Handoff::claim(exchange, tunnel.is_some())
+        };
+        match claimed {
+            Ok(handoff) => self.hand_over(handoff, tunnel.map(|tunnel| tunnel.receiver)),
+            Err(exchange) => {
+                let is_tunnel = exchange.response.status().is_success();
+                let tunnel = tunnel.take().filter(|_| is_tunnel);
+                self.answer(*exchange, tunnel, is_head).await;
+            }
+        }
+    }
+
+    /// The request as the application gets it.
+    async fn prepare(&mut self, request: Request<RecvStream>) -> Option<(Request<Body>, Option<Tunnel>)> {
+        let (mut parts, receiver) = request.into_parts();
+        if let Some(protocol) = parts.extensions.remove::<h2::ext::Protocol>() {
+            parts.extensions.insert(Protocol::from(protocol.as_str()));
+        }
+        if parts.method != Method::CONNECT {
+            let body = Body::new(Incoming::new(receiver, &parts.headers));
+            return Some((Request::from_parts(parts, body), None));
+        }
+        let (on_upgrade, upgrade) = Upgrade::offer().await?;
+        parts.extensions.insert(on_upgrade);
+        let request = Request::from_parts(parts, Body::empty());
+        Some((request, Some(Tunnel { receiver, upgrade })))
+    }
+
+    /// A session answers.
+    fn hand_over(mut self, handoff: Handoff, receiver: Option<RecvStream>) {
+        let mut head = Response::new(());
+        *head.status_mut() = handoff.head.status;
+        *head.headers_mut() = handoff.head.headers.clone();
+        // A layer, or axum for a body that it takes for empty, may have said how long that is.
+        head.headers_mut().remove(header::CONTENT_LENGTH);
+        let Some(stream) = self.begin(head, receiver) else {
+            return;
+        };
+        let taken = Taken {
+            line: Line::new(Socket::from(stream)),
+            read_ahead: Bytes::new(),
+        };
+        self.server.start(handoff, taken, self.open);
+    }
+
+    async fn answer(mut self, exchange: Exchange, tunnel: Option<Tunnel>, is_head: bool) {
+        let server = Arc::clone(&self.server);
+        let (parts, body) = exchange.into_answer(&server, None).into_parts();
+        let mut head = Response::from_parts(parts, ());
+        if let Some(Tunnel { receiver, upgrade }) = tunnel {
+            // What follows is no body.
+            head.headers_mut().remove(header::CONTENT_LENGTH);
+            if let Some(stream) = self.begin(head, Some(receiver)) {
+                upgrade.carry(stream).await;
+            }
+            return;
+        }
+        if let Some(length) = body.size_hint().exact()
+            && !body.is_end_stream()
+        {
+            let length = HeaderValue::from(length);
+            head.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length);
+        }
+        if is_head || body.is_end_stream() {
+            drop(self.reply.send_response(polish(head), true));
+        } else if let Some(stream) = self.begin(head, None) {
+            Sending::new(stream, body).run(&server).await;
+        }
+    }
+
+    /// Sends the head of an answer that goes on.
+    fn begin(&mut self, head: Response<()>, receiver: Option<RecvStream>) -> Option<StreamSocket> {
+        match self.reply.send_response(polish(head), false) {
+            Ok(sender) => {
+                let stream = Stream::new(sender, self.connection, self.server.options.http2.max_send_bytes);
+                Some(StreamSocket::new(match receiver {
+                    Some(receiver) => stream.heard(receiver),
+                    None => stream,
+                }))
+            }
+            Err(error) => {
+                tracing::debug!(%error, "an answer can't be sent");
+                self.reply.send_reset(Reason::INTERNAL_ERROR);
+                None
+            }
+        }
+    }
+}
+
+/// What a CONNECT may become.
+struct Tunnel {
+    receiver: RecvStream,
+    upgrade: Upgrade,
+}
+
+/// An ordinary answer on its way.
+struct Sending {
+    stream: StreamSocket,
+    body: Answer,
+    /// What is left of the last frame.
+    rest: Bytes,
+    /// How many bytes the connection was given.
+    given: u64,
+    has_ended: bool,
+    stall: Stall,
+}
+
+impl Sending {
+    fn new(stream: StreamSocket, body: Answer) -> Self {
+        Self {
+            stream,
+            body,
+            rest: Bytes::new(),
+            given: 0,
+            has_ended: false,
+            stall: Stall::default(),
+        }
+    }
+
+    /// Sends all of it, until everything has left; or resets the stream where its client takes nothing for too long.
+    async fn run(mut self, server: &Server) {
+        let timeout = server.options.write_timeout;
+        poll_fn(|cx| {
+            let sent = self.poll_send(cx);
+            if sent.is_pending() && self.stream.stream().unsent() > 0 {
+                let portions = self.left() / MAX_PORTION_BYTES as u64;
+                return self
+                    .stall
+                    .poll(cx, portions, timeout)
+                    .map(|()| Err(Reason::CANCEL));
+            }
+            self.stall.end();
+            sent
+        })
+        .await
+        .unwrap_or_else(|reason| self.stream.stream().reset(reason));
+    }
+
+    /// How many bytes have left.
+    fn left(&self) -> u64 {
+        self.given - u64::from(self.stream.stream().unsent())
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Reason>> {
+        let stream = self.stream.stream();
+        while !self.has_ended {
+            if !self.rest.is_empty() {
+                let is_last = self.body.is_end_stream();
+                let Ok(sent) = ready!(stream.poll_send(cx, &self.rest, is_last)) else {
+                    return Poll::Ready(Ok(()));
+                };
+                self.rest.advance(sent);
+                self.given += sent as u64;
+                self.has_ended = is_last && self.rest.is_empty();
+                continue;
+            }
+            if stream.poll_reset(cx).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => self.rest = data,
+                Some(Ok(Err(frame))) => {
+                    let trailers = frame.into_trailers().unwrap_or_default();
+                    self.has_ended = stream.end_with(trailers).is_ok();
+                }
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "an answer breaks off");
+                    return Poll::Ready(Err(Reason::INTERNAL_ERROR));
+                }
+                None => self.has_ended = stream.end().is_ok(),
+            }
+        }
+        stream.poll_left(cx).map(Ok)
+    }
+}
+
+/// Takes out what is said of a connection of HTTP/1.1 (RFC 9113 section 8.2.2), and adds the date (RFC 9110 section 6.6.1).
+fn polish(mut head: Response<()>) -> Response<()> {
+    let headers = head.headers_mut();
+    for name in OF_A_CONNECTION {
+        headers.remove(name);
+    }
+    if !headers.contains_key(header::DATE)
+        && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now()))
+    {
+        headers.insert(header::DATE, date);
+    }
+    head
+}
+
+const OF_A_CONNECTION: [HeaderName; 5] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
