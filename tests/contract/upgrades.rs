@@ -1,5 +1,6 @@
 //! Connections that the application upgrades by itself: they count among the others, and none outlives the server.
 
+use std::future::pending;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +23,11 @@ contract!(
     no_upgrade_of_the_applications_own_outlives_the_server,
     an_upgrade_of_the_applications_own_goes_on_while_the_server_drains,
 );
-contract!(http2 own_server: an_upgrade_of_a_stream_is_waited_for_and_then_cut);
+contract!(
+    http2 own_server: an_upgrade_of_a_stream_is_waited_for_and_then_cut,
+    what_an_application_said_last_on_a_stream_arrives,
+    a_quiet_upgrade_of_a_stream_does_not_outlive_the_server,
+);
 
 /// What the application does with a connection of its own.
 #[derive(Clone, Copy)]
@@ -31,6 +36,10 @@ enum Way {
     Echo,
     /// Never reads, and never stops to write.
     Flood,
+    /// Says something, and goes.
+    Farewell,
+    /// Neither reads nor writes, nor ends.
+    Quiet,
 }
 
 /// More routes: `/echo` and `/flood`, and `/held`, which waits at the gate. Also answers how many of their handlers run.
@@ -53,11 +62,16 @@ fn with_upgrades(under: Under) -> (Setup, Arc<AtomicUsize>, Arc<Semaphore>) {
             };
             app.route("/echo", route(Way::Echo))
                 .route("/flood", route(Way::Flood))
+                .route("/farewell", route(Way::Farewell))
+                .route("/quiet", route(Way::Quiet))
                 .route("/held", get(held))
         }
     });
     (setup, running, gate)
 }
+
+/// More than anybody takes ahead.
+const FAREWELL_BYTES: usize = 1 << 20;
 
 /// As axum's `WebSocketUpgrade` does.
 fn upgrade(request: Request, way: Way, running: Arc<AtomicUsize>) -> Response {
@@ -68,6 +82,8 @@ fn upgrade(request: Request, way: Way, running: Arc<AtomicUsize>) -> Response {
         running.fetch_add(1, Ordering::SeqCst);
         match way {
             Way::Echo => drop(copy(&mut reader, &mut writer).await),
+            Way::Farewell => writer.write_all(&[b'x'; FAREWELL_BYTES]).await.unwrap(),
+            Way::Quiet => pending().await,
             Way::Flood => while writer.write_all(&[b'x'; 1_024]).await.is_ok() {},
         }
         running.fetch_sub(1, Ordering::SeqCst);
@@ -174,4 +190,37 @@ async fn an_upgrade_of_a_stream_is_waited_for_and_then_cut(under: Under) {
         server.is_over().await;
         eventually("its handler learns of it", || running.load(Ordering::SeqCst) == 0).await;
     }
+}
+
+async fn what_an_application_said_last_on_a_stream_arrives(under: Under) {
+    let (setup, running, _) = with_upgrades(under);
+    let server = setup.start().await;
+    let http2 = Http2::connect(server.address, WINDOW_BYTES).await.unwrap();
+    let (_, stream) = http2
+        .request(connect(server.address, "/farewell", "own"))
+        .await
+        .unwrap();
+    let mut own = Http::over(stream);
+    // The application has gone by the time that it hears this.
+    own.send("goodbye").await.unwrap();
+    assert_eq!(own.drain().await.unwrap(), FAREWELL_BYTES);
+    eventually("its handler is over", || running.load(Ordering::SeqCst) == 0).await;
+}
+
+async fn a_quiet_upgrade_of_a_stream_does_not_outlive_the_server(under: Under) {
+    let (setup, running, _) = with_upgrades(under);
+    let setup = setup.options(|options| options.drain_timeout = Duration::from_millis(100));
+    let mut server = setup.start().await;
+    let http2 = Http2::connect(server.address, WINDOW_BYTES).await.unwrap();
+    let mut held = Vec::new();
+    for count in 1..=2 {
+        let request = connect(server.address, "/quiet", "own");
+        let (_, stream) = http2.request(request).await.unwrap();
+        held.push(Http::over(stream));
+        eventually("it runs", || running.load(Ordering::SeqCst) == count).await;
+    }
+    // More than the application takes, of which one waits for it, too.
+    held[0].send("x".repeat(60_000)).await.unwrap();
+    server.begin_shutdown();
+    server.is_over().await;
 }

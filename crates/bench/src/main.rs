@@ -60,6 +60,8 @@ enum Role {
     Floor,
     /// One thread, one system call for all that one wake brought
     Joined,
+    /// h2 with nothing around it: event streams over HTTP/2 alone
+    Streams,
     /// tokio's broadcast behind axum's own Server-Sent Events and WebSocket
     ByHand,
     /// Dualcast, with a channel for each path; with NATS_URL and NATS_PREFIX it is a node
@@ -91,6 +93,7 @@ fn main() -> Result<()> {
         Some(Command::Serve { role }) => match role {
             Role::Floor => servers::floor::run(servers::floor::Writing::Each),
             Role::Joined => servers::floor::run(servers::floor::Writing::Joined),
+            Role::Streams => servers::streams::run(),
             Role::ByHand => servers::by_hand::run(),
             Role::Rooms => servers::rooms::run(),
             Role::Compared => servers::compared::run(),

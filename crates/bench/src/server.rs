@@ -49,6 +49,8 @@ struct Described {
 /// What the servers that come with the bench are called.
 pub(crate) const FLOOR: &str = "floor";
 pub(crate) const JOINED: &str = "joined";
+/// The floor of HTTP/2, which the others don't speak.
+pub(crate) const H2: &str = "h2 alone";
 pub(crate) const BY_HAND: &str = "by hand";
 pub(crate) const DUALCAST: &str = "Dualcast";
 /// Dualcast, with a channel for each path.
@@ -60,6 +62,7 @@ impl Server {
         Ok(vec![
             Self::own(FLOOR, "floor", routes("/{channel}", true))?,
             Self::own(JOINED, "joined", routes("/{channel}", true))?,
+            Self::own(H2, "streams", routes("/{channel}", false))?,
             Self::by_hand()?,
             Self::hello()?,
             Self::own(ROOMS, "rooms", rooms_dialect())?,

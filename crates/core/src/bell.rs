@@ -160,7 +160,7 @@ impl Tended {
         let task = if let Some(mut round) = round {
             let part = round.split_off(room);
             self.left -= part.left();
-            if round.left() > 0 {
+            if !round.is_over() {
                 self.rounds.push_back(round);
             } else if round.is_repeated() {
                 self.crowds.push_back(Crowd::lent(Arc::clone(round.cell())));

@@ -48,14 +48,20 @@ impl Round {
 
     /// About how many clients are left, or were there once.
     pub(crate) fn left(&self) -> usize {
-        self.seats.len()
+        self.seats.clients()
     }
 
-    /// The next part of it, for so many clients at the most.
+    /// Whether no place of it is left.
+    pub(crate) fn is_over(&self) -> bool {
+        self.seats.is_empty()
+    }
+
+    /// The next part of it, for about so many clients.
     pub(crate) fn split_off(&mut self, most: usize) -> Self {
+        let seats = self.cell.lock().lanes.split_off(&mut self.seats, most);
         Self {
             cell: Arc::clone(&self.cell),
-            seats: self.seats.split_off(most),
+            seats,
             is_repeated: false,
         }
     }

@@ -1,4 +1,4 @@
-//! Cutting: ending a connection from elsewhere.
+//! Cutting: ending a connection of HTTP/1.1 from elsewhere.
 //!
 //! hyper doesn't ask a body whose client takes nothing, so nothing that the body answers can end it. What runs it can be dropped, though.
 

@@ -1,8 +1,8 @@
-//! The server: like `axum::serve`, but a session gets the socket that its request came by.
+//! The server: like `axum::serve`, but a session gets the socket, or over HTTP/2 the stream, that its request came by.
 //!
 //! hyper parses the requests and writes the ordinary responses. When a response is a session's, hyper has nothing left
 //! to do for it but would keep its buffers, hold up a shutdown, and never give up on a client that stalls. So the
-//! socket is taken back from it. Over HTTP/2 many requests share a socket, and it stays with hyper.
+//! socket is taken back from it. Over HTTP/2 many requests share a socket: h2 has that to the end, and each request's stream is ours.
 
 mod answer;
 mod caller;

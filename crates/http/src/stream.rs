@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -33,9 +33,9 @@ pub(crate) struct Stream {
 struct Shared {
     /// None once nobody has it any more.
     sender: Mutex<Option<SendStream<Portion>>>,
-    /// How many bytes the connection has, that have not left.
-    unsent: AtomicU32,
-    /// From how many on it takes no more.
+    /// What the connection has that has not left: in the upper half how many portions, in the lower how many bytes.
+    unsent: AtomicU64,
+    /// From how many bytes on it takes no more.
     max_unsent: u32,
     /// By which connection it leads.
     connection: u32,
@@ -55,7 +55,7 @@ impl Stream {
     pub(crate) fn new(sender: SendStream<Portion>, connection: u32, max_unsent: usize) -> Self {
         let shared = Shared {
             sender: Mutex::new(Some(sender)),
-            unsent: AtomicU32::new(0),
+            unsent: AtomicU64::new(0),
             max_unsent: u32::try_from(max_unsent).unwrap_or(u32::MAX / 2).max(1),
             connection,
             has_ended: AtomicBool::new(false),
@@ -81,7 +81,7 @@ impl Stream {
 
     /// How many bytes have not left.
     pub(crate) fn unsent(&self) -> u32 {
-        self.shared.unsent.load(Ordering::Acquire)
+        self.shared.unsent.load(Ordering::Acquire) as u32
     }
 
     /// Sends the first of these bytes, and answers how many that are. Pending while too many wait already. Where these are the last, the stream ends
@@ -98,7 +98,7 @@ impl Stream {
 
     /// Ready once everything has left.
     pub(crate) fn poll_left(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_until(cx, |unsent| unsent == 0)
+        self.poll_until(cx, |shared| shared.unsent.load(Ordering::Acquire) == 0)
     }
 
     /// Ready once its client has reset it, or is gone.
@@ -151,11 +151,13 @@ impl Stream {
     fn hand_over(&self, bytes: Bytes, is_last: bool) -> io::Result<()> {
         let mut sender = lock(&self.shared.sender);
         let sender = sender.as_mut().ok_or(ErrorKind::BrokenPipe)?;
-        self.shared.has_ended.store(is_last, Ordering::Relaxed);
-        // No more than a portion.
-        self.shared
-            .unsent
-            .fetch_add(bytes.len() as u32, Ordering::Relaxed);
+        if is_last {
+            self.shared.has_ended.store(true, Ordering::Relaxed);
+        }
+        if !bytes.is_empty() {
+            let portion = PORTION + bytes.len() as u64;
+            self.shared.unsent.fetch_add(portion, Ordering::Relaxed);
+        }
         let of = Arc::clone(&self.shared);
         let sent = sender.send_data(Portion { bytes, of }, is_last);
         sent.map_err(|_| ErrorKind::BrokenPipe.into())
@@ -163,15 +165,15 @@ impl Stream {
 
     /// Ready once it takes more.
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_until(cx, |unsent| unsent < self.shared.max_unsent)
+        self.poll_until(cx, Shared::has_room)
     }
 
-    fn poll_until(&self, cx: &mut Context<'_>, is_enough: impl Fn(u32) -> bool) -> Poll<()> {
-        if is_enough(self.unsent()) {
+    fn poll_until(&self, cx: &mut Context<'_>, is_enough: impl Fn(&Shared) -> bool) -> Poll<()> {
+        if is_enough(&self.shared) {
             return Poll::Ready(());
         }
         self.shared.waiting.register(cx.waker());
-        if is_enough(self.unsent()) {
+        if is_enough(&self.shared) {
             Poll::Ready(())
         } else {
             Poll::Pending
@@ -180,12 +182,21 @@ impl Stream {
 }
 
 impl Shared {
-    /// So many bytes have left, or never will.
-    fn left(&self, count: usize) {
-        // A portion has no more.
-        let before = self.unsent.fetch_sub(count as u32, Ordering::AcqRel);
-        let now = before - count as u32;
-        if now == 0 || now < self.max_unsent && before >= self.max_unsent {
+    fn has_room(&self) -> bool {
+        self.is_room(self.unsent.load(Ordering::Acquire))
+    }
+
+    /// Whether more is taken beside so much: each portion costs h2 some 300 bytes, however small it is.
+    fn is_room(&self, unsent: u64) -> bool {
+        (unsent as u32) < self.max_unsent && unsent < MAX_PORTIONS * PORTION
+    }
+
+    /// So many bytes of a portion have left, or never will; all of them, or there are more.
+    fn left(&self, bytes: usize, are_all: bool) {
+        let left = if are_all { PORTION } else { 0 } + bytes as u64;
+        let before = self.unsent.fetch_sub(left, Ordering::AcqRel);
+        let now = before - left;
+        if now == 0 || self.is_room(now) && !self.is_room(before) {
             self.waiting.wake();
         }
     }
@@ -193,7 +204,7 @@ impl Shared {
 
 impl Outlet for Stream {
     fn send(&self, bytes: &Bytes) -> usize {
-        if self.unsent() >= self.shared.max_unsent {
+        if !self.shared.has_room() {
             return 0;
         }
         Self::send(self, bytes, false).unwrap_or(0)
@@ -218,15 +229,17 @@ impl Buf for Portion {
     }
 
     fn advance(&mut self, count: usize) {
-        self.bytes.advance(count);
-        self.of.left(count);
+        if count > 0 {
+            self.bytes.advance(count);
+            self.of.left(count, self.bytes.is_empty());
+        }
     }
 }
 
 impl Drop for Portion {
     fn drop(&mut self) {
         if !self.bytes.is_empty() {
-            self.of.left(self.bytes.len());
+            self.of.left(self.bytes.len(), true);
         }
     }
 }
@@ -262,23 +275,29 @@ impl Drop for StreamSocket {
             shared: Arc::clone(shared),
             hearing: None,
         };
-        // Who can be spoken to is told the end, as by a socket that is closed. An answer that breaks off is no whole one.
-        if hearing.is_some() {
+        // Who can be spoken to is told the end, as by a socket that is closed, unless it takes nothing. An answer that breaks off is no whole one.
+        if hearing.is_some() && shared.has_room() {
             drop(stream.end());
         }
-        let unsent = stream.unsent();
+        let ending = Ending(stream);
         if shared.has_ended.load(Ordering::Relaxed)
-            && 0 < unsent
-            && unsent < shared.max_unsent
+            && ending.0.unsent() > 0
             && let Ok(runtime) = Handle::try_current()
         {
             runtime.spawn(async move {
-                drop(time::timeout(LINGER, poll_fn(|cx| stream.poll_left(cx))).await);
-                stream.give_up();
+                let left = poll_fn(|cx| ending.0.poll_left(cx));
+                drop(time::timeout(LINGER, left).await);
             });
-        } else {
-            stream.give_up();
         }
+    }
+}
+
+/// A stream that nobody has any more once this is dropped, wherever that is.
+struct Ending(Stream);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.give_up();
     }
 }
 
@@ -338,3 +357,247 @@ const LINGER: Duration = Duration::from_secs(5);
 /// How much is sent in one piece, in bytes: what a frame holds (RFC 9113 section 6.5.2, `SETTINGS_MAX_FRAME_SIZE`). That a slow client takes something is
 /// seen in steps of this.
 pub(crate) const MAX_PORTION_BYTES: usize = 16 << 10;
+
+/// How many pieces of a stream may wait.
+const MAX_PORTIONS: u64 = 64;
+
+/// One of them, as they are counted.
+const PORTION: u64 = 1 << 32;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use axum::http::{Method, Request, Response};
+    use futures::FutureExt;
+    use h2::client::{ResponseFuture, SendRequest};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::runtime::Builder;
+    use tokio::sync::mpsc;
+    use tokio::task::{self, JoinHandle};
+
+    use super::*;
+
+    /// How much is taken for a client that doesn't read.
+    const MAX_UNSENT: usize = 40_000;
+    /// What a client has room for at first (RFC 9113 section 6.9.2).
+    const WINDOW: usize = 65_535;
+
+    /// A stream and its client, over memory.
+    pub(crate) struct Scene {
+        pub(crate) stream: StreamSocket,
+        pub(crate) answer: RecvStream,
+        /// What the client says, where it goes on speaking.
+        said: SendStream<Bytes>,
+        client: JoinHandle<()>,
+        server: JoinHandle<()>,
+        _asks: SendRequest<Bytes>,
+    }
+
+    /// The request of a client, which may go on speaking.
+    pub(crate) async fn asked(goes_on: bool) -> Scene {
+        let (near, far) = duplex(1 << 20);
+        let (accepted, mut requests) = mpsc::unbounded_channel();
+        let server = tokio::spawn(async move {
+            let handshake = h2::server::Builder::new().handshake::<_, Portion>(near);
+            let mut connection = handshake.await.unwrap();
+            while let Some(Ok(request)) = connection.accept().await {
+                accepted.send(request).unwrap();
+            }
+        });
+        let (mut asks, connection) = h2::client::handshake(far).await.unwrap();
+        let client = tokio::spawn(connection.map(drop));
+        let request = Request::builder().method(Method::POST).uri("http://a/");
+        let (answer, said): (ResponseFuture, _) =
+            asks.send_request(request.body(()).unwrap(), !goes_on).unwrap();
+        let (request, mut reply) = requests.recv().await.unwrap();
+        let sender = reply.send_response(Response::new(()), false).unwrap();
+        let stream = Stream::new(sender, 1, MAX_UNSENT);
+        let stream = if goes_on {
+            stream.heard(request.into_body())
+        } else {
+            stream
+        };
+        Scene {
+            stream: StreamSocket::new(stream),
+            answer: answer.await.unwrap().into_body(),
+            said,
+            client,
+            server,
+            _asks: asks,
+        }
+    }
+
+    impl Scene {
+        fn stream(&self) -> &Stream {
+            self.stream.stream()
+        }
+
+        fn send(&self, length: usize) -> usize {
+            Outlet::send(self.stream(), &Bytes::from(vec![b'x'; length]))
+        }
+
+        /// Sends until nothing is taken any more, and answers how much was.
+        async fn fill(&self) -> usize {
+            let (mut sent, mut refused) = (0, 0);
+            while refused < 100 {
+                match self.send(10_000) {
+                    0 => refused += 1,
+                    more => sent += more,
+                }
+                task::yield_now().await;
+            }
+            sent
+        }
+    }
+
+    /// What the client reads until the end, and whether that was in good order.
+    pub(crate) async fn read(answer: &mut RecvStream) -> (usize, Result<(), Option<Reason>>) {
+        let mut read = 0;
+        while let Some(data) = answer.data().await {
+            match data {
+                Ok(data) => {
+                    read += data.len();
+                    answer.flow_control().release_capacity(data.len()).unwrap();
+                }
+                Err(error) => return (read, Err(error.reason())),
+            }
+        }
+        (read, Ok(()))
+    }
+
+    #[tokio::test]
+    async fn it_takes_no_more_than_its_client_and_so_much_beside() {
+        let mut scene = asked(false).await;
+        let sent = scene.fill().await;
+        let most = WINDOW + MAX_UNSENT + MAX_PORTION_BYTES;
+        assert!((WINDOW + MAX_UNSENT..=most).contains(&sent), "{sent}");
+        let stream = scene.stream();
+        assert!(
+            poll_fn(|cx| stream.poll_send(cx, &Bytes::from_static(b"x"), false))
+                .now_or_never()
+                .is_none()
+        );
+        let stalled = poll_fn(|cx| stream.poll_left(cx));
+        assert!(stalled.now_or_never().is_none());
+        // It reads, and there is room again.
+        let reading = tokio::spawn(async move { read(&mut scene.answer).await });
+        poll_fn(|cx| scene.stream.stream().poll_left(cx)).await;
+        scene.stream.shutdown().await.unwrap();
+        assert_eq!(reading.await.unwrap(), (sent, Ok(())));
+    }
+
+    #[tokio::test]
+    async fn a_large_piece_goes_out_in_portions() {
+        let scene = asked(false).await;
+        assert_eq!(scene.send(100_000), MAX_PORTION_BYTES);
+        assert_eq!(scene.send(100_000), MAX_PORTION_BYTES);
+    }
+
+    #[tokio::test]
+    async fn it_takes_no_more_pieces_than_so_many_however_small() {
+        let scene = asked(false).await;
+        // Meanwhile the connection does not run.
+        let taken = (0..MAX_PORTIONS * 2).map(|_| scene.send(1) as u64).sum::<u64>();
+        assert_eq!(taken, MAX_PORTIONS);
+        poll_fn(|cx| scene.stream().poll_room(cx)).await;
+        assert_eq!(scene.send(1), 1);
+    }
+
+    /// Of the tasks that end with their runtime some may be dropped before the connection, and some behind it.
+    #[test]
+    fn a_runtime_may_end_while_something_is_on_its_way() {
+        let (done, is_done) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for _ in 0..100 {
+                let runtime = Builder::new_multi_thread()
+                    .worker_threads(2)
+                    .enable_all()
+                    .build()
+                    .unwrap();
+                let ending = async {
+                    let scene = asked(true).await;
+                    for length in [WINDOW / 5; 5] {
+                        scene.send(length);
+                        poll_fn(|cx| scene.stream().poll_left(cx)).await;
+                    }
+                    scene.send(1);
+                    scene.stream().end().unwrap();
+                    scene
+                };
+                let scene = runtime.block_on(runtime.spawn(ending)).unwrap();
+                runtime.spawn(async move {
+                    let _scene = scene;
+                    std::future::pending::<()>().await;
+                });
+                drop(runtime);
+            }
+            done.send(()).unwrap();
+        });
+        is_done.recv_timeout(Duration::from_secs(120)).expect("it ends");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_is_seen_to() {
+        let Scene {
+            stream, mut answer, ..
+        } = asked(false).await;
+        drop(stream);
+        assert_eq!(read(&mut answer).await, (0, Err(Some(Reason::CANCEL))));
+    }
+
+    #[tokio::test]
+    async fn who_can_be_spoken_to_is_told_the_end_behind_the_last_word() {
+        let mut scene = asked(true).await;
+        scene.send(7);
+        scene.said.send_data(Bytes::from_static(b"hi"), false).unwrap();
+        let mut heard = [0; 2];
+        scene.stream.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"hi");
+        drop(scene.stream);
+        assert_eq!(read(&mut scene.answer).await, (7, Ok(())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_client_does_not_take_in_time_when_all_is_over_is_dropped() {
+        let mut scene = asked(true).await;
+        for length in [WINDOW / 5; 5] {
+            assert_eq!(scene.send(length), length);
+            poll_fn(|cx| scene.stream().poll_left(cx)).await;
+        }
+        scene.send(1);
+        let shared = Arc::downgrade(&scene.stream().shared);
+        drop(scene.stream);
+        assert!(shared.upgrade().is_some(), "it has some time");
+        time::sleep(LINGER * 2).await;
+        assert!(shared.upgrade().is_none());
+        assert_eq!(read(&mut scene.answer).await.1, Err(Some(Reason::CANCEL)));
+    }
+
+    #[tokio::test]
+    async fn who_is_reset_learns_of_it() {
+        let mut scene = asked(false).await;
+        assert!(
+            poll_fn(|cx| scene.stream().poll_reset(cx))
+                .now_or_never()
+                .is_none()
+        );
+        let waiting = tokio::spawn(async move { scene.stream.read(&mut [0]).await.unwrap() });
+        task::yield_now().await;
+        drop((scene.answer, scene.said));
+        assert_eq!(waiting.await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_held_for_a_connection_that_is_gone() {
+        let scene = asked(false).await;
+        scene.fill().await;
+        assert!(scene.stream().unsent() > 0);
+        scene.client.abort();
+        scene.server.abort();
+        poll_fn(|cx| scene.stream().poll_left(cx)).await;
+        poll_fn(|cx| scene.stream().poll_reset(cx)).await;
+        assert_eq!(scene.send(1), 0);
+        let shared = Arc::downgrade(&scene.stream().shared);
+        drop(scene.stream);
+        assert!(shared.upgrade().is_none());
+    }
+}

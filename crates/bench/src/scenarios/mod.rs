@@ -201,7 +201,7 @@ impl Scenario {
             Self::Acked => &[nats::JETSTREAM],
             Self::Tail => &[nats::ORDERED],
             Self::Storm => &[nats::LOCAL],
-            _ => &[server::FLOOR, server::JOINED],
+            _ => &[server::FLOOR, server::JOINED, server::H2],
         }
     }
 
@@ -222,8 +222,9 @@ impl Scenario {
         if transport.is_some_and(|transport| !server.dialect.has(transport)) {
             return false;
         }
-        // The others don't speak it.
-        if transport == Some(Transport::SseHttp2) && !is(server::DUALCAST) && !is(server::BY_HAND) {
+        let is_http2 = transport == Some(Transport::SseHttp2);
+        let speaks_it = is(server::DUALCAST) || is(server::BY_HAND) || is(server::H2);
+        if is_http2 && !speaks_it || is(server::H2) && !is_http2 {
             return false;
         }
         match self {

@@ -7,6 +7,7 @@ pub(crate) mod by_hand;
 pub(crate) mod compared;
 pub(crate) mod floor;
 pub(crate) mod rooms;
+pub(crate) mod streams;
 
 use anyhow::Result;
 use axum::Router;

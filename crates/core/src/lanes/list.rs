@@ -13,7 +13,8 @@ use super::Lane;
 /// The lanes that are lent to a channel.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
-    alone: Alone,
+    /// Those that have a connection to themselves.
+    alone: Row<Arc<Lane>>,
     together: Together,
     /// Whether the hub has been called to look at them, and has not begun to.
     is_called: bool,
@@ -27,31 +28,33 @@ pub(crate) enum Seat {
     Together(u32, u16),
 }
 
-/// Some places in the list.
+/// Some places in the list, and about how many clients were there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seats {
     alone: Range<usize>,
     together: Range<usize>,
+    clients: usize,
 }
 
-/// Those that have a connection to themselves.
+/// Places in a row.
 ///
-/// Who comes gets the first place that is free. As each session takes its way back with its heartbeats, and lends it again, few who are left of many soon stand
+/// Who comes gets the first that is free. As each session takes its way back with its heartbeats, and lends it again, few who are left of many soon stand
 /// close together: to go round costs by how many there are, and not by how many there were.
-#[derive(Debug, Default)]
-struct Alone {
+#[derive(Debug)]
+struct Row<T> {
     /// None at a place that is free. At the last is somebody.
-    lent: Vec<Option<Arc<Lane>>>,
+    taken: Vec<Option<T>>,
     /// All places that are free, and some behind the last.
     free: BinaryHeap<Reverse<usize>>,
 }
 
-/// Those that share a connection, beside each other: what is sent to all of them leaves in few system calls.
+/// Those that share a connection are beside each other: what is sent to all of them leaves in few system calls.
 #[derive(Debug, Default)]
 struct Together {
-    lent: Slab<Slab<Arc<Lane>>>,
+    row: Row<Slab<Arc<Lane>>>,
     /// Where those of each connection are.
     places: HashMap<u32, usize>,
+    clients: usize,
 }
 
 impl Lanes {
@@ -65,6 +68,7 @@ impl Lanes {
             .unwrap_or_else(|| Seat::Alone(self.alone.enter(lane) as u32))
     }
 
+    /// Takes one out that is there.
     pub(crate) fn leave(&mut self, seat: Seat) -> Option<Arc<Lane>> {
         match seat {
             Seat::Alone(index) => self.alone.leave(index as usize),
@@ -83,17 +87,48 @@ impl Lanes {
     pub(crate) fn answer(&mut self) -> Seats {
         self.is_called = false;
         Seats {
-            alone: 0..self.alone.lent.len(),
-            together: 0..self.together.end(),
+            alone: 0..self.alone.taken.len(),
+            together: 0..self.together.row.taken.len(),
+            clients: self.alone.taken.len() + self.together.clients,
+        }
+    }
+
+    /// Takes the next places off, for about so many clients; one place at the least, unless there is none.
+    pub(crate) fn split_off(&self, seats: &mut Seats, most: usize) -> Seats {
+        let alone = split_off(&mut seats.alone, most);
+        let mut clients = alone.len();
+        let mut places = 0;
+        for place in seats.together.clone() {
+            if clients >= most.max(1) {
+                break;
+            }
+            clients += self
+                .together
+                .row
+                .at(&(place..place + 1))
+                .map(Slab::len)
+                .sum::<usize>();
+            places += 1;
+        }
+        let together = split_off(&mut seats.together, places);
+        // Some have come and some have gone since they were counted.
+        let clients = if seats.is_empty() {
+            seats.clients
+        } else {
+            clients.min(seats.clients)
+        };
+        seats.clients -= clients;
+        Seats {
+            alone,
+            together,
+            clients,
         }
     }
 
     /// Those at some of the places.
     pub(crate) fn at(&self, seats: &Seats) -> Vec<Arc<Lane>> {
-        let lent = self
-            .alone
-            .at(&seats.alone)
-            .chain(self.together.at(&seats.together));
+        let together = self.together.row.at(&seats.together).flatten();
+        let lent = self.alone.at(&seats.alone).chain(together.map(|(_, lane)| lane));
         let mut lanes = Vec::with_capacity(fetch(lent.clone()));
         lanes.extend(lent.cloned());
         black_box(lanes.iter().filter(|lane| lane.outlet.fetch()).count());
@@ -101,59 +136,66 @@ impl Lanes {
     }
 
     fn is_empty(&self) -> bool {
-        self.alone.lent.is_empty() && self.together.lent.is_empty()
+        self.alone.taken.is_empty() && self.together.row.taken.is_empty()
     }
 }
 
 impl Seats {
     /// About how many clients are there, or were there once.
-    pub(crate) fn len(&self) -> usize {
-        self.alone.len() + self.together.len() * USUALLY_TOGETHER
+    pub(crate) fn clients(&self) -> usize {
+        self.clients
     }
 
-    /// Takes off the next of them, for about so many clients; at the least one place.
-    pub(crate) fn split_off(&mut self, most: usize) -> Self {
-        let alone = split_off(&mut self.alone, most);
-        let room = (most - alone.len()) / USUALLY_TOGETHER;
-        let room = if alone.is_empty() { room.max(1) } else { room };
+    /// Whether there is no place.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.alone.is_empty() && self.together.is_empty()
+    }
+}
+
+impl<T> Default for Row<T> {
+    fn default() -> Self {
         Self {
-            alone,
-            together: split_off(&mut self.together, room),
+            taken: Vec::new(),
+            free: BinaryHeap::new(),
         }
     }
 }
 
-impl Alone {
-    fn enter(&mut self, lane: Arc<Lane>) -> usize {
+impl<T> Row<T> {
+    fn enter(&mut self, comer: T) -> usize {
         while let Some(Reverse(index)) = self.free.pop() {
-            if let Some(place) = self.lent.get_mut(index) {
-                *place = Some(lane);
+            if let Some(place) = self.taken.get_mut(index) {
+                *place = Some(comer);
                 return index;
             }
         }
-        self.lent.push(Some(lane));
-        self.lent.len() - 1
+        self.taken.push(Some(comer));
+        self.taken.len() - 1
     }
 
-    fn leave(&mut self, index: usize) -> Option<Arc<Lane>> {
-        let lane = self.lent.get_mut(index)?.take();
+    fn leave(&mut self, index: usize) -> Option<T> {
+        let left = self.taken.get_mut(index)?.take();
         self.free.push(Reverse(index));
-        while self.lent.pop_if(|last| last.is_none()).is_some() {}
-        let end = self.lent.len();
+        while self.taken.pop_if(|last| last.is_none()).is_some() {}
+        let end = self.taken.len();
         if self.free.len() > end {
-            let lent = self.lent.iter().enumerate();
-            let free = lent.filter(|(_, lane)| lane.is_none());
+            let taken = self.taken.iter().enumerate();
+            let free = taken.filter(|(_, taken)| taken.is_none());
             self.free = free.map(|(index, _)| Reverse(index)).collect();
         }
-        if self.lent.capacity() > 4 * end {
-            self.lent.shrink_to(2 * end);
+        if self.taken.capacity() > 4 * end {
+            self.taken.shrink_to(2 * end);
         }
-        lane
+        left
     }
 
-    fn at(&self, places: &Range<usize>) -> impl Iterator<Item = &Arc<Lane>> + Clone {
-        let end = places.end.min(self.lent.len());
-        self.lent[places.start.min(end)..end].iter().flatten()
+    fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+        self.taken.get_mut(index)?.as_mut()
+    }
+
+    fn at(&self, places: &Range<usize>) -> impl Iterator<Item = &T> + Clone {
+        let end = places.end.min(self.taken.len());
+        self.taken[places.start.min(end)..end].iter().flatten()
     }
 }
 
@@ -161,33 +203,28 @@ impl Together {
     /// None where there are too many of this connection to be told apart.
     fn enter(&mut self, connection: u32, lane: &Arc<Lane>) -> Option<Seat> {
         let place = self.places.entry(connection);
-        let place = *place.or_insert_with(|| self.lent.insert(Slab::new()));
-        let lanes = &mut self.lent[place];
+        let place = *place.or_insert_with(|| self.row.enter(Slab::new()));
+        let lanes = self.row.get_mut(place)?;
         let index = u16::try_from(lanes.vacant_key()).ok()?;
         lanes.insert(Arc::clone(lane));
+        self.clients += 1;
         Some(Seat::Together(place as u32, index))
     }
 
     fn leave(&mut self, place: usize, index: usize) -> Option<Arc<Lane>> {
-        let lanes = self.lent.get_mut(place)?;
+        let lanes = self.row.get_mut(place)?;
         let lane = lanes.try_remove(index)?;
+        self.clients -= 1;
         if lanes.is_empty()
             && let Some(connection) = lane.outlet.connection()
         {
-            self.lent.remove(place);
+            self.row.leave(place);
             self.places.remove(&connection);
+            if self.places.capacity() > 4 * self.places.len() {
+                self.places.shrink_to(2 * self.places.len());
+            }
         }
         Some(lane)
-    }
-
-    /// Behind the last place.
-    fn end(&self) -> usize {
-        self.lent.iter().next_back().map_or(0, |(index, _)| index + 1)
-    }
-
-    fn at(&self, places: &Range<usize>) -> impl Iterator<Item = &Arc<Lane>> + Clone {
-        let lent = places.clone().filter_map(|place| self.lent.get(place));
-        lent.flatten().map(|(_, lane)| lane)
     }
 }
 
@@ -203,9 +240,6 @@ fn split_off(places: &mut Range<usize>, most: usize) -> Range<usize> {
 fn fetch<'a>(lanes: impl Iterator<Item = &'a Arc<Lane>>) -> usize {
     lanes.filter(|lane| Arc::strong_count(lane) > 0).count()
 }
-
-/// How many share a connection, as far as that is guessed: no more than a round's part has room for.
-const USUALLY_TOGETHER: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -247,7 +281,7 @@ mod tests {
     fn few_who_are_left_of_many_cost_as_few() {
         const MANY: usize = 1_000;
         const FEW: usize = 10;
-        let mut lanes = Alone::default();
+        let mut lanes = Row::default();
         for index in 0..MANY {
             assert_eq!(lanes.enter(lane()), index);
         }
@@ -261,12 +295,12 @@ mod tests {
             let lane = lanes.leave(index).unwrap();
             lanes.enter(lane);
         }
-        assert_eq!((lanes.lent.len(), lanes.at(&(0..MANY)).count()), (FEW, FEW));
-        assert!(lanes.lent.capacity() < 8 * FEW && lanes.free.capacity() < 8 * FEW);
+        assert_eq!((lanes.taken.len(), lanes.at(&(0..MANY)).count()), (FEW, FEW));
+        assert!(lanes.taken.capacity() < 8 * FEW && lanes.free.capacity() < 8 * FEW);
         for index in 0..FEW {
             assert!(lanes.leave(index).is_some());
         }
-        assert_eq!((lanes.lent.capacity(), lanes.free.capacity()), (0, 0));
+        assert_eq!((lanes.taken.capacity(), lanes.free.capacity()), (0, 0));
     }
 
     #[test]
@@ -291,17 +325,51 @@ mod tests {
                 let mut all = lanes.answer();
                 assert_eq!(lanes.at(&all).len(), held.len());
                 let (mut in_parts, mut most) = (0, random.usize(..200));
-                while all.len() > 0 {
-                    let part = lanes.at(&all.split_off(most));
-                    in_parts += part.len();
+                while !all.is_empty() {
+                    let part = lanes.split_off(&mut all, most);
+                    in_parts += lanes.at(&part).len();
                     most = random.usize(..200);
                 }
-                assert_eq!(in_parts, held.len());
+                assert_eq!((in_parts, all.clients()), (held.len(), 0));
             }
-            assert!(lanes.alone.free.len() <= lanes.alone.lent.len());
+            assert!(lanes.alone.free.len() <= lanes.alone.taken.len());
         }
         held.drain(..).for_each(|(seat, _)| drop(lanes.leave(seat)));
         assert!(lanes.is_empty() && lanes.together.places.is_empty());
+    }
+
+    #[test]
+    fn who_comes_and_goes_while_a_round_is_under_way_does_not_upset_its_count() {
+        let mut lanes = Lanes::default();
+        let seats: Vec<_> = (0..100).map(|number| lanes.enter(lane_by(number / 10))).collect();
+        let mut all = lanes.answer();
+        let counted = all.clients();
+        let first = lanes.split_off(&mut all, 15);
+        assert_eq!(lanes.at(&first).len(), 20, "whole connections");
+        seats[50..].iter().for_each(|seat| drop(lanes.leave(*seat)));
+        for _ in 0..100 {
+            lanes.enter(lane_by(2));
+        }
+        let mut parts = vec![first];
+        while !all.is_empty() {
+            parts.push(lanes.split_off(&mut all, 15));
+        }
+        assert_eq!(parts.iter().map(Seats::clients).sum::<usize>(), counted);
+    }
+
+    #[test]
+    fn few_who_are_left_of_many_connections_cost_as_few() {
+        const MANY: u32 = 1_000;
+        let mut lanes = Lanes::default();
+        let seats: Vec<_> = (0..MANY).map(|number| lanes.enter(lane_by(number))).collect();
+        for seat in &seats[..MANY as usize - 1] {
+            lanes.leave(*seat);
+        }
+        // As with its heartbeat.
+        let last = lanes.leave(seats[MANY as usize - 1]).unwrap();
+        lanes.enter(last);
+        assert_eq!(lanes.answer().together, 0..1);
+        assert!(lanes.together.row.taken.capacity() < 10 && lanes.together.places.capacity() < 10);
     }
 
     #[test]

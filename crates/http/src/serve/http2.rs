@@ -164,13 +164,16 @@ impl Connection {
                     self.phase = Phase::Open { connection, pings };
                 }
                 Phase::Open { connection, pings } => {
-                    if let Some(pings) = pings
+                    let accepted = connection.poll_accept(cx);
+                    // Behind what has come by now.
+                    if accepted.is_pending()
+                        && let Some(pings) = pings
                         && pings.poll(cx, traffic.read()).is_ready()
                     {
                         tracing::debug!("a ping was not answered");
                         return Poll::Ready(None);
                     }
-                    return connection.poll_accept(cx).map(|accepted| accepted?.ok());
+                    return accepted.map(|accepted| accepted?.ok());
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! A socket on loan to hyper: one that tells what has come and gone, and whether hyper still has something to write.
+//! A socket on loan to hyper, or to h2: one that tells what has come and gone, and whether hyper still has something to write.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

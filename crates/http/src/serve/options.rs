@@ -19,7 +19,7 @@ pub struct ServerOptions {
     ///
     /// What a client takes is seen in steps: over TCP when the kernel has a third of its send buffer free again (43 KiB by default, so
     /// that a client slower than 1.4 KiB a second looks as if it took nothing), with TLS a record of 16 KiB later, over HTTP/2 by
-    /// 64 KiB (2.1 KiB a second). Give slower clients more time, or the connection a smaller
+    /// 16 KiB (0.5 KiB a second). Give slower clients more time, or the connection a smaller
     /// [send buffer](Self::send_buffer_bytes).
     pub write_timeout: Duration,
     /// The largest head of a request, in bytes. Default 64 KiB: more than any browser's cookies, and what one connection
@@ -91,7 +91,7 @@ pub struct Http2Options {
     /// users over one connection, and none of them may shut the others out.
     pub connection_window_bytes: u32,
     /// How much is taken ahead for a client that doesn't read, for each stream, in bytes. Default 64 KiB, as the kernel's
-    /// send buffer for a connection of HTTP/1.1. Two pieces of 64 KiB may come on top, for a WebSocket four.
+    /// send buffer for a connection of HTTP/1.1. A frame of 16 KiB may come on top. Less than a frame counts as one.
     pub max_send_bytes: usize,
     /// How often a connection is pinged, in order to find out that its client has vanished. Default 25 seconds.
     /// Zero means never.

@@ -44,13 +44,16 @@ impl Body for Incoming {
                     self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
-                Some(Err(error)) if error.reason() == Some(Reason::NO_ERROR) => return Poll::Ready(None),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error)).filter(is_no_end)),
                 None => self.has_ended = true,
             }
         }
-        let trailers = ready!(self.receiver.poll_trailers(cx));
-        Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)).transpose())
+        let trailers = ready!(self.receiver.poll_trailers(cx)).transpose();
+        Poll::Ready(
+            trailers
+                .map(|trailers| trailers.map(Frame::trailers))
+                .filter(is_no_end),
+        )
     }
 
     fn is_end_stream(&self) -> bool {
@@ -58,6 +61,14 @@ impl Body for Incoming {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+        let left = self.left.or_else(|| self.is_end_stream().then_some(0));
+        left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
+}
+
+/// A client may say by a reset that it has no more to say (RFC 9113 section 8.1).
+fn is_no_end(frame: &Result<Frame<Bytes>, h2::Error>) -> bool {
+    !frame
+        .as_ref()
+        .is_err_and(|error| error.reason() == Some(Reason::NO_ERROR))
 }

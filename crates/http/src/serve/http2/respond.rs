@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, header};
@@ -129,9 +129,11 @@ impl Opened {
             head.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length);
         }
         if is_head || body.is_end_stream() {
-            drop(self.reply.send_response(polish(head), true));
+            if let Err(error) = self.reply.send_response(polish(head), true) {
+                self.give_up(&error);
+            }
         } else if let Some(stream) = self.begin(head, None) {
-            Sending::new(stream, body).run(&server).await;
+            Sending::new(stream, body).run(server.options.write_timeout).await;
         }
     }
 
@@ -146,11 +148,15 @@ impl Opened {
                 }))
             }
             Err(error) => {
-                tracing::debug!(%error, "an answer can't be sent");
-                self.reply.send_reset(Reason::INTERNAL_ERROR);
+                self.give_up(&error);
                 None
             }
         }
+    }
+
+    fn give_up(&mut self, error: &h2::Error) {
+        tracing::debug!(%error, "an answer can't be sent");
+        self.reply.send_reset(Reason::INTERNAL_ERROR);
     }
 }
 
@@ -185,9 +191,12 @@ impl Sending {
     }
 
     /// Sends all of it, until everything has left; or resets the stream where its client takes nothing for too long.
-    async fn run(mut self, server: &Server) {
-        let timeout = server.options.write_timeout;
+    async fn run(mut self, timeout: Duration) {
         poll_fn(|cx| {
+            // Nobody is told when it leaves while there is room for more.
+            if self.stream.stream().unsent() == 0 {
+                self.stall.end();
+            }
             let sent = self.poll_send(cx);
             if sent.is_pending() && self.stream.stream().unsent() > 0 {
                 let portions = self.left() / MAX_PORTION_BYTES as u64;
@@ -244,6 +253,12 @@ impl Sending {
 /// Takes out what is said of a connection of HTTP/1.1 (RFC 9113 section 8.2.2), and adds the date (RFC 9110 section 6.6.1).
 fn polish(mut head: Response<()>) -> Response<()> {
     let headers = head.headers_mut();
+    let named: Vec<_> = headers.get_all(header::CONNECTION).iter().cloned().collect();
+    for names in named.iter().filter_map(|names| names.to_str().ok()) {
+        names
+            .split(',')
+            .for_each(|name| drop(headers.remove(name.trim())));
+    }
     for name in OF_A_CONNECTION {
         headers.remove(name);
     }
@@ -255,10 +270,93 @@ fn polish(mut head: Response<()>) -> Response<()> {
     head
 }
 
-const OF_A_CONNECTION: [HeaderName; 5] = [
+const OF_A_CONNECTION: [HeaderName; 6] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
+    header::TE,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt;
+    use tokio::time;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::stream::tests::{Scene, asked, read};
+
+    const TIMEOUT: Duration = Duration::from_secs(30);
+
+    fn sending(stream: StreamSocket, body: Body) -> impl Future<Output = ()> {
+        Sending::new(stream, Answer::new(body, None, None)).run(TIMEOUT)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_says_little_now_and_then_is_no_stall() {
+        let Scene {
+            stream, mut answer, ..
+        } = asked(false).await;
+        let ticks = futures::stream::unfold((), async |()| {
+            time::sleep(TIMEOUT / 30).await;
+            Some((Ok::<_, std::io::Error>("tick"), ()))
+        });
+        let reading = tokio::spawn(async move { read(&mut answer).await });
+        sending(stream, Body::from_stream(ticks.take(200))).await;
+        assert_eq!(reading.await.unwrap(), (200 * 4, Ok(())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_nobody_takes_is_reset_at_its_deadline() {
+        let Scene {
+            stream, mut answer, ..
+        } = asked(false).await;
+        let begun = time::Instant::now();
+        sending(stream, Body::from(vec![b'x'; 1 << 20])).await;
+        assert_eq!(begun.elapsed(), TIMEOUT);
+        assert_eq!(read(&mut answer).await.1, Err(Some(Reason::CANCEL)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_application_may_take_its_time_behind_what_was_taken() {
+        let Scene {
+            stream, mut answer, ..
+        } = asked(false).await;
+        let go_on = CancellationToken::new();
+        let said = {
+            let go_on = go_on.clone();
+            let last = async move {
+                go_on.cancelled().await;
+                Ok::<_, std::io::Error>("last")
+            };
+            futures::stream::iter([Ok("first")]).chain(futures::stream::once(last))
+        };
+        let sending = tokio::spawn(sending(stream, Body::from_stream(said)));
+        time::sleep(TIMEOUT * 10).await;
+        go_on.cancel();
+        assert_eq!(read(&mut answer).await, (9, Ok(())));
+        sending.await.unwrap();
+    }
+
+    #[test]
+    fn a_head_says_nothing_of_a_connection_of_http1() {
+        let mut head = Response::new(());
+        for (name, value) in [
+            ("connection", "keep-alive, X-Hop"),
+            ("x-hop", "1"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("te", "gzip"),
+            ("x-stays", "1"),
+        ] {
+            head.headers_mut()
+                .insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let head = polish(head);
+        let mut names: Vec<_> = head.headers().keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["date", "x-stays"]);
+    }
+}

@@ -3,9 +3,11 @@
 //! What it waits for only hyper can make, and hyper has no part in this connection. So a small one of HTTP/1.1 is held with it in memory, where a
 //! request asks for an upgrade: whoever is granted that has one end of the memory, and the stream is joined to the other.
 
+use std::future::poll_fn;
 use std::io::{self, ErrorKind};
-use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::http::{Request, Response, StatusCode, header};
 use futures::FutureExt;
@@ -15,11 +17,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy, duplex, split};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, copy, duplex, split};
 use tokio::sync::oneshot;
 use tokio::time;
 
-use super::GOODBYE;
 use crate::stream::StreamSocket;
 
 /// An upgrade that the application may wait for, and that can be granted.
@@ -62,38 +63,68 @@ impl Upgrade {
         Some((on_upgrade, upgrade))
     }
 
-    /// Grants it, and carries what is said to and fro until both have ended, or the application has and the client takes too long over it.
+    /// Grants it, and carries what is said to and fro until both have ended, or the client is gone.
     pub(super) async fn carry(self, stream: StreamSocket) {
         let Self {
             connection,
             grant,
             mut outside,
         } = self;
-        if grant.send(()).is_err() {
-            return;
-        }
-        connection.await;
-        if skip_head(&mut outside).await.is_err() {
-            return;
-        }
-        let (mut from_app, mut to_app) = split(outside);
-        let (mut from_client, mut to_client) = split(stream);
-        let out = async {
-            copy(&mut from_app, &mut to_client).await?;
-            to_client.shutdown().await
+        let lane = Arc::clone(stream.lane());
+        let gone = poll_fn(|cx| lane.outlet().poll_reset(cx));
+        let carried = async {
+            if grant.send(()).is_err() {
+                return;
+            }
+            connection.await;
+            if skip_head(&mut outside).await.is_err() {
+                return;
+            }
+            let (from_app, to_app) = split(outside);
+            let (from_client, to_client) = split(stream);
+            let has_app_ended = AtomicBool::new(false);
+            // An error of the one is no end of the other: what the application said last is to arrive, though it hears no more.
+            let out = say(from_app, to_client, &has_app_ended);
+            tokio::join!(out, hear(from_client, to_app, &has_app_ended));
         };
-        let back = async {
-            copy(&mut from_client, &mut to_app).await?;
-            to_app.shutdown().await
-        };
-        let (mut out, mut back) = (pin!(out), pin!(back));
         tokio::select! {
-            said = &mut out => if said.is_ok() {
-                drop(time::timeout(GOODBYE, back).await);
+            () = gone => {}
+            () = carried => {}
+        }
+    }
+}
+
+/// Carries what the application says, until it says no more and all of it has left.
+async fn say(mut app: ReadHalf<DuplexStream>, mut client: WriteHalf<StreamSocket>, has_ended: &AtomicBool) {
+    if copy(&mut app, &mut client).await.is_ok() {
+        drop(client.shutdown().await);
+    }
+    has_ended.store(true, Ordering::Relaxed);
+}
+
+/// Carries what the client says, until it says no more, or the application is gone: whether that is, once it has said its last, is to be found out
+/// by writing to it.
+async fn hear(
+    mut client: ReadHalf<StreamSocket>,
+    mut app: WriteHalf<DuplexStream>,
+    has_app_ended: &AtomicBool,
+) {
+    let mut looks = time::interval(LOOK);
+    let mut heard = [0; 4 << 10];
+    loop {
+        let count = tokio::select! {
+            read = client.read(&mut heard) => match read {
+                Ok(0) | Err(_) => break drop(app.shutdown().await),
+                Ok(count) => count,
             },
-            heard = &mut back => if heard.is_ok() {
-                drop(out.await);
-            },
+            _ = looks.tick(), if has_app_ended.load(Ordering::Relaxed) => 0,
+        };
+        let written = match count {
+            0 => app.write(&[]).await.map(drop),
+            _ => app.write_all(&heard[..count]).await,
+        };
+        if written.is_err() {
+            return;
         }
     }
 }
@@ -128,3 +159,6 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: upgra
 
 /// How much may wait on its way to the application, and on its way from it, in bytes.
 const MAX_WAITING_BYTES: usize = 16 << 10;
+
+/// How often it is looked whether an application is still there that has said its last.
+const LOOK: Duration = Duration::from_secs(1);
