@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -33,13 +33,12 @@ pub(crate) struct Stream {
 struct Shared {
     /// None once nobody has it any more.
     sender: Mutex<Option<SendStream<Portion>>>,
-    /// What the connection has that has not left: in the upper half how many portions, in the lower how many bytes.
-    unsent: AtomicU64,
+    /// What the connection has that has not left: in the upper half how many portions, in the lower how many bytes. The highest bit says that the stream has ended.
+    state: AtomicU64,
     /// From how many bytes on it takes no more.
     max_unsent: u32,
     /// By which connection it leads.
     connection: u32,
-    has_ended: AtomicBool,
     /// Who waits for some to leave.
     waiting: AtomicWaker,
 }
@@ -55,10 +54,9 @@ impl Stream {
     pub(crate) fn new(sender: SendStream<Portion>, connection: u32, max_unsent: usize) -> Self {
         let shared = Shared {
             sender: Mutex::new(Some(sender)),
-            unsent: AtomicU64::new(0),
+            state: AtomicU64::new(0),
             max_unsent: u32::try_from(max_unsent).unwrap_or(u32::MAX / 2).max(1),
             connection,
-            has_ended: AtomicBool::new(false),
             waiting: AtomicWaker::new(),
         };
         Self {
@@ -81,7 +79,7 @@ impl Stream {
 
     /// How many bytes have not left.
     pub(crate) fn unsent(&self) -> u32 {
-        self.shared.unsent.load(Ordering::Acquire) as u32
+        self.shared.unsent() as u32
     }
 
     /// Sends the first of these bytes, and answers how many that are. Pending while too many wait already. Where these are the last, the stream ends
@@ -98,7 +96,7 @@ impl Stream {
 
     /// Ready once everything has left.
     pub(crate) fn poll_left(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_until(cx, |shared| shared.unsent.load(Ordering::Acquire) == 0)
+        self.poll_until(cx, |shared| shared.unsent() == 0)
     }
 
     /// Ready once its client has reset it, or is gone.
@@ -111,7 +109,7 @@ impl Stream {
 
     /// Sends no more after this.
     pub(crate) fn end(&self) -> io::Result<()> {
-        if self.shared.has_ended.load(Ordering::Relaxed) {
+        if self.shared.has_ended() {
             return Ok(());
         }
         self.hand_over(Bytes::new(), true)
@@ -121,7 +119,7 @@ impl Stream {
     pub(crate) fn end_with(&self, trailers: HeaderMap) -> io::Result<()> {
         let mut sender = lock(&self.shared.sender);
         let sender = sender.as_mut().ok_or(ErrorKind::BrokenPipe)?;
-        self.shared.has_ended.store(true, Ordering::Relaxed);
+        self.shared.state.fetch_or(ENDED, Ordering::Relaxed);
         sender.send_trailers(trailers).map_err(io::Error::other)
     }
 
@@ -152,11 +150,11 @@ impl Stream {
         let mut sender = lock(&self.shared.sender);
         let sender = sender.as_mut().ok_or(ErrorKind::BrokenPipe)?;
         if is_last {
-            self.shared.has_ended.store(true, Ordering::Relaxed);
+            self.shared.state.fetch_or(ENDED, Ordering::Relaxed);
         }
         if !bytes.is_empty() {
             let portion = PORTION + bytes.len() as u64;
-            self.shared.unsent.fetch_add(portion, Ordering::Relaxed);
+            self.shared.state.fetch_add(portion, Ordering::Relaxed);
         }
         let of = Arc::clone(&self.shared);
         let sent = sender.send_data(Portion { bytes, of }, is_last);
@@ -182,8 +180,17 @@ impl Stream {
 }
 
 impl Shared {
+    /// The portions and bytes that have not left.
+    fn unsent(&self) -> u64 {
+        self.state.load(Ordering::Acquire) & !ENDED
+    }
+
+    fn has_ended(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & ENDED > 0
+    }
+
     fn has_room(&self) -> bool {
-        self.is_room(self.unsent.load(Ordering::Acquire))
+        self.is_room(self.unsent())
     }
 
     /// Whether more is taken beside so much: each portion costs h2 some 300 bytes, however small it is.
@@ -194,7 +201,7 @@ impl Shared {
     /// So many bytes of a portion have left, or never will; all of them, or there are more.
     fn left(&self, bytes: usize, are_all: bool) {
         let left = if are_all { PORTION } else { 0 } + bytes as u64;
-        let before = self.unsent.fetch_sub(left, Ordering::AcqRel);
+        let before = self.state.fetch_sub(left, Ordering::AcqRel) & !ENDED;
         let now = before - left;
         if now == 0 || self.is_room(now) && !self.is_room(before) {
             self.waiting.wake();
@@ -215,7 +222,7 @@ impl Outlet for Stream {
     }
 
     fn fetch(&self) -> bool {
-        self.shared.unsent.load(Ordering::Relaxed) == 0 && !self.shared.sender.is_poisoned()
+        self.shared.state.load(Ordering::Relaxed) == 0 && !self.shared.sender.is_poisoned()
     }
 }
 
@@ -280,7 +287,7 @@ impl Drop for StreamSocket {
             drop(stream.end());
         }
         let ending = Ending(stream);
-        if shared.has_ended.load(Ordering::Relaxed)
+        if shared.has_ended()
             && ending.0.unsent() > 0
             && let Ok(runtime) = Handle::try_current()
         {
@@ -307,7 +314,7 @@ impl AsyncRead for StreamSocket {
         if let Some(hearing) = &stream.hearing {
             return lock(hearing).poll_read(cx, buf);
         }
-        let is_over = stream.shared.has_ended.load(Ordering::Relaxed) && stream.poll_left(cx).is_ready();
+        let is_over = stream.shared.has_ended() && stream.poll_left(cx).is_ready();
         if is_over || stream.poll_reset(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
@@ -363,6 +370,9 @@ const MAX_PORTIONS: u64 = 64;
 
 /// One of them, as they are counted.
 const PORTION: u64 = 1 << 32;
+
+/// A stream that has ended.
+const ENDED: u64 = 1 << 63;
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -183,7 +183,7 @@ impl Connection {
 type Accepted = (Request<RecvStream>, SendResponse<Portion>);
 
 /// How many requests are taken before the answers to them may leave: h2 keeps for good the room that all of them at once have taken.
-const MAX_ACCEPTED: usize = 16;
+const MAX_ACCEPTED: usize = 8;
 
 /// How long a client has to answer when it was told that the connection ends.
 const GOODBYE: Duration = Duration::from_secs(5);

@@ -40,101 +40,65 @@ pub(super) struct Opened {
     pub(super) reply: SendResponse<Portion>,
 }
 
+/// A request that the application has answered.
+struct Asked {
+    opened: Opened,
+    exchange: Exchange,
+    tunnel: Option<Tunnel>,
+    is_head: bool,
+}
+
+/// What a CONNECT may become.
+struct Tunnel {
+    receiver: RecvStream,
+    upgrade: Upgrade,
+}
+
 impl Opened {
-    /// Asks the application, and answers. A session goes on in a task of its own, which is smaller.
-    pub(super) async fn respond(mut self, request: Request<RecvStream>) {
+    /// Asks the application, and answers. A session goes on in a task of its own; what this one has needed until then is boxed, so that it is gone before the
+    /// session takes its room.
+    pub(super) fn respond(self, request: Request<RecvStream>) -> impl Future<Output = ()> + Send {
+        let asking = Box::pin(self.ask(request));
+        async move {
+            match asking.await.map(Asked::claim) {
+                Some(Err(asked)) => Box::pin(asked.answer()).await,
+                Some(Ok(())) => {}
+                None => tracing::debug!("a client has given a request up"),
+            }
+        }
+    }
+
+    /// None where the client doesn't wait for an answer.
+    async fn ask(mut self, request: Request<RecvStream>) -> Option<Asked> {
         let is_head = request.method() == Method::HEAD;
-        let Some((request, mut tunnel)) = self.prepare(request).await else {
-            return;
+        let (mut parts, receiver) = request.into_parts();
+        if let Some(protocol) = parts.extensions.remove::<h2::ext::Protocol>() {
+            parts.extensions.insert(Protocol::from(protocol.as_str()));
+        }
+        let (body, tunnel) = if parts.method == Method::CONNECT {
+            let (on_upgrade, upgrade) = Box::pin(Upgrade::offer()).await?;
+            parts.extensions.insert(on_upgrade);
+            (Body::empty(), Some(Tunnel { receiver, upgrade }))
+        } else {
+            (Body::new(Incoming::new(receiver, &parts.headers)), None)
         };
-        let (server, caller) = (Arc::clone(&self.server), self.caller);
+        let request = Request::from_parts(parts, body);
         let exchange = {
-            let requests = self.requests.clone();
-            let mut exchange = pin!(Exchange::begin(&server, request, caller, &requests, !is_head));
+            let (server, requests) = (&self.server, &self.requests);
+            let mut exchange = pin!(Exchange::begin(server, request, self.caller, requests, !is_head));
             let reply = &mut self.reply;
             poll_fn(|cx| match exchange.as_mut().poll(cx) {
                 Poll::Ready(Ok(exchange)) => Poll::Ready(Some(exchange)),
                 Poll::Pending => reply.poll_reset(cx).map(|_| None),
             })
-            .await
+            .await?
         };
-        let Some(exchange) = exchange else {
-            tracing::debug!("a client has given a request up");
-            return;
-        };
-        let claimed = if is_head {
-            Err(Box::new(exchange))
-        } else {
-            Handoff::claim(exchange, tunnel.is_some())
-        };
-        match claimed {
-            Ok(handoff) => self.hand_over(handoff, tunnel.map(|tunnel| tunnel.receiver)),
-            Err(exchange) => {
-                let is_tunnel = exchange.response.status().is_success();
-                let tunnel = tunnel.take().filter(|_| is_tunnel);
-                self.answer(*exchange, tunnel, is_head).await;
-            }
-        }
-    }
-
-    /// The request as the application gets it.
-    async fn prepare(&mut self, request: Request<RecvStream>) -> Option<(Request<Body>, Option<Tunnel>)> {
-        let (mut parts, receiver) = request.into_parts();
-        if let Some(protocol) = parts.extensions.remove::<h2::ext::Protocol>() {
-            parts.extensions.insert(Protocol::from(protocol.as_str()));
-        }
-        if parts.method != Method::CONNECT {
-            let body = Body::new(Incoming::new(receiver, &parts.headers));
-            return Some((Request::from_parts(parts, body), None));
-        }
-        let (on_upgrade, upgrade) = Upgrade::offer().await?;
-        parts.extensions.insert(on_upgrade);
-        let request = Request::from_parts(parts, Body::empty());
-        Some((request, Some(Tunnel { receiver, upgrade })))
-    }
-
-    /// A session answers.
-    fn hand_over(mut self, handoff: Handoff, receiver: Option<RecvStream>) {
-        let mut head = Response::new(());
-        *head.status_mut() = handoff.head.status;
-        *head.headers_mut() = handoff.head.headers.clone();
-        // A layer, or axum for a body that it takes for empty, may have said how long that is.
-        head.headers_mut().remove(header::CONTENT_LENGTH);
-        let Some(stream) = self.begin(head, receiver) else {
-            return;
-        };
-        let taken = Taken {
-            line: Line::new(Socket::from(stream)),
-            read_ahead: Bytes::new(),
-        };
-        self.server.start(handoff, taken, self.open);
-    }
-
-    async fn answer(mut self, exchange: Exchange, tunnel: Option<Tunnel>, is_head: bool) {
-        let server = Arc::clone(&self.server);
-        let (parts, body) = exchange.into_answer(&server, None).into_parts();
-        let mut head = Response::from_parts(parts, ());
-        if let Some(Tunnel { receiver, upgrade }) = tunnel {
-            // What follows is no body.
-            head.headers_mut().remove(header::CONTENT_LENGTH);
-            if let Some(stream) = self.begin(head, Some(receiver)) {
-                upgrade.carry(stream).await;
-            }
-            return;
-        }
-        if let Some(length) = body.size_hint().exact()
-            && !body.is_end_stream()
-        {
-            let length = HeaderValue::from(length);
-            head.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length);
-        }
-        if is_head || body.is_end_stream() {
-            if let Err(error) = self.reply.send_response(polish(head), true) {
-                self.give_up(&error);
-            }
-        } else if let Some(stream) = self.begin(head, None) {
-            Sending::new(stream, body).run(server.options.write_timeout).await;
-        }
+        Some(Asked {
+            opened: self,
+            exchange,
+            tunnel,
+            is_head,
+        })
     }
 
     /// Sends the head of an answer that goes on.
@@ -160,10 +124,69 @@ impl Opened {
     }
 }
 
-/// What a CONNECT may become.
-struct Tunnel {
-    receiver: RecvStream,
-    upgrade: Upgrade,
+impl Asked {
+    /// Lets a session answer, where one does.
+    fn claim(mut self) -> Result<(), Self> {
+        if self.is_head {
+            return Err(self);
+        }
+        let handoff = match Handoff::claim(self.exchange, self.tunnel.is_some()) {
+            Ok(handoff) => handoff,
+            Err(exchange) => {
+                self.exchange = *exchange;
+                return Err(self);
+            }
+        };
+        let mut head = Response::new(());
+        *head.status_mut() = handoff.head.status;
+        head.headers_mut().clone_from(&handoff.head.headers);
+        // A layer, or axum for a body that it takes for empty, may have said how long that is.
+        head.headers_mut().remove(header::CONTENT_LENGTH);
+        let receiver = self.tunnel.map(|tunnel| tunnel.receiver);
+        if let Some(stream) = self.opened.begin(head, receiver) {
+            let taken = Taken {
+                line: Line::new(Socket::from(stream)),
+                read_ahead: Bytes::new(),
+            };
+            self.opened.server.start(handoff, taken, self.opened.open);
+        }
+        Ok(())
+    }
+
+    async fn answer(self) {
+        let Self {
+            mut opened,
+            exchange,
+            tunnel,
+            is_head,
+        } = self;
+        let (parts, body) = exchange.into_answer(&opened.server, None).into_parts();
+        let mut head = Response::from_parts(parts, ());
+        if let Some(Tunnel { receiver, upgrade }) = tunnel
+            && head.status().is_success()
+        {
+            // What follows is no body.
+            head.headers_mut().remove(header::CONTENT_LENGTH);
+            if let Some(stream) = opened.begin(head, Some(receiver)) {
+                upgrade.carry(stream).await;
+            }
+            return;
+        }
+        if let Some(length) = body.size_hint().exact()
+            && !body.is_end_stream()
+        {
+            let length = HeaderValue::from(length);
+            head.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length);
+        }
+        if is_head || body.is_end_stream() {
+            if let Err(error) = opened.reply.send_response(polish(head), true) {
+                opened.give_up(&error);
+            }
+        } else if let Some(stream) = opened.begin(head, None) {
+            let write_timeout = opened.server.options.write_timeout;
+            Sending::new(stream, body).run(write_timeout).await;
+        }
+    }
 }
 
 /// An ordinary answer on its way.

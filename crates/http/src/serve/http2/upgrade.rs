@@ -110,7 +110,7 @@ async fn hear(
     has_app_ended: &AtomicBool,
 ) {
     let mut looks = time::interval(LOOK);
-    let mut heard = [0; 4 << 10];
+    let mut heard = vec![0; 4 << 10];
     loop {
         let count = tokio::select! {
             read = client.read(&mut heard) => match read {
