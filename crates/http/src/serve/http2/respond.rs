@@ -69,7 +69,7 @@ impl Opened {
     }
 
     /// None where the client doesn't wait for an answer.
-    async fn ask(mut self, request: Request<RecvStream>) -> Option<Asked> {
+    async fn ask(mut self, request: Request<RecvStream>) -> Option<Box<Asked>> {
         let is_head = request.method() == Method::HEAD;
         let (mut parts, receiver) = request.into_parts();
         if let Some(protocol) = parts.extensions.remove::<h2::ext::Protocol>() {
@@ -93,12 +93,12 @@ impl Opened {
             })
             .await?
         };
-        Some(Asked {
+        Some(Box::new(Asked {
             opened: self,
             exchange,
             tunnel,
             is_head,
-        })
+        }))
     }
 
     /// Sends the head of an answer that goes on.
@@ -126,15 +126,25 @@ impl Opened {
 
 impl Asked {
     /// Lets a session answer, where one does.
-    fn claim(mut self) -> Result<(), Self> {
+    fn claim(self: Box<Self>) -> Result<(), Box<Self>> {
         if self.is_head {
             return Err(self);
         }
-        let handoff = match Handoff::claim(self.exchange, self.tunnel.is_some()) {
+        let Self {
+            mut opened,
+            exchange,
+            tunnel,
+            is_head,
+        } = *self;
+        let handoff = match Handoff::claim(exchange, tunnel.is_some()) {
             Ok(handoff) => handoff,
             Err(exchange) => {
-                self.exchange = *exchange;
-                return Err(self);
+                return Err(Box::new(Self {
+                    opened,
+                    exchange: *exchange,
+                    tunnel,
+                    is_head,
+                }));
             }
         };
         let mut head = Response::new(());
@@ -142,24 +152,24 @@ impl Asked {
         head.headers_mut().clone_from(&handoff.head.headers);
         // A layer, or axum for a body that it takes for empty, may have said how long that is.
         head.headers_mut().remove(header::CONTENT_LENGTH);
-        let receiver = self.tunnel.map(|tunnel| tunnel.receiver);
-        if let Some(stream) = self.opened.begin(head, receiver) {
+        let receiver = tunnel.map(|tunnel| tunnel.receiver);
+        if let Some(stream) = opened.begin(head, receiver) {
             let taken = Taken {
                 line: Line::new(Socket::from(stream)),
                 read_ahead: Bytes::new(),
             };
-            self.opened.server.start(handoff, taken, self.opened.open);
+            opened.server.start(handoff, taken, opened.open);
         }
         Ok(())
     }
 
-    async fn answer(self) {
+    async fn answer(self: Box<Self>) {
         let Self {
             mut opened,
             exchange,
             tunnel,
             is_head,
-        } = self;
+        } = *self;
         let (parts, body) = exchange.into_answer(&opened.server, None).into_parts();
         let mut head = Response::from_parts(parts, ());
         if let Some(Tunnel { receiver, upgrade }) = tunnel
