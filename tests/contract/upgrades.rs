@@ -194,7 +194,8 @@ async fn an_upgrade_of_a_stream_is_waited_for_and_then_cut(under: Under) {
 
 async fn what_an_application_said_last_on_a_stream_arrives(under: Under) {
     let (setup, running, _) = with_upgrades(under);
-    let server = setup.start().await;
+    let setup = setup.options(|options| options.drain_timeout = Duration::from_secs(3_600));
+    let mut server = setup.start().await;
     let http2 = Http2::connect(server.address, WINDOW_BYTES).await.unwrap();
     let (_, stream) = http2
         .request(connect(server.address, "/farewell", "own"))
@@ -205,6 +206,16 @@ async fn what_an_application_said_last_on_a_stream_arrives(under: Under) {
     own.send("goodbye").await.unwrap();
     assert_eq!(own.drain().await.unwrap(), FAREWELL_BYTES);
     eventually("its handler is over", || running.load(Ordering::SeqCst) == 0).await;
+    // And the server is over with it, though the client says nothing more.
+    let (_, silent) = http2
+        .request(connect(server.address, "/farewell", "own"))
+        .await
+        .unwrap();
+    let mut silent = Http::over(silent);
+    assert_eq!(silent.drain().await.unwrap(), FAREWELL_BYTES);
+    server.begin_shutdown();
+    server.is_over().await;
+    drop((own, silent));
 }
 
 async fn a_quiet_upgrade_of_a_stream_does_not_outlive_the_server(under: Under) {

@@ -91,7 +91,8 @@ pub struct Http2Options {
     /// users over one connection, and none of them may shut the others out.
     pub connection_window_bytes: u32,
     /// How much is taken ahead for a client that doesn't read, for each stream, in bytes. Default 64 KiB, as the kernel's
-    /// send buffer for a connection of HTTP/1.1. A frame of 16 KiB may come on top. Less than a frame counts as one.
+    /// send buffer for a connection of HTTP/1.1. A frame of 16 KiB may come on top. Less than a frame counts as one. Nor
+    /// are more than 64 pieces taken, however small they are: each costs some 300 bytes beside its own.
     pub max_send_bytes: usize,
     /// How often a connection is pinged, in order to find out that its client has vanished. Default 25 seconds.
     /// Zero means never.

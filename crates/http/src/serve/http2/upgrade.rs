@@ -5,7 +5,6 @@
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +18,8 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, copy, duplex, split};
 use tokio::sync::oneshot;
-use tokio::time;
+use tokio::time::{self, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
 
 use crate::stream::StreamSocket;
 
@@ -80,12 +80,17 @@ impl Upgrade {
             if skip_head(&mut outside).await.is_err() {
                 return;
             }
-            let (from_app, to_app) = split(outside);
-            let (from_client, to_client) = split(stream);
-            let has_app_ended = AtomicBool::new(false);
+            let (mut from_app, to_app) = split(outside);
+            let (from_client, mut to_client) = split(stream);
+            let has_said_all = CancellationToken::new();
+            let said = async {
+                if copy(&mut from_app, &mut to_client).await.is_ok() {
+                    drop(lane.outlet().end());
+                }
+                has_said_all.cancel();
+            };
             // An error of the one is no end of the other: what the application said last is to arrive, though it hears no more.
-            let out = say(from_app, to_client, &has_app_ended);
-            tokio::join!(out, hear(from_client, to_app, &has_app_ended));
+            tokio::join!(said, hear(from_client, to_app, &has_said_all));
         };
         tokio::select! {
             () = gone => {}
@@ -94,22 +99,15 @@ impl Upgrade {
     }
 }
 
-/// Carries what the application says, until it says no more and all of it has left.
-async fn say(mut app: ReadHalf<DuplexStream>, mut client: WriteHalf<StreamSocket>, has_ended: &AtomicBool) {
-    if copy(&mut app, &mut client).await.is_ok() {
-        drop(client.shutdown().await);
-    }
-    has_ended.store(true, Ordering::Relaxed);
-}
-
 /// Carries what the client says, until it says no more, or the application is gone: whether that is, once it has said its last, is to be found out
 /// by writing to it.
 async fn hear(
     mut client: ReadHalf<StreamSocket>,
     mut app: WriteHalf<DuplexStream>,
-    has_app_ended: &AtomicBool,
+    has_said_all: &CancellationToken,
 ) {
     let mut looks = time::interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = vec![0; 4 << 10];
     loop {
         let count = tokio::select! {
@@ -117,7 +115,7 @@ async fn hear(
                 Ok(0) | Err(_) => break drop(app.shutdown().await),
                 Ok(count) => count,
             },
-            _ = looks.tick(), if has_app_ended.load(Ordering::Relaxed) => 0,
+            _ = has_said_all.cancelled().then(|()| looks.tick()) => 0,
         };
         let written = match count {
             0 => app.write(&[]).await.map(drop),
