@@ -1,4 +1,4 @@
-//! The watch over bodies: who isn't asked can't mind a deadline by itself. Sessions and ordinary answers are watched alike.
+//! The watch over bodies: a session that isn't asked can't mind a deadline by itself.
 //!
 //! One task for each runtime, which is there while there are bodies. It looks at each of them about once a second; one that waits
 //! for its channels costs it a look at a flag.

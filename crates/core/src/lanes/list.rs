@@ -102,12 +102,7 @@ impl Lanes {
             if clients >= most.max(1) {
                 break;
             }
-            clients += self
-                .together
-                .row
-                .at(&(place..place + 1))
-                .map(Slab::len)
-                .sum::<usize>();
+            clients += self.together.row.get(place).map_or(0, Slab::len);
             places += 1;
         }
         let together = split_off(&mut seats.together, places);
@@ -189,6 +184,10 @@ impl<T> Row<T> {
             self.taken.shrink_to(2 * end);
         }
         left
+    }
+
+    fn get(&self, index: usize) -> Option<&T> {
+        self.taken.get(index)?.as_ref()
     }
 
     fn get_mut(&mut self, index: usize) -> Option<&mut T> {

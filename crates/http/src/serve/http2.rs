@@ -25,7 +25,7 @@ use tokio::time::{self, Instant, Sleep};
 use crate::serve::caller::Caller;
 use crate::serve::loan::Loan;
 use crate::serve::lull::Lull;
-use crate::serve::options::ServerOptions;
+use crate::serve::options::{Http2Options, ServerOptions};
 use crate::serve::places::Place;
 use crate::serve::requests::Requests;
 use crate::serve::server::{Opened, Server};
@@ -113,7 +113,7 @@ struct Connection {
     phase: Phase,
     /// Whether the client is to be told that no more requests are taken.
     ends: bool,
-    options: crate::serve::options::Http2Options,
+    options: Http2Options,
 }
 
 enum Phase {

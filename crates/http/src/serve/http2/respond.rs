@@ -126,27 +126,19 @@ impl Opened {
 
 impl Asked {
     /// Lets a session answer, where one does.
-    fn claim(self: Box<Self>) -> Result<(), Box<Self>> {
+    fn claim(mut self: Box<Self>) -> Result<(), Box<Self>> {
         if self.is_head {
             return Err(self);
         }
-        let Self {
-            mut opened,
-            exchange,
-            tunnel,
-            is_head,
-        } = *self;
-        let handoff = match Handoff::claim(exchange, tunnel.is_some()) {
+        let is_connect = self.tunnel.is_some();
+        let handoff = match Handoff::claim(self.exchange, is_connect) {
             Ok(handoff) => handoff,
             Err(exchange) => {
-                return Err(Box::new(Self {
-                    opened,
-                    exchange: *exchange,
-                    tunnel,
-                    is_head,
-                }));
+                self.exchange = *exchange;
+                return Err(self);
             }
         };
+        let (mut opened, tunnel) = (self.opened, self.tunnel);
         let mut head = Response::new(());
         *head.status_mut() = handoff.head.status;
         head.headers_mut().clone_from(&handoff.head.headers);
@@ -207,7 +199,6 @@ struct Sending {
     rest: Bytes,
     /// How many bytes the connection was given.
     given: u64,
-    has_ended: bool,
     stall: Stall,
 }
 
@@ -218,7 +209,6 @@ impl Sending {
             body,
             rest: Bytes::new(),
             given: 0,
-            has_ended: false,
             stall: Stall::default(),
         }
     }
@@ -252,7 +242,7 @@ impl Sending {
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Reason>> {
         let stream = self.stream.stream();
-        while !self.has_ended {
+        while !stream.has_ended() {
             if !self.rest.is_empty() {
                 let is_last = self.body.is_end_stream();
                 let Ok(sent) = ready!(stream.poll_send(cx, &self.rest, is_last)) else {
@@ -260,7 +250,6 @@ impl Sending {
                 };
                 self.rest.advance(sent);
                 self.given += sent as u64;
-                self.has_ended = is_last && self.rest.is_empty();
                 continue;
             }
             if stream.poll_reset(cx).is_ready() {
@@ -269,14 +258,13 @@ impl Sending {
             match ready!(Pin::new(&mut self.body).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(data))) => self.rest = data,
                 Some(Ok(Err(frame))) => {
-                    let trailers = frame.into_trailers().unwrap_or_default();
-                    self.has_ended = stream.end_with(trailers).is_ok();
+                    drop(stream.end_with(frame.into_trailers().unwrap_or_default()));
                 }
                 Some(Err(error)) => {
                     tracing::debug!(%error, "an answer breaks off");
                     return Poll::Ready(Err(Reason::INTERNAL_ERROR));
                 }
-                None => self.has_ended = stream.end().is_ok(),
+                None => drop(stream.end()),
             }
         }
         stream.poll_left(cx).map(Ok)
