@@ -17,6 +17,7 @@ use dualcast_tests::{
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncWriteExt, copy, split};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 contract!(
     http1 own_server: an_upgrade_of_the_applications_own_has_a_place,
@@ -27,6 +28,7 @@ contract!(
     http2 own_server: an_upgrade_of_a_stream_is_waited_for_and_then_cut,
     what_an_application_said_last_on_a_stream_arrives,
     a_quiet_upgrade_of_a_stream_does_not_outlive_the_server,
+    an_upgrade_that_the_application_dropped_does_not_wait_for_who_takes_nothing,
 );
 
 /// What the application does with a connection of its own.
@@ -38,8 +40,12 @@ enum Way {
     Flood,
     /// Says something, and goes.
     Farewell,
+    /// The same, but does not wait until all of it is taken.
+    Abrupt,
     /// Neither reads nor writes, nor ends.
     Quiet,
+    /// The same, but for its last word.
+    HalfClosed,
 }
 
 /// More routes: `/echo` and `/flood`, and `/held`, which waits at the gate. Also answers how many of their handlers run.
@@ -63,7 +69,9 @@ fn with_upgrades(under: Under) -> (Setup, Arc<AtomicUsize>, Arc<Semaphore>) {
             app.route("/echo", route(Way::Echo))
                 .route("/flood", route(Way::Flood))
                 .route("/farewell", route(Way::Farewell))
+                .route("/abrupt", route(Way::Abrupt))
                 .route("/quiet", route(Way::Quiet))
+                .route("/half-closed", route(Way::HalfClosed))
                 .route("/held", get(held))
         }
     });
@@ -83,7 +91,15 @@ fn upgrade(request: Request, way: Way, running: Arc<AtomicUsize>) -> Response {
         match way {
             Way::Echo => drop(copy(&mut reader, &mut writer).await),
             Way::Farewell => writer.write_all(&[b'x'; FAREWELL_BYTES]).await.unwrap(),
+            Way::Abrupt => {
+                let farewell = writer.write_all(&[b'x'; FAREWELL_BYTES]);
+                timeout(Duration::from_millis(100), farewell).await.unwrap_err();
+            }
             Way::Quiet => pending().await,
+            Way::HalfClosed => {
+                writer.shutdown().await.unwrap();
+                pending().await
+            }
             Way::Flood => while writer.write_all(&[b'x'; 1_024]).await.is_ok() {},
         }
         running.fetch_sub(1, Ordering::SeqCst);
@@ -224,14 +240,45 @@ async fn a_quiet_upgrade_of_a_stream_does_not_outlive_the_server(under: Under) {
     let mut server = setup.start().await;
     let http2 = Http2::connect(server.address, WINDOW_BYTES).await.unwrap();
     let mut held = Vec::new();
-    for count in 1..=2 {
-        let request = connect(server.address, "/quiet", "own");
+    for (path, count) in [("/quiet", 1), ("/quiet", 2), ("/half-closed", 3)] {
+        let request = connect(server.address, path, "own");
         let (_, stream) = http2.request(request).await.unwrap();
         held.push(Http::over(stream));
         eventually("it runs", || running.load(Ordering::SeqCst) == count).await;
     }
-    // More than the application takes, of which one waits for it, too.
-    held[0].send("x".repeat(60_000)).await.unwrap();
+    // More than an application takes that doesn't read.
+    for index in [0, 2] {
+        held[index].send("x".repeat(40_000)).await.unwrap();
+    }
     server.begin_shutdown();
     server.is_over().await;
+}
+
+async fn an_upgrade_that_the_application_dropped_does_not_wait_for_who_takes_nothing(under: Under) {
+    let (setup, running, _) = with_upgrades(under);
+    let setup = setup.options(|options| {
+        options.drain_timeout = Duration::from_secs(3_600);
+        options.write_timeout = Duration::from_millis(200);
+    });
+    let mut server = setup.start().await;
+    let http2 = Http2::connect(server.address, WINDOW_BYTES).await.unwrap();
+    let mut held = Vec::new();
+    for says_more in [true, false] {
+        let request = connect(server.address, "/abrupt", "own");
+        let (_, stream) = http2.request(request).await.unwrap();
+        let mut own = Http::over(stream);
+        if !says_more {
+            own.io().shutdown().await.unwrap();
+        }
+        held.push(own);
+    }
+    eventually("the application has dropped both", || {
+        running.load(Ordering::SeqCst) == 0
+    })
+    .await;
+    server.begin_shutdown();
+    server.is_over().await;
+    for mut own in held {
+        assert!(own.drain().await.is_err(), "it was not all");
+    }
 }

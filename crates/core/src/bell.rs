@@ -107,7 +107,8 @@ impl Bell {
                     }
                 }
                 Task::Send(round) => {
-                    room = room.saturating_sub(round.left());
+                    // Where nobody is left of a part, it has cost something all the same.
+                    room = room.saturating_sub(round.left().max(1));
                     round.run(logs);
                 }
             }

@@ -21,6 +21,7 @@ use tokio::runtime::Handle;
 use tokio::time;
 
 use crate::serve::lock;
+use crate::stall::Stall;
 
 /// A stream that somebody sends by.
 pub(crate) struct Stream {
@@ -97,6 +98,17 @@ impl Stream {
     /// Ready once everything has left.
     pub(crate) fn poll_left(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_until(cx, |shared| shared.unsent() == 0)
+    }
+
+    /// Done once nothing of what waits has left for so long.
+    pub(crate) async fn stalled(&self, timeout: Duration) {
+        let mut stall = Stall::default();
+        poll_fn(|cx| {
+            // What leaves wakes this.
+            let _ = self.poll_left(cx);
+            stall.poll(cx, u64::from(self.unsent()), timeout)
+        })
+        .await;
     }
 
     /// Ready once its client has reset it, or is gone.

@@ -171,7 +171,7 @@ impl<T> Row<T> {
     }
 
     fn leave(&mut self, index: usize) -> Option<T> {
-        let left = self.taken.get_mut(index)?.take();
+        let left = self.taken.get_mut(index)?.take()?;
         self.free.push(Reverse(index));
         while self.taken.pop_if(|last| last.is_none()).is_some() {}
         let end = self.taken.len();
@@ -183,7 +183,7 @@ impl<T> Row<T> {
         if self.taken.capacity() > 4 * end {
             self.taken.shrink_to(2 * end);
         }
-        left
+        Some(left)
     }
 
     fn get(&self, index: usize) -> Option<&T> {

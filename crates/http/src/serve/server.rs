@@ -199,6 +199,11 @@ impl Server {
         Box::pin(async move { drop(stage.wait_for(|stage| *stage >= Stage::Draining).await) })
     }
 
+    /// Done at the end of the drain, when every connection that is left is cut.
+    pub(super) async fn cut(&self) {
+        self.cut.cancelled().await;
+    }
+
     pub(super) async fn drain(&self) {
         self.stage.send_replace(Stage::Draining);
         let sessions = self.running.sessions();

@@ -170,7 +170,7 @@ impl Asked {
             // What follows is no body.
             head.headers_mut().remove(header::CONTENT_LENGTH);
             if let Some(stream) = opened.begin(head, Some(receiver)) {
-                upgrade.carry(stream).await;
+                upgrade.carry(stream, &opened.server).await;
             }
             return;
         }

@@ -5,22 +5,27 @@
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use axum::http::{Request, Response, StatusCode, header};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use h2::Reason;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, copy, duplex, split};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, ReadHalf, WriteHalf, copy,
+    duplex, split,
+};
 use tokio::sync::oneshot;
-use tokio::time::{self, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::serve::server::Server;
 use crate::stream::StreamSocket;
 
 /// An upgrade that the application may wait for, and that can be granted.
@@ -29,12 +34,19 @@ pub(super) struct Upgrade {
     connection: BoxFuture<'static, ()>,
     grant: oneshot::Sender<()>,
     outside: DuplexStream,
+    /// The application has dropped the connection.
+    dropped: CancellationToken,
 }
 
 impl Upgrade {
     /// What goes into the request, and what grants it.
     pub(super) async fn offer() -> Option<(OnUpgrade, Self)> {
         let (inside, mut outside) = duplex(MAX_WAITING_BYTES);
+        let dropped = CancellationToken::new();
+        let inside = Inside {
+            stream: inside,
+            _dropped: dropped.clone().drop_guard(),
+        };
         let ((ask, asked), (grant, granted)) = (oneshot::channel(), oneshot::channel());
         let once = Mutex::new(Some((ask, granted)));
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -59,17 +71,20 @@ impl Upgrade {
             connection,
             grant,
             outside,
+            dropped,
         };
         Some((on_upgrade, upgrade))
     }
 
-    /// Grants it, and carries what is said to and fro until both have ended, or the client is gone.
-    pub(super) async fn carry(self, stream: StreamSocket) {
+    /// Grants it, and carries what is said to and fro until both have ended, or the application has dropped it, or the client or the server is gone.
+    pub(super) async fn carry(self, stream: StreamSocket, server: &Server) {
         let Self {
             connection,
             grant,
             mut outside,
+            dropped,
         } = self;
+        let write_timeout = server.options.write_timeout;
         let lane = Arc::clone(stream.lane());
         let gone = poll_fn(|cx| lane.outlet().poll_reset(cx));
         let carried = async {
@@ -80,50 +95,90 @@ impl Upgrade {
             if skip_head(&mut outside).await.is_err() {
                 return;
             }
-            let (mut from_app, to_app) = split(outside);
-            let (from_client, mut to_client) = split(stream);
-            let has_said_all = CancellationToken::new();
-            let said = async {
-                if copy(&mut from_app, &mut to_client).await.is_ok() {
-                    drop(lane.outlet().end());
-                }
-                has_said_all.cancel();
+            let (from_app, to_app) = split(outside);
+            let (from_client, to_client) = split(stream);
+            let too_late = async {
+                dropped.cancelled().await;
+                lane.outlet().stalled(write_timeout).await;
             };
             // An error of the one is no end of the other: what the application said last is to arrive, though it hears no more.
-            tokio::join!(said, hear(from_client, to_app, &has_said_all));
+            let (is_whole, ()) = tokio::join!(
+                say(from_app, to_client, too_late),
+                hear(from_client, to_app, dropped.cancelled())
+            );
+            if !is_whole {
+                lane.outlet().reset(Reason::CANCEL);
+            }
         };
         tokio::select! {
-            () = gone => {}
+            biased;
+            // First: what a client has said that is gone is still heard.
             () = carried => {}
+            () = gone => {}
+            () = server.cut() => {}
         }
     }
 }
 
-/// Carries what the client says, until it says no more, or the application is gone: whether that is, once it has said its last, is to be found out
-/// by writing to it.
+/// The application's end, which tells when it is dropped.
+struct Inside {
+    stream: DuplexStream,
+    _dropped: DropGuard,
+}
+
+impl AsyncRead for Inside {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Inside {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Carries what the application says, and answers whether all of it has left. Until when is the application's matter, as long as it has the connection.
+async fn say(
+    mut app: ReadHalf<DuplexStream>,
+    mut client: WriteHalf<StreamSocket>,
+    too_late: impl Future<Output = ()>,
+) -> bool {
+    let said = async {
+        copy(&mut app, &mut client).await?;
+        client.shutdown().await
+    };
+    tokio::select! {
+        said = said => said.is_ok(),
+        () = too_late => false,
+    }
+}
+
+/// Carries what the client says, until it says no more, or nobody hears it.
 async fn hear(
     mut client: ReadHalf<StreamSocket>,
     mut app: WriteHalf<DuplexStream>,
-    has_said_all: &CancellationToken,
+    dropped: impl Future<Output = ()>,
 ) {
-    let mut looks = time::interval(LOOK);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut heard = vec![0; 4 << 10];
-    loop {
-        let count = tokio::select! {
-            read = client.read(&mut heard) => match read {
-                Ok(0) | Err(_) => break drop(app.shutdown().await),
-                Ok(count) => count,
-            },
-            _ = has_said_all.cancelled().then(|()| looks.tick()) => 0,
-        };
-        let written = match count {
-            0 => app.write(&[]).await.map(drop),
-            _ => app.write_all(&heard[..count]).await,
-        };
-        if written.is_err() {
-            return;
-        }
+    let heard = async {
+        copy(&mut client, &mut app).await?;
+        app.shutdown().await
+    };
+    tokio::select! {
+        _ = heard => {}
+        () = dropped => {}
     }
 }
 
@@ -157,6 +212,3 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: upgra
 
 /// How much may wait on its way to the application, and on its way from it, in bytes.
 const MAX_WAITING_BYTES: usize = 16 << 10;
-
-/// How often it is looked whether an application is still there that has said its last.
-const LOOK: Duration = Duration::from_secs(1);
