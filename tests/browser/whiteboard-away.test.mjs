@@ -352,6 +352,9 @@ inWhiteboard("whiteboard", { chromium: launchChromium }, (test) => {
     for (let i = 0; i < 2_990; i += 130) await somebody.do(Array.from({ length: 130 }, (_, n) => line(i + n)));
     const ada = await scene.join("Ada");
     await ada.evaluate(() => {
+      // Its time stands still: however slow the machine is, all of the answers come in time to be told of together.
+      const now = performance.now();
+      performance.now = () => now;
       globalThis.told = [];
       const note = (records) => told.push(...records.flatMap(({ addedNodes }) => [...addedNodes].map(({ textContent }) => textContent)));
       new MutationObserver(note).observe(document.querySelector("#toasts"), { childList: true });
