@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use crate::cell::Cell;
 use crate::crowd::{Crowd, recall};
@@ -19,6 +20,10 @@ const TURN: usize = 128;
 
 /// For how many that are left one more is called of those who tend the bell: to so many one sends in some milliseconds.
 const SHARE: usize = 1_024;
+
+/// How long whoever was called is left alone with little to do: to call another costs more than that takes. Then it may be stuck behind something else
+/// on its thread.
+const PATIENCE: Duration = Duration::from_millis(1);
 
 /// How often whoever publishes is let go on before anybody is told: it may have more. Once is not enough where that comes over one connection: whoever
 /// serves it steps aside, too, between some requests and the next.
@@ -33,16 +38,20 @@ pub(crate) struct Bell(Mutex<Option<Tended>>);
 struct Tended {
     /// For whom it has rung.
     crowds: VecDeque<Crowd>,
+    /// How many clients these are.
+    waiting: usize,
     /// What was begun of it: of each channel one at the most, so that more is sent together where more comes than can be sent.
     rounds: VecDeque<Round>,
     /// Whether the next turn is a round's. They take turns, so that nobody has to wait until a large crowd is told.
     is_rounds_turn: bool,
     /// How often whoever publishes was let go on since it rang.
     pauses: u8,
-    /// How many clients are left in all of that.
+    /// How many clients are left in the rounds.
     left: usize,
     /// Those who tend it and wait for it to ring.
     tenders: Vec<Waker>,
+    /// When one of them was called. None once nothing was left to do.
+    called_at: Option<Instant>,
 }
 
 /// What one of those who tend it does next.
@@ -59,13 +68,14 @@ impl Bell {
         if crowd.is_empty() {
             return;
         }
+        let now = Instant::now();
         let mut bell = self.0.lock();
         let Some(tended) = &mut *bell else {
             drop(bell);
             return crowd.wake();
         };
-        tended.crowds.push_back(crowd);
-        let tender = tended.tenders.pop();
+        tended.push(crowd);
+        let tender = tended.call(now);
         drop(bell);
         if let Some(tender) = tender {
             tender.wake();
@@ -148,6 +158,23 @@ impl Bell {
 }
 
 impl Tended {
+    fn push(&mut self, crowd: Crowd) {
+        self.waiting += crowd.clients;
+        self.crowds.push_back(crowd);
+    }
+
+    /// Who is to come, now that it has rung.
+    fn call(&mut self, now: Instant) -> Option<Waker> {
+        let is_little = self.waiting + self.left <= TURN;
+        let comes = |at| now.saturating_duration_since(at) < PATIENCE;
+        if is_little && self.called_at.is_some_and(comes) {
+            return None;
+        }
+        let tender = self.tenders.pop()?;
+        self.called_at = Some(now);
+        Some(tender)
+    }
+
     /// What is to be done next, with so many clients at the most, and who is to help with what is left. Where there is nothing, the task waits.
     fn next(&mut self, room: usize, cx: &mut Context<'_>) -> Option<(Task, Option<Waker>)> {
         let is_over = self.crowds.is_empty() && self.rounds.is_empty();
@@ -164,19 +191,21 @@ impl Tended {
             if !round.is_over() {
                 self.rounds.push_back(round);
             } else if round.is_repeated() {
-                self.crowds.push_back(Crowd::lent(Arc::clone(round.cell())));
+                self.push(Crowd::lent(Arc::clone(round.cell())));
             }
             Task::Send(part)
         } else if let Some(crowd) = self.crowds.pop_front() {
+            self.waiting -= crowd.clients;
             Task::Wake(crowd)
         } else {
             self.pauses = 0;
+            self.called_at = None;
             if !self.tenders.iter().any(|tender| tender.will_wake(cx.waker())) {
                 self.tenders.push(cx.waker().clone());
             }
             return None;
         };
-        let is_much = self.left > SHARE || self.crowds.len() > SHARE;
+        let is_much = self.waiting + self.left > SHARE;
         let other = is_much.then(|| self.tenders.pop()).flatten();
         Some((task, other))
     }
@@ -207,6 +236,7 @@ mod tests {
         let mut sleepers = Sleepers::default();
         sleepers.enter(&mut None, &Arc::clone(wakes).into());
         Crowd {
+            clients: 1,
             woken: sleepers.take(),
             lent: None,
         }
@@ -255,6 +285,31 @@ mod tests {
             assert!(bell.poll(&hub.ingest().logs, &mut cx).is_pending());
             assert_eq!(wakes.0.load(Ordering::Relaxed), before + PAUSES as usize);
         }
+    }
+
+    #[test]
+    fn one_comes_for_little_until_nothing_is_left_or_it_takes_too_long() {
+        let mut tended = Tended::default();
+        let mut cx = Context::from_waker(Waker::noop());
+        let now = Instant::now();
+        let is_called = |tended: &mut Tended, now| {
+            tended.tenders = vec![Waker::noop().clone(); 2];
+            tended.call(now).is_some()
+        };
+        assert!(is_called(&mut tended, now));
+        assert!(!is_called(&mut tended, now));
+        assert!(tended.next(TURN, &mut cx).is_none());
+        assert!(is_called(&mut tended, now), "nothing was left");
+        assert!(!is_called(&mut tended, now + PATIENCE - Duration::from_nanos(1)));
+        assert!(is_called(&mut tended, now + PATIENCE));
+        let clients = TURN;
+        tended.push(Crowd {
+            clients,
+            ..Crowd::default()
+        });
+        assert!(!is_called(&mut tended, now + PATIENCE));
+        tended.left = 1;
+        assert!(is_called(&mut tended, now + PATIENCE), "it is much");
     }
 
     #[test]

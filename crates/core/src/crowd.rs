@@ -9,6 +9,8 @@ use crate::sleepers::Woken;
 #[must_use]
 #[derive(Debug, Default)]
 pub(crate) struct Crowd {
+    /// About how many they are.
+    pub(crate) clients: usize,
     /// The tasks that slept.
     pub(crate) woken: Woken,
     /// The channel, where lanes are lent to it at which nobody is called to look already.
@@ -18,15 +20,21 @@ pub(crate) struct Crowd {
 impl Crowd {
     /// All who wait on this channel now.
     pub(crate) fn of(cell: &Arc<Cell>, state: &mut State) -> Self {
+        let woken = state.sleepers.take();
+        let lent = state.lanes.call().then(|| Arc::clone(cell));
+        let lanes = if lent.is_some() { state.lanes.clients() } else { 0 };
         Self {
-            woken: state.sleepers.take(),
-            lent: state.lanes.call().then(|| Arc::clone(cell)),
+            clients: woken.len() + lanes,
+            woken,
+            lent,
         }
     }
 
     /// Those who lent their lanes to a channel, and for whom somebody was called.
     pub(crate) fn lent(cell: Arc<Cell>) -> Self {
+        let clients = cell.lock().lanes.clients();
         Self {
+            clients,
             woken: Woken::default(),
             lent: Some(cell),
         }

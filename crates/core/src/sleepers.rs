@@ -66,6 +66,10 @@ impl Sleepers {
 }
 
 impl Woken {
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -89,8 +89,13 @@ impl Lanes {
         Seats {
             alone: 0..self.alone.taken.len(),
             together: 0..self.together.row.taken.len(),
-            clients: self.alone.taken.len() + self.together.clients,
+            clients: self.clients(),
         }
+    }
+
+    /// About how many clients there are.
+    pub(crate) fn clients(&self) -> usize {
+        self.alone.taken.len() + self.together.clients
     }
 
     /// Takes the next places off, for about so many clients; one place at the least, unless there is none.
