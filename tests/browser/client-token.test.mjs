@@ -50,10 +50,14 @@ inEachBrowser((test) => {
     // Slow, it may ask once more for one of them.
     const { ws: ofSocket, sse: ofStream } = await page.evaluate(() => asked);
     for (const asks of [ofSocket, ofStream]) assert.deepEqual(asks, asks.map((_, at) => at > 0));
-    const requests = async () => (await fixture.requests("/guarded")).map(({ token, status }) => `${token.replace(/\d+$/, "")}: ${status}`);
-    const areThere = async () => (await requests()).filter((request) => request === "good-sse-: 200").length >= tokens;
-    await until(areThere, () => "each stream was replaced by another");
-    assert.deepEqual((await requests()).filter((request) => request !== "good-sse-: 200"), ["good-ws-: 101"]);
+    const requests = async (right) => (await fixture.requests("/guarded")).filter(({ token }) => token.startsWith(right));
+    await until(async () => (await requests("good-sse-")).length >= tokens, () => "each stream was replaced by another");
+    assert.deepEqual((await requests("good-ws-")).map(({ token, status }) => [token, status]), [["good-ws-1", 101]]);
+    const streams = await requests("good-sse-");
+    assert.deepEqual(streams.map(({ status }) => status), streams.map(() => 200));
+    const numbers = streams.map(({ token }) => Number(token.replace("good-sse-", "")));
+    assert.deepEqual([...new Set([1, ...numbers])].sort((a, b) => a - b), numbers, "each with a token of its own, in order");
+    assert.equal((await fixture.requests("/guarded")).length, streams.length + 1, "and there are no others");
     for (const live of [ws, stream]) {
       const states = (await live.heard()).filter(({ kind }) => kind === "state");
       assert.deepEqual(states.map(({ status, reason }) => [status, reason]), [["connecting", undefined], ["open", undefined]]);

@@ -38,15 +38,13 @@ pub(crate) struct Bell(Mutex<Option<Tended>>);
 struct Tended {
     /// For whom it has rung.
     crowds: VecDeque<Crowd>,
-    /// How many clients these are.
-    waiting: usize,
     /// What was begun of it: of each channel one at the most, so that more is sent together where more comes than can be sent.
     rounds: VecDeque<Round>,
     /// Whether the next turn is a round's. They take turns, so that nobody has to wait until a large crowd is told.
     is_rounds_turn: bool,
     /// How often whoever publishes was let go on since it rang.
     pauses: u8,
-    /// How many clients are left in the rounds.
+    /// How many clients are left in all of that.
     left: usize,
     /// Those who tend it and wait for it to ring.
     tenders: Vec<Waker>,
@@ -159,13 +157,13 @@ impl Bell {
 
 impl Tended {
     fn push(&mut self, crowd: Crowd) {
-        self.waiting += crowd.clients;
+        self.left += crowd.clients;
         self.crowds.push_back(crowd);
     }
 
     /// Who is to come, now that it has rung.
     fn call(&mut self, now: Instant) -> Option<Waker> {
-        let is_little = self.waiting + self.left <= TURN;
+        let is_little = self.left <= TURN;
         let comes = |at| now.saturating_duration_since(at) < PATIENCE;
         if is_little && self.called_at.is_some_and(comes) {
             return None;
@@ -195,7 +193,7 @@ impl Tended {
             }
             Task::Send(part)
         } else if let Some(crowd) = self.crowds.pop_front() {
-            self.waiting -= crowd.clients;
+            self.left -= crowd.clients;
             Task::Wake(crowd)
         } else {
             self.pauses = 0;
@@ -205,7 +203,7 @@ impl Tended {
             }
             return None;
         };
-        let is_much = self.waiting + self.left > SHARE;
+        let is_much = self.left > SHARE;
         let other = is_much.then(|| self.tenders.pop()).flatten();
         Some((task, other))
     }
@@ -302,13 +300,13 @@ mod tests {
         assert!(is_called(&mut tended, now), "nothing was left");
         assert!(!is_called(&mut tended, now + PATIENCE - Duration::from_nanos(1)));
         assert!(is_called(&mut tended, now + PATIENCE));
-        let clients = TURN;
-        tended.push(Crowd {
+        let crowd = |clients| Crowd {
             clients,
             ..Crowd::default()
-        });
+        };
+        tended.push(crowd(TURN));
         assert!(!is_called(&mut tended, now + PATIENCE));
-        tended.left = 1;
+        tended.push(crowd(1));
         assert!(is_called(&mut tended, now + PATIENCE), "it is much");
     }
 
