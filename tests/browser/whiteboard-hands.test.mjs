@@ -74,7 +74,8 @@ inWhiteboard("whiteboard, hands", { chromium: launchChromium }, (test) => {
     // What one has in hand is where one's own hand is.
     const from = await ada.place("n");
     await ada.startDrag(from, { x: from.x + 50, y: from.y }, { x: from.x + 100, y: from.y });
-    await isDrawnAt(ada, "n", -100);
+    // The others are told a moment later, and what they are told last counts.
+    for (const page of [ada, eve]) await isDrawnAt(page, "n", -100);
     await scene.say("draw", { id: "n", props: { x: 500, y: 0, w: 200, h: 200 } });
     await isDrawnAt(eve, "n", 500);
     await isDrawnAt(ada, "n", -100);
