@@ -86,6 +86,23 @@ inWhiteboard("whiteboard, texts", { chromium: launchChromium }, (test) => {
     for (const page of [ada, second]) await page.has(note, { text: "second" });
   });
 
+  test("saves what was typed where the lock has just gone, and nobody else has it", async (scene) => {
+    const ada = await scene.join("Ada");
+    const note = await ada.makeNote(400, 300, "old");
+    await open(ada, note);
+    await ada.isSettled();
+    // Drawing, an open editor takes the lock again: this is the moment before.
+    await ada.evaluate(() => (globalThis.requestAnimationFrame = () => 0));
+    await scene.change([{ done: note }], ada.identity);
+    await ada.has(note, { editing: null });
+    await ada.press("Control+a");
+    await ada.type("new");
+    await ada.press("Escape");
+    await ada.isSettled();
+    const { text, editing } = (await scene.snapshot()).board.objects[note];
+    assert.deepEqual({ text, editing }, { text: "new", editing: null });
+  });
+
   // What has left may still arrive: a POST on a connection that is cut is sent again by the browser itself.
   for (const [title, leave, comeBack] of [
     ["without a connection", (network) => network.refuse(), (network) => network.heal()],

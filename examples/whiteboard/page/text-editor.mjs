@@ -150,7 +150,9 @@ export class TextEditor {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const text = this.#field.value;
-    if (!this.#hasTyped || this.#known === text || this.#shown.get(this.#id)?.editing !== this.#me) return;
+    if (!this.#hasTyped || this.#known === text) return;
+    this.#lock();
+    if (this.#shown.get(this.#id)?.editing !== this.#me) return;
     this.#known = text;
     this.#actions.change([{ set: this.#id, props: { text } }]);
   }
@@ -176,12 +178,16 @@ export class TextEditor {
     else this.#read(note.text);
   }
 
+  /** A page that was away for long has lost the lock, as one whose user is gone; it takes it again where nobody else has it. */
+  #lock() {
+    if (this.#shown.get(this.#id)?.editing === null) this.#actions.change([{ edit: this.#id }]);
+  }
+
   /** The note may move under the pen. */
   #follow() {
     if (this.#id === undefined) return;
+    this.#lock();
     const note = this.#surface.get(this.#id);
-    // A page that was away for long has lost the lock, as one whose user is gone; it takes it again where nobody else has it.
-    if (note.editing === null) return this.#actions.change([{ edit: this.#id }]);
     const { style, dataset } = this.#field;
     dataset.color = note.color;
     style.translate = `${note.x}px ${note.y}px`;
