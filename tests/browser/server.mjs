@@ -10,8 +10,8 @@ import { promisify } from "node:util";
 import { until } from "./until.mjs";
 
 const repository = fileURLToPath(new URL("../..", import.meta.url));
-const startDeadline = 10_000;
-const stopDeadline = 5_000;
+const startDeadline = 30_000;
+const stopDeadline = 30_000;
 
 /** How long a build may take, in milliseconds: the first one compiles everything. */
 export const buildTimeout = 10 * 60_000;

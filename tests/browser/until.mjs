@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** How long anything that a test waits for may take, in milliseconds. Far more than it does, but machines are busy. */
-export const deadline = 10_000;
+export const deadline = 20_000;
 
 /**
  * Asks until the answer is yes. `what()` says, where it never is, what was waited for and what there was instead. What is slow on purpose

@@ -17,7 +17,7 @@ inWhiteboard("whiteboard", { chromium: launchChromium }, (test) => {
       globalThis.drawing = setInterval(() => {
         const points = Array.from({ length: 40 }, (_, i) => (i % 2 === 0 ? i * 4 : Math.round(30 * Math.sin(i + time))));
         made.push(whiteboard.act.add("stroke", { x: 10 * (time++ % 50), y: 5 * time, color, width: 4, points }));
-      }, 20);
+      }, 40);
     };
     for (const [color, page] of [ada, bob].entries()) await page.evaluate(draw, color);
     const made = () => ada.evaluate(() => made.length);
@@ -43,8 +43,8 @@ inWhiteboard("whiteboard", { chromium: launchChromium }, (test) => {
         return made;
       });
       ids.push(own);
-      await page.isSettled();
     }
+    for (const page of [ada, bob]) await page.isSettled();
     const drawn = (await scene.snapshot()).board;
     assert.deepEqual(Object.keys(drawn.objects).sort(), ids.flat().sort());
     for (const page of [ada, bob]) {
@@ -54,7 +54,7 @@ inWhiteboard("whiteboard", { chromium: launchChromium }, (test) => {
     // Each once, in order.
     for (const own of ids) {
       const told = drawn.activity.filter(({ id }) => own.includes(id)).map(({ id }) => id);
-      assert.deepEqual(told, own.slice(-told.length));
+      assert.deepEqual(told, own.slice(own.length - told.length));
     }
     assert.equal(await ada.evaluate(() => whiteboard.live.figures.gaps), 0);
     const ways = ada.network.requests.filter(({ path }) => path.includes("/live?")).map(({ method, isUpgrade }) => (isUpgrade ? "WebSocket" : method));
@@ -67,6 +67,7 @@ inWhiteboard("whiteboard", { chromium: launchChromium }, (test) => {
       const bob = await scene.join("Bob", { transport });
       const note = await ada.makeNote(200, 200, "before");
       await bob.has(note, { text: "before" });
+      await ada.isSettled();
       ada.network.refuse();
       await ada.shows("#lamp-word", /^(Offline|Connecting)$/);
       const made = [];

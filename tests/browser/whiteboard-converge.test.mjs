@@ -143,6 +143,7 @@ async function twoWork(browser, random, own, servers, happens) {
   assert.deepEqual(one, other);
 
   const done = JSON.parse(JSON.stringify(one));
+  for (const page of people) await page.isDrawn();
   const sums = await Promise.all(people.map((page) => page.evaluate(() => globalThis.work)));
   for (const [number, page] of people.entries()) {
     // What is shown is what is confirmed, and what stands on the screen, in this order.
@@ -164,6 +165,7 @@ async function twoWork(browser, random, own, servers, happens) {
   own(() => third.close());
   await third.isReady();
   assert.deepEqual(await third.board(), done);
+  await third.isDrawn();
   assert.deepEqual(await third.drawn(), await people[0].drawn());
   await third.close();
   for (const page of people) await page.close();

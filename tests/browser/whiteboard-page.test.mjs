@@ -62,9 +62,9 @@ inWhiteboard("whiteboard", launchers, (test) => {
       await ada.isSettled();
       assert.deepEqual(await bob.objects(), await ada.objects());
       // A page behind another is drawn later.
+      for (const page of [ada, bob]) await page.sees(() => document.querySelectorAll("#world > .element").length === 4, [], "all is drawn");
       const isDrawn = async () => JSON.stringify(await bob.drawn()) === JSON.stringify(await ada.drawn());
       await until(isDrawn, () => "both have drawn the same");
-      assert.equal((await bob.drawn()).length, 4);
     });
   }
 });
@@ -141,8 +141,8 @@ inWhiteboard("whiteboard", { chromium: launchChromium }, (test) => {
   test("lets the first of two who write at once go on, and tells the other, who keeps the words", async (scene) => {
     const ada = await scene.join("Ada");
     const bob = await scene.join("Bob");
-    const note = await ada.makeNote(400, 300, "");
-    await bob.has(note, { editing: null });
+    const note = await ada.makeNote(400, 300, "old");
+    await bob.has(note, { text: "old", editing: null });
     const at = await bob.place(note);
     // What Bob sends gets lost, and he does not know: so Ada comes first.
     bob.network.swallow();
@@ -342,6 +342,8 @@ inWhiteboard("whiteboard", { chromium: launchChromium }, (test) => {
   test("follows somebody's cursor, until one moves the view oneself", async (scene) => {
     const ada = await scene.join("Ada");
     const bob = await scene.join("Bob");
+    // Who comes has all buttons made anew.
+    await bob.sees(() => whiteboard.people.count === 2, [], "all are here");
     await bob.click("#people button");
     await bob.sees(() => document.getElementById("board").classList.contains("is-following"), [], "it follows");
     await ada.tab.point(640, 450);

@@ -1,8 +1,17 @@
 // The viewer of `examples/whiteboard`: the browser's own EventSource and nothing else, to whom all is shown and who can change nothing.
 
 import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
 import { launchers } from "./browsers.mjs";
+import { until } from "./until.mjs";
 import { inWhiteboard, patience } from "./whiteboard.mjs";
+
+/** Waits until the viewer has heard of all that was done; then it has the server's board. */
+async function hasAll(viewer, scene) {
+  const { board } = await scene.snapshot();
+  await until(async () => isDeepStrictEqual((await viewer.board()).seen, board.seen), () => "the viewer has heard of all");
+  assert.deepEqual(await viewer.board(), board);
+}
 
 inWhiteboard("whiteboard's viewer", launchers, (test) => {
   test("follows by EventSource alone, and sees all that there is", async (scene) => {
@@ -47,7 +56,7 @@ inWhiteboard("whiteboard's viewer", launchers, (test) => {
     await viewer.click("#tab-chat");
     await viewer.shows("#words", /^Ada.*hello$/);
     await ada.isSettled();
-    assert.deepEqual(await viewer.board(), (await scene.snapshot()).board);
+    await hasAll(viewer, scene);
 
     const { requests } = viewer.network;
     assert.ok(requests.some(({ path }) => path.startsWith("/b/one/stream?")));
@@ -74,7 +83,7 @@ inWhiteboard("whiteboard's viewer", launchers, (test) => {
     await viewer.hides("#notice");
     assert.equal(asked(), before, "from where it was");
     await ada.isSettled();
-    assert.deepEqual(await viewer.board(), (await scene.snapshot()).board);
+    await hasAll(viewer, scene);
   });
 
   test("reads the board anew after a restart of the server", async (scene) => {
@@ -89,13 +98,13 @@ inWhiteboard("whiteboard's viewer", launchers, (test) => {
     const second = await ada.makeNote(600, 300, "second");
     await viewer.shows(`[data-id="${second}"] .text`, /^second$/, patience);
     await ada.isSettled();
-    await viewer.sees((n) => Object.values(whiteboard.board().seen)[0] === n, [Object.values((await scene.snapshot()).board.seen)[0]], "it has all");
-    assert.deepEqual(await viewer.board(), (await scene.snapshot()).board);
+    await hasAll(viewer, scene);
   });
 
   test("can change nothing", async (scene) => {
     const ada = await scene.join("Ada");
     const note = await ada.makeNote(300, 300, "hers");
+    await ada.isSettled();
     const viewer = await scene.watch();
     await viewer.shows(`[data-id="${note}"]`, /./);
     // Nothing to do it with.

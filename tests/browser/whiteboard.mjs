@@ -20,8 +20,8 @@ import { until } from "./until.mjs";
 /** How long one test may take, in milliseconds. Its own waits end sooner, and say what they waited for. */
 const testTimeout = 90_000;
 
-/** How long a page may take for what involves coming back: it tries again after some seconds. */
-export const patience = 30_000;
+/** How long a page may take for what involves coming back, in milliseconds: it waits up to 30 s between one attempt and the next. */
+export const patience = 45_000;
 
 /**
  * Runs tests in these browsers. `define` gets a function like `it`, whose tests get a scene, and the name of the browser. Whatever a test does,
@@ -274,9 +274,14 @@ export class WhiteboardPage {
     }, selector);
   }
 
+  /** The page has drawn all that it knows. */
+  async isDrawn() {
+    await this.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+  }
+
   /** The middle of an object, in the window, once the page has drawn it where it is. */
   async place(id) {
-    await this.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+    await this.isDrawn();
     return this.middleOf(`#world [data-id="${id}"]`);
   }
 
