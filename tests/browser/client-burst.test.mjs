@@ -21,6 +21,8 @@ inEachBrowser((test) => {
     });
 
     test(`goes on in the midst of a burst where it was cut on ${transport}`, async ({ fixture, network, page }) => {
+      // So that none is left by which the page came: the client might come back by one, and be cut once more.
+      network.cut();
       const live = await page.connect("/live?channels=long.news", { transport, ...eager });
       await live.opened();
       // Some thousand of them, and a part of the next.

@@ -50,7 +50,9 @@ describe("Node", () => {
         const waiting = client.send("sent while it is away");
         ids.push(await fixture.publish(`${takes}.${transport}`, "missed"));
         network.heal();
-        assert.equal((await client.told("recovered")).transport, takes);
+        const { transport: back } = await client.told("recovered");
+        // Where it may choose, the network may be there again between its two attempts.
+        if (transport !== "auto") assert.equal(back, takes);
         ids.push((await waiting).id);
         await client.told("message", {}, 4);
         const messages = client.heard.filter(({ kind }) => kind === "message");
@@ -63,7 +65,7 @@ describe("Node", () => {
         assert.deepEqual(await client.close(), [0, null]);
         assert.equal(client.complaints, "");
         // While a WebSocket of ws closes it has a timer of its own.
-        assert.deepEqual((await client.told("left")).timers, withWs ? ["Timeout"] : []);
+        assert.deepEqual((await client.told("left")).timers, back === "ws" ? ["Timeout"] : []);
         await fixture.idle();
       } finally {
         client.kill();

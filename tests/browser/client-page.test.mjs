@@ -21,8 +21,7 @@ inEachBrowser((test) => {
     test(`hears on while it is hidden, but tries nothing then, and comes back when it is seen, on ${transport}`, async (scene) => {
       const { fixture, network, page } = scene;
       const { live, published } = await connect(scene, { transport });
-      await page.tab.hide();
-      assert.equal(await page.evaluate(() => document.visibilityState), "hidden");
+      await hide(page);
       await published("while it is hidden");
       await live.messages(2);
 
@@ -42,8 +41,7 @@ inEachBrowser((test) => {
     test(`waits while it is offline, and comes back when it is online, on ${transport}`, async (scene) => {
       const { fixture, network, page } = scene;
       const { live, published } = await connect(scene, { transport, maxDelay: anHour });
-      await page.tab.setOffline(true);
-      assert.equal(await page.evaluate(() => navigator.onLine), false);
+      await goOffline(page);
       network.cut();
       const { retryAt } = await live.told("state", { status: "away" });
       await fixture.idle();
@@ -59,10 +57,10 @@ inEachBrowser((test) => {
     test(`tries nothing when it is online again but hidden, on ${transport}`, async (scene) => {
       const { fixture, network, page } = scene;
       const { live, published } = await connect(scene, { transport, maxDelay: 2_000 });
-      await page.tab.setOffline(true);
+      await goOffline(page);
       network.cut();
       await live.told("state", { status: "away" });
-      await page.tab.hide();
+      await hide(page);
       await page.tab.setOffline(false);
       // As offline: once when it was lost, and once when its time had come.
       await live.told("state", { status: "away", count: 2 });
@@ -79,12 +77,12 @@ inEachBrowser((test) => {
     test(`exchanges a connection that another network may have taken away, on ${transport}`, async (scene) => {
       const { fixture, page } = scene;
       const { live, published } = await connect(scene, { transport });
-      await page.tab.setOffline(true);
+      await goOffline(page);
       await page.tab.setOffline(false);
       assert.deepEqual(await live.told("recovered"), { kind: "recovered", count: 0, transport });
       await published("after");
       await isWhole(live, published);
-      assert.equal((await fixture.state()).sessions, 1);
+      await isFollowedOnce(fixture);
     });
 
     test(`lets go when the page is left, and is back with it where it was, on ${transport}`, async (scene) => {
@@ -106,14 +104,15 @@ inEachBrowser((test) => {
 
   test("is back with a page that was left while it waited", async (scene) => {
     const { fixture, network } = scene;
-    const { live, published } = await connect(scene, {});
+    // It waits until it is brought back, however long it takes to leave.
+    const { live, published } = await connect(scene, { minDelay: anHour, maxDelay: anHour });
     network.refuse();
     await live.told("state", { status: "waiting" });
     network.heal();
     await whileLeft(scene, {}, async () => published("missed"));
     assert.deepEqual(await live.told("recovered"), { kind: "recovered", count: 1, transport: "ws" });
     await isWhole(live, published);
-    assert.equal((await fixture.state()).sessions, 1);
+    await isFollowedOnce(fixture);
   });
 
   test("stays closed in a page that is brought back, where the page had closed it", async (scene) => {
@@ -141,6 +140,23 @@ async function connect({ fixture, page }, options) {
   await published("first");
   await live.messages(1);
   return { live, published };
+}
+
+/** Hides the page, until it knows. */
+async function hide(page) {
+  await page.tab.hide();
+  await until(() => page.evaluate(() => document.visibilityState === "hidden"), () => "the page is hidden");
+}
+
+/** Takes the network from the page, until it knows. */
+async function goOffline(page) {
+  await page.tab.setOffline(true);
+  await until(() => page.evaluate(() => !navigator.onLine), () => "the page is offline");
+}
+
+/** One session is left, once the server has let go of the other. */
+async function isFollowedOnce(fixture) {
+  await until(async () => (await fixture.state()).sessions === 1, () => "one session is left");
 }
 
 /** Every message was told, once and in order, and no gap. */

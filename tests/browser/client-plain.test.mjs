@@ -7,7 +7,7 @@ import { startFixture } from "./server.mjs";
 
 const eager = { transport: "eventsource", minDelay: 100, maxDelay: 300 };
 const listening = { events: ["message", "note"] };
-const news = "/live?channels=news&heartbeat=500";
+const news = "/live?channels=news";
 
 inEachBrowser((test) => {
   test("hears the events that somebody listens to, also from later on", async ({ fixture, page }) => {
@@ -87,7 +87,7 @@ inEachBrowser((test) => {
   });
 
   test("follows several channels, and those that the page joins", async ({ fixture, network, page }) => {
-    const live = await page.connect("/live?joins=true&channels=news&heartbeat=500", eager, listening);
+    const live = await page.connect("/live?joins=true&channels=news", eager, listening);
     await live.opened();
     const room = await live.subscribe("room.1");
     await room.evaluate((channel) => void channel.on("note", () => {}));

@@ -5,9 +5,15 @@ import assert from "node:assert/strict";
 import { openLivePage } from "./live.mjs";
 import { inEachBrowser } from "./scene.mjs";
 
-/** Twice the interval without a sign of life is too long: a second, in which a busy machine does say something. */
-const news = "/live?channels=news&heartbeat=500";
-const eager = { minDelay: 100, maxDelay: 300, connectTimeout: 2_000 };
+const news = "/live?channels=news";
+/** Too long a silence, in milliseconds: twice the interval of heartbeats. Where nobody is silent, a busy machine does say something in it. */
+const silence = 4_000;
+const seldom = `${news}&heartbeat=${silence / 2}`;
+/** So often that one is heard soon. */
+const often = `${news}&heartbeat=500`;
+/** So long that no test waits for it. */
+const anHour = 3_600_000;
+const eager = { minDelay: 100, maxDelay: 300, connectTimeout: 4_000 };
 /** An EventSource is deaf to others. */
 const listening = { events: ["message"] };
 
@@ -21,7 +27,7 @@ inEachBrowser((test) => {
   for (const transport of ["ws", "sse", "eventsource"]) {
     test(`notices that ${transport} fell silent, and misses nothing`, async ({ fixture, network, page }) => {
       forgetOld(network);
-      const live = await page.connect(news, { transport, ...eager }, listening);
+      const live = await page.connect(seldom, { transport, ...eager }, listening);
       await live.opened();
       await fixture.publish("news", "before");
       await live.messages(1);
@@ -39,10 +45,10 @@ inEachBrowser((test) => {
     });
 
     test(`does not take a quiet channel for a silent network on ${transport}`, async ({ fixture, page }) => {
-      const live = await page.connect(news, { transport, ...eager }, listening);
+      const live = await page.connect(often, { transport, ...eager, silence }, listening);
       await live.opened();
-      // Each heartbeat moves its cursor to the head, which another channel moves.
-      for (let beat = 0; beat < 4; beat++) {
+      // For longer than the silence. Each heartbeat moves its cursor to the head, which another channel moves.
+      for (let beat = 0; beat < 10; beat++) {
         const head = await fixture.publish("sport", "elsewhere");
         await live.evaluate(async (live, head) => {
           while (live.cursor !== head) await new Promise((resolve) => setTimeout(resolve, 10));
@@ -56,7 +62,8 @@ inEachBrowser((test) => {
 
   test("notices that what it sends by WebSocket gets lost, though it still hears", async ({ fixture, network, page }) => {
     forgetOld(network);
-    const live = await page.connect(news, { transport: "ws", ...eager });
+    // It hears heartbeats all the time: it is the answer alone that does not come.
+    const live = await page.connect(often, { transport: "ws", ...eager, silence: anHour, replyTimeout: 5_000 });
     await live.opened();
     network.swallow();
     const sent = live.send("message", "sent", { whileAway: "queue" });
@@ -77,7 +84,8 @@ inEachBrowser((test) => {
 
   test("tells of a POST that gets lost, and goes on hearing by the event stream", async ({ fixture, network, page }) => {
     forgetOld(network);
-    const live = await page.connect(news, { transport: "sse", replyTimeout: 500, ...eager });
+    // Long enough for the POST that gets through.
+    const live = await page.connect(news, { transport: "sse", replyTimeout: 4_000, ...eager });
     await live.opened();
     network.swallow();
     const { error } = await live.send("message", "lost");

@@ -19,6 +19,8 @@ const lifetime = 12_000;
 const haste = 4;
 const tokens = 6;
 
+const anHour = 3_600_000;
+
 /** How an event stream is given up at a status; of a refused WebSocket a page learns nothing. */
 const sse = { transport: "sse" };
 
@@ -153,7 +155,8 @@ inEachBrowser((test) => {
   });
 
   test("hears nothing of a server that lets no page of its origin in, and does not press it", async ({ fixture, page }) => {
-    const live = await page.connect(`${fixture.url}/live?channels=news`);
+    // It waits yet when it is looked at.
+    const live = await page.connect(`${fixture.url}/live?channels=news`, { minDelay: anHour, maxDelay: anHour });
     const { reason, retryAt } = await live.told("state", { status: "waiting" });
     assert.equal(reason, "lost");
     assert.ok(retryAt > 0, "it waits");

@@ -21,7 +21,9 @@ class Proxy {
   #isDeafening = false;
   /** What has no answer. @type {RegExp | undefined} */
   #unanswered;
-  /** How many bytes the next connection brings its client. */
+  /** How many bytes the next connection brings its client before it is cut. */
+  #nextAllowance = Infinity;
+  /** How many before it goes silent. */
   #nextAudible = Infinity;
   /** How many bytes may come behind the head of an upgrade. */
   #upgradedAudible = Infinity;
@@ -50,6 +52,11 @@ class Proxy {
     return this.#links.size;
   }
 
+  /** How many of them went silent. */
+  countSilent() {
+    return [...this.#links].filter(({ isFrozen }) => isFrozen).length;
+  }
+
   /** Resets every open connection, towards the client and towards the server. New ones are welcome. */
   cut() {
     for (const link of this.#links) link.cut();
@@ -63,6 +70,11 @@ class Proxy {
   /** Cuts every open connection once it has brought its client so many more bytes, in the middle of whatever it is. */
   cutAfter(bytes) {
     for (const link of this.#links) link.cutAfter(bytes);
+  }
+
+  /** Cuts the connection that comes next once it has brought its client so many bytes. */
+  cutNextAfter(bytes) {
+    this.#nextAllowance = bytes;
   }
 
   /** Resets every open connection, and new ones as they come, until `heal()`. */
@@ -141,8 +153,9 @@ class Proxy {
     if (this.#dark) link.freeze();
     if (this.#isSwallowing) link.swallow();
     if (this.#isDeafening) link.deafen();
+    link.cutAfter(this.#nextAllowance);
     link.stallAfter(this.#nextAudible);
-    this.#nextAudible = Infinity;
+    this.#nextAllowance = this.#nextAudible = Infinity;
   }
 
   /** Answers the path that is asked for. */

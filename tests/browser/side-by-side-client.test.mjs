@@ -9,6 +9,7 @@ const firstProbe = 40_000;
 
 inSideBySide("the client in side-by-side", (test) => {
   test("sends a note again until it is answered, and shows it once", async ({ a, c }) => {
+    await putsUpWithSilence(c);
     await c.press("hold");
     await c.shows("verdict", /^reads nothing/);
     await c.say("is anybody there?");
@@ -24,7 +25,7 @@ inSideBySide("the client in side-by-side", (test) => {
       const notes = (await pane.events()).filter(({ said }) => /is anybody there/.test(said));
       assert.deepEqual(notes.map((note) => note.id), [id]);
     }
-  }, { hold: 15 });
+  }, { hold: 15, timeout: testTimeout + firstProbe });
 
   test("gives up a link that fell silent, and goes on over another", async ({ c }) => {
     // By then it has shown that it works, or another transport would be tried.
@@ -61,11 +62,7 @@ inSideBySide("the client in side-by-side", (test) => {
     const { a, c } = page;
     const endOfBurst = async () => (await a.event("burst", /^1,000 of 1,000$/)).id;
     let last;
-    // With heartbeats it would give up a connection that is held for long, as it is on a busy machine, before it is told to switch.
-    await c.press("heartbeats");
-    await c.shows("verdict", /^reopened without heartbeats/);
-    // On a busy machine it may have begun on the other, and comes back to this by itself.
-    await c.shows("tells", /^open over WebSocket/, firstProbe);
+    await putsUpWithSilence(c);
     for (const [to, tells] of [
       ["Server-Sent Events", /^open over Server-Sent Events, as chosen by hand/],
       ["auto", /^open over WebSocket, the best that works here/],
@@ -94,3 +91,11 @@ inSideBySide("the client in side-by-side", (test) => {
     await c.shows("tells", /^open over Server-Sent Events, which worked last/);
   }, { hold: 15, timeout: testTimeout + firstProbe });
 });
+
+/** Takes its heartbeats away: with them it would give up a connection that is held for long, as it is on a busy machine. */
+async function putsUpWithSilence(client) {
+  await client.press("heartbeats");
+  await client.shows("verdict", /^reopened without heartbeats/);
+  // On a busy machine it may have begun on the other, and comes back to this by itself.
+  await client.shows("tells", /^open over WebSocket/, firstProbe);
+}

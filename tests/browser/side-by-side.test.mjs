@@ -49,7 +49,7 @@ inSideBySide("side-by-side", (test) => {
     }
     // The client says so by itself; the others have nothing to say of it.
     const { id } = await page.c.event("recovered", /^all is there again: \d+ messages?$/);
-    assert.ok((await page.a.events()).some((event) => event.id === id), "it stands behind a message");
+    await until(async () => (await page.a.events()).some((event) => event.id === id), () => "it stands behind a message");
     assert.ok((await page.c.number("recovered")) >= 0);
     for (const pane of [page.a, page.b]) assert.equal(await pane.text("recovered"), "–");
   });

@@ -104,14 +104,14 @@ describe("STOMP, by @stomp/stompjs", () => {
   });
 
   test("beats and is beaten to, and neither gives up on the other", async ({ connect }) => {
-    const client = await connect({ heartbeatIncoming: 1_000, heartbeatOutgoing: 1_000 });
-    // More of them than a silence that either would stand.
-    await until(() => client.beats.in >= 4 && client.beats.out >= 4, () => `there are beats: ${JSON.stringify(client.beats)}`);
+    const client = await connect({ heartbeatIncoming: 3_000, heartbeatOutgoing: 3_000 });
+    // More of them than either would miss before it gives up, which is two.
+    await until(() => client.beats.in >= 3 && client.beats.out >= 3, () => `there are beats: ${JSON.stringify(client.beats)}`);
     assert.deepEqual([client.closed, client.errors], [[], []]);
   });
 
   test("notices by missing beats that the network is gone, and comes back", async ({ connect, network }) => {
-    const client = await connect({ heartbeatIncoming: 1_000, discardWebsocketOnCommFailure: true });
+    const client = await connect({ heartbeatIncoming: 2_000, discardWebsocketOnCommFailure: true });
     const news = client.follow("/topic/news");
     await news.begun();
     network.blackhole();
@@ -290,7 +290,8 @@ describe("STOMP, by hand", () => {
   test("keeps a client that beats but reads nothing for longer than it may be silent, and tells it all", async () => {
     const count = 400;
     const plain = await connectPlainly(server.url);
-    plain.send("CONNECT\naccept-version:1.2\nheart-beat:1000,0\n\n\0SUBSCRIBE\nid:1\ndestination:/topic/a\nreceipt:r\n\n\0");
+    // It may be silent for four seconds.
+    plain.send("CONNECT\naccept-version:1.2\nheart-beat:2000,0\n\n\0SUBSCRIBE\nid:1\ndestination:/topic/a\nreceipt:r\n\n\0");
     await plain.says(/RECEIPT/);
     plain.hang();
     const beating = setInterval(() => plain.send("\n"), 500);
@@ -301,8 +302,8 @@ describe("STOMP, by hand", () => {
     const publish = async (publisher) => {
       for (const number of numbers(1, share)) await publisher.send("/topic/a", `${number}${filling}`);
     };
-    const longerThanItsPatience = new Promise((resolve) => setTimeout(resolve, 4_000));
-    await Promise.all([longerThanItsPatience, ...publishers.map(publish)]);
+    const longerThanThat = new Promise((resolve) => setTimeout(resolve, 6_000));
+    await Promise.all([longerThanThat, ...publishers.map(publish)]);
     plain.readOn();
     await until(() => plain.text.split("MESSAGE\n").length > count || plain.code, () => `${count} messages come`);
     clearInterval(beating);
