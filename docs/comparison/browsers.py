@@ -103,12 +103,32 @@ def comebacks(browsers):
     )
 
 
+def losses(browsers):
+    def of(client):
+        def answer(browser):
+            found = next(each for each in browser["losses"] if each["client"] == client)
+            return f"{found['lost']:,} of {found['published']:,}" + (f", {found['doubled']:,} twice" if found["doubled"] else "")
+
+        return answer
+
+    return rows(
+        browsers,
+        [
+            ("native `EventSource`", of("event-source")),
+            ("bare `WebSocket`, and another a second after it has closed", of("web-socket")),
+            ("[Dualcast's client](client.md), SSE", of("dualcast-sse")),
+            ("the same, WebSocket", of("dualcast-ws")),
+        ],
+    )
+
+
 def main(only_check):
     browsers = json.loads((HERE / "browsers.json").read_text())["browsers"]
     head = ["", *(f"{browser['name']} {browser['version']}" for browser in browsers)]
     tables = {
         "browsers-connections": table(head, connections(browsers)),
         "browsers-reconnect": table(head, comebacks(browsers)),
+        "browsers-losses": table(head, losses(browsers)),
     }
     if not put(DOCUMENT, tables, only_check=only_check) and only_check:
         raise SystemExit(f"{DOCUMENT} has other tables than browsers.json: run docs/comparison/browsers.py")

@@ -26,6 +26,7 @@ def tables(measured):
     for row in measured["sse"]:
         by_application[row["application"]].append(row)
     return {
+        "proxies-machine": f"{measured['machine']}; {measured['measured']}.\n",
         "proxies-sse": table(
             ["proxy", "configuration", "head after", "events late by", "silence cut after", "alive by heartbeats", "end told after", "a page's POST"],
             [

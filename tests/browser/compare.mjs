@@ -1,5 +1,5 @@
-// What browsers do with event streams and WebSockets: how many of one origin they open, and how they come back from a cut. It
-// takes a minute and a half, and writes `docs/comparison/browsers.json`; `docs/comparison/browsers.py` puts that into the document.
+// What browsers do with event streams and WebSockets: how many of one origin they open, how they come back from a cut, and what they lack then. It
+// takes two minutes, and writes `docs/comparison/browsers.json`; `docs/comparison/browsers.py` puts that into the document.
 //
 //     cd tests/browser && node compare.mjs
 
@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ownLaunchers } from "./browsers.mjs";
+import { countLosses } from "./losses.mjs";
 import { startProxy } from "./proxy.mjs";
 import { startExample } from "./server.mjs";
 import { until } from "./until.mjs";
@@ -46,7 +47,9 @@ for (const [name, launch] of Object.entries(ownLaunchers)) {
     console.error(`${names[name]} ${version}: how it comes back`);
     const comebacks = await withExample("hello", (hello) => timeComebacks(browser, hello));
     const away = await timeAttempts(browser);
-    browsers.push({ name: names[name], version, connections, comebacks, away });
+    console.error(`${names[name]} ${version}: what it loses`);
+    const losses = await countLosses(browser);
+    browsers.push({ name: names[name], version, connections, comebacks, away, losses });
   } finally {
     await browser.close();
   }

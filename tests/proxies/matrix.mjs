@@ -12,6 +12,7 @@ import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import http from "node:http";
+import os from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { startFixture } from "../browser/server.mjs";
@@ -115,10 +116,8 @@ async function measure() {
   const isOf = (application) => (scene) => scene.application === application;
   const isWaitedOn = ({ configuration }) => configuration !== "compressing";
 
-  // Node loads what a request takes when there is one.
-  const first = await open(`${scenes[0].url}/sse?channels=first`);
-  await first.next();
-  first.cancel();
+  // Node loads, and compiles, what a request takes when there are some.
+  await timeStream({ ...scenes[0], channel: (what) => `first.${what}` }, {});
 
   // One kind at a time, and one scene a little after the other, so that none waits for the others' events.
   for (const [transport, time, some] of [
@@ -146,6 +145,8 @@ async function measure() {
     return found.length ? [{ proxy, configuration, application: application.name, ...Object.fromEntries(found) }] : [];
   });
   const measured = {
+    measured: new Date().toISOString().slice(0, 10),
+    machine: `${os.cpus()[0].model}, ${os.cpus().length} cores, ${os.type()} ${os.release()}`,
     patienceSeconds: patience / 1_000,
     events: { count: events.count, intervalMs: events.interval },
     versions: await versionsOfAll(),
